@@ -1,0 +1,158 @@
+# Every target sets up what it needs; a fresh clone needs Python 3.10 or newer, a C compiler and make.
+
+PYTHON ?= python3
+OUT ?= demo
+ARGS ?=
+
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check
+ISA := from stochcore import _dispatch; print(_dispatch.isa())
+BUILD_REQUIRES := 'setuptools>=77' 'cython>=3.1' 'numpy>=2.0'
+SOURCES := setup.py $(shell find csrc stochcore -name '*.[ch]' -o -name '*.pyx' -o -name '*.pxd')
+C_FILES := $(shell find csrc stochcore/include -name '*.[ch]')
+CYTHON_FILES := $(wildcard stochcore/*.pyx stochcore/*.pxd)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo build test test-slow test-isa test-serial test-emulated doctest sanitize bench bench-smoke \
+	bench-peers lint lint-python lint-cython lint-c lint-types lint-spelling format dist clean distclean
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- setting up ------------------------------------------------------------------------------------------------------
+
+# The package in place with what its command line needs; then, for developers, everything else.
+.venv/cli.stamp: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "stochcore needs Python 3.10 or newer")'
+	$(PYTHON) -m venv .venv
+	$(INSTALL) $(BUILD_REQUIRES)
+	$(INSTALL) --no-build-isolation -e '.[cli]'
+	@touch $@
+
+.venv/dev.stamp: .venv/cli.stamp
+	$(INSTALL) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+.venv/built.stamp: .venv/cli.stamp $(SOURCES)
+	$(BIN)/python setup.py -q build_ext --inplace
+	@touch $@
+
+build: .venv/built.stamp  ## compile the package in place
+
+# ---- the main job ----------------------------------------------------------------------------------------------------
+
+demo: .venv/built.stamp  ## train the network on digits and draw what it learned
+	$(BIN)/stochcore train --out $(OUT) $(ARGS)
+	@echo "The picture is $(abspath $(OUT))/report.png"
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
+test: .venv/dev.stamp .venv/built.stamp  ## run the tests (ARGS='-k noise' picks)
+	$(PYTEST) $(ARGS)
+
+test-slow: .venv/dev.stamp .venv/built.stamp  ## run the tests that take longer
+	$(PYTEST) -m slow $(ARGS)
+
+# The best one is what `make test` runs on; one that this CPU lacks is left out, and says so.
+test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instruction sets of this CPU
+	@best=$$(env -u STOCHCORE_ISA $(BIN)/python -c '$(ISA)'); \
+	for isa in scalar avx2 avx512; do \
+	    if [ $$isa = $$best ]; then echo "== $$isa is what make test runs on"; \
+	    elif STOCHCORE_ISA=$$isa $(BIN)/python -c '$(ISA)' >/dev/null 2>&1; then \
+	        echo "== STOCHCORE_ISA=$$isa"; STOCHCORE_ISA=$$isa $(PYTEST) -q $(ARGS) || exit 1; \
+	    else echo "== $$isa: not on this CPU"; fi; \
+	done
+
+# A build of its own in build/NAME, put before the package in place: $(call variant,NAME,VARIABLES)
+variant = $(2) $(BIN)/python setup.py -q build --build-base build/$(1) --build-lib build/$(1)/lib
+on_variant = PYTHONPATH=$(CURDIR)/build/$(1)/lib STOCHCORE_BUILD_UNDER_TEST=$(CURDIR)/build/$(1)/lib
+
+test-serial: .venv/dev.stamp  ## run the tests on a build without OpenMP
+	$(call variant,serial,STOCHCORE_NO_OPENMP=1)
+	$(call on_variant,serial) $(PYTEST) -q $(ARGS)
+
+test-emulated: .venv/dev.stamp  ## run the tests on emulated AVX-512 (needs SIMDe: apt-get install libsimde-dev)
+	$(call variant,emulated,STOCHCORE_TEST_EMULATE_AVX512=1)
+	$(call on_variant,emulated) STOCHCORE_ISA=avx512 $(PYTEST) -q $(ARGS)
+
+# libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.
+sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call variant,sanitize,CC=gcc STOCHCORE_SANITIZE=1)
+	$(call on_variant,sanitize) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	UBSAN_OPTIONS=print_stacktrace=1 \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
+	$(PYTEST) -q -p no:cacheprovider --capture=sys $(ARGS)
+
+doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md and in the docstrings
+	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md stochcore $(ARGS)
+
+# ---- benchmarks ------------------------------------------------------------------------------------------------------
+
+bench: .venv/dev.stamp .venv/built.stamp  ## measure, beside the peers that are installed; write a table and a plot
+	@mkdir -p build
+	$(PYTEST) benchmarks --benchmark-json=build/bench.json $(ARGS)
+	$(BIN)/python benchmarks/report.py build/bench.json
+
+bench-peers: .venv/dev.stamp  ## install the peers, then measure
+	$(INSTALL) --no-build-isolation -e '.[dev,bench]'
+	$(MAKE) bench
+
+bench-smoke: .venv/dev.stamp .venv/built.stamp  ## run each benchmark once, small, to see that it works
+	STOCHCORE_BENCH_SMOKE=1 $(PYTEST) -q --benchmark-disable benchmarks $(ARGS)
+
+# ---- the house -------------------------------------------------------------------------------------------------------
+
+lint: lint-python lint-cython lint-c lint-types lint-spelling  ## check style, types, spelling and C warnings
+
+lint-python: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+lint-cython: .venv/dev.stamp
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint $(CYTHON_FILES)
+
+# Syntax and warnings for each instruction set, with each compiler that is here.
+C_WARNINGS := -std=c11 -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only -Icsrc -Istochcore/include
+AVX512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma
+
+lint-c: .venv/dev.stamp
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	@for cc in gcc clang; do \
+	    command -v $$cc >/dev/null || { echo "$$cc is not here: its warnings are not checked"; continue; }; \
+	    echo "$$cc: warnings of csrc"; \
+	    $$cc $(C_WARNINGS) -DSC_ISA_SCALAR csrc/kernels.c || exit 1; \
+	    if [ "$$(uname -m)" = x86_64 ]; then \
+	        $$cc $(C_WARNINGS) -DSC_ISA_AVX2 -mavx2 -mfma csrc/kernels.c || exit 1; \
+	        $$cc $(C_WARNINGS) -DSC_ISA_AVX512 $(AVX512) csrc/kernels.c || exit 1; \
+	        $$cc $(C_WARNINGS) -DSC_HAVE_AVX2 -DSC_HAVE_AVX512 csrc/dispatch.c || exit 1; \
+	    fi; \
+	    $$cc $(C_WARNINGS) csrc/dispatch.c || exit 1; \
+	done
+
+lint-types: .venv/dev.stamp .venv/built.stamp
+	$(BIN)/mypy
+	@mkdir -p build && echo '.*\.__pyx_capi__' > build/stubtest.allow
+	$(BIN)/stubtest stochcore --allowlist build/stubtest.allow --ignore-unused-allowlist
+
+lint-spelling: .venv/dev.stamp
+	$(BIN)/codespell
+
+format: .venv/dev.stamp  ## put Python and C in the house style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(C_FILES)
+
+dist: .venv/dev.stamp  ## build the sdist, and the wheel from it
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean:  ## remove what was built
+	rm -rf build dist demo stochcore.egg-info stochcore/*.so .venv/built.stamp .venv/cli.stamp .venv/dev.stamp
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## remove the virtual environment too
+	rm -rf .venv

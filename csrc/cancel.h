@@ -1,0 +1,36 @@
+/* Cancellation: one flag that every worker looks at, at block borders and inside long rows.
+ *
+ * The calling thread is a worker too, so it cannot wait for signals: at its own borders, at most every 10 ms, it asks
+ * the host (for Python: PyErr_CheckSignals) through `poll`. A non-zero answer raises the flag; the others see it at
+ * their next border. A block that fails raises the same flag with its own code, so nobody works on for nothing.
+ */
+#ifndef SC_CANCEL_H
+#define SC_CANCEL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef struct sc_cancel {
+    atomic_int status;  /* SC_OK until somebody stops the work */
+    int (*poll)(void);  /* asked by the calling thread only; may be NULL */
+    const void *caller; /* which thread that is */
+    int64_t next_poll;  /* in nanoseconds */
+} sc_cancel;
+
+void sc_cancel_begin(sc_cancel *cancel, int (*poll)(void)); /* by the calling thread, before the parallel loop */
+int sc_cancel_poll(sc_cancel *cancel);                      /* the slow half of sc_cancelled */
+
+static inline void sc_cancel_raise(sc_cancel *cancel, int status)
+{
+    int expected = 0;
+    atomic_compare_exchange_strong(&cancel->status, &expected, status); /* the first one to fail is the one reported */
+}
+
+/* 0, or the status for which to stop. */
+static inline int sc_cancelled(sc_cancel *cancel)
+{
+    int status = atomic_load_explicit(&cancel->status, memory_order_relaxed);
+    return status ? status : cancel->poll ? sc_cancel_poll(cancel) : 0;
+}
+
+#endif

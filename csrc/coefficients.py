@@ -1,0 +1,278 @@
+"""Derive every coefficient of csrc/kernels/functions.h.
+
+Each function there approximates one smooth kernel on one interval by a polynomial or a quotient of polynomials. This
+program computes the kernel to 50 digits with mpmath, fits it by the Remez exchange (so the weighted error has the same
+size at every extremum, which is the smallest possible), rounds the coefficients to the type they are used in, and
+prints them as C arrays in hexadecimal. Beside each array stands the weighted error of the *rounded* coefficients, as a
+power of two; the weight makes it the relative error of the final result (exp x, log x, ...).
+
+    python csrc/coefficients.py             prints the arrays (about a minute)
+    python csrc/coefficients.py --check     exit status 1 unless functions.h holds exactly these arrays
+
+Kernels and intervals:
+
+    exp       e^r = 1 + r + r^2 P(r),                  |r| <= log(2)/2
+    log       log(1+f) = f - s (f - w P(w)),           s = f/(2+f), w = s^2, 1+f in [sqrt(1/2), sqrt(2)]
+    log1p     the same on f in [0, 1] (inside softplus)
+    centre    Phi^-1(1/2 + q) = q (5/2 + P(u)/Q(u)),   u = p(1-p), p = 1/2 - |q| in [2^-8, 1/2]
+    tail      Phi^-1(1 - p) = r - P(r)/Q(r),           r = sqrt(-2 log p), p below the centre
+    float32   exp as above; log(1+f) = f + f^2 P(f); centre as above; tail r - P(r - 5)
+
+The identity behind `log` is log(1+f) = 2 artanh(s) and 2s = f - s f. The polynomial fits round one coefficient at a
+time, lowest first, and fit the others again, so that the last ones make up for the rounding of the first.
+"""
+
+import pathlib
+import sys
+from collections.abc import Callable
+
+from mpmath import mp, mpf
+
+mp.dps = 50
+
+Function = Callable[[mpf], mpf]
+HEADER = pathlib.Path(__file__).parent / "kernels" / "functions.h"
+MARK = "/* ---- from csrc/coefficients.py "
+
+
+class Grid:
+    """The kernel and its weight on a fine grid: minimax on the grid is minimax for all that matters here."""
+
+    def __init__(
+        self, f: Function, weight: Function, a: mpf, b: mpf, count: int = 400, log_spaced: bool = False
+    ):
+        lo, hi = (mp.log(a), mp.log(b)) if log_spaced else (mpf(a), mpf(b))
+        middle, half = (lo + hi) / 2, (hi - lo) / 2
+        nodes = [middle - half * mp.cos(mp.pi * (2 * i + 1) / (2 * count)) for i in range(count)]
+        nodes = [lo, *nodes, hi]
+        self.x = [mp.exp(t) for t in nodes] if log_spaced else nodes
+        self.f = [f(x) for x in self.x]
+        self.w = [weight(x) for x in self.x]
+
+    def error(self, p: list[mpf], q: list[mpf]) -> list[mpf]:
+        return [w * (horner(p, x) / horner(q, x) - f) for x, f, w in zip(self.x, self.f, self.w, strict=True)]
+
+
+def horner(c: list[mpf], x: mpf) -> mpf:
+    """c[0] + c[1] x + c[2] x^2 + ..."""
+    return mp.polyval(c[::-1], x)
+
+
+def solve_reference(g: Grid, reference: list[int], n: int, m: int) -> tuple[list[mpf], list[mpf], mpf]:
+    """P, Q (Q(0) = 1) and E with w (P/Q - f) = +-E by turns on the reference; Newton's method in E, from E = 0."""
+    size, scale = n + m + 2, max(abs(x) for x in g.x)
+    q, level = [mpf(1)] + [mpf(0)] * m, mpf(0)
+    for _ in range(15):
+        a, b = mp.matrix(size, size), mp.matrix(size, 1)
+        for i, k in enumerate(reference):
+            sign, w = (-1) ** i, g.w[k]
+            target = w * g.f[k] + sign * level
+            powers = [(g.x[k] / scale) ** j for j in range(max(n, m) + 1)]
+            for j in range(n + 1):
+                a[i, j] = w * powers[j]
+            for j in range(1, m + 1):
+                a[i, n + j] = -target * powers[j]
+            a[i, size - 1] = -sign * horner(q, g.x[k])
+            b[i] = target
+        solution = mp.lu_solve(a, b)
+        p = [solution[j] / scale**j for j in range(n + 1)]
+        q = [mpf(1)] + [solution[n + j] / scale**j for j in range(1, m + 1)]
+        level += solution[size - 1]
+        if m == 0 or abs(solution[size - 1]) < abs(level) * mpf(10) ** -10:
+            break
+    return p, q, level
+
+
+def alternating(error: list[mpf], size: int) -> list[int]:
+    """Indices of `size` extrema of the error with alternating signs, the largest ones."""
+    runs: list[int] = []
+    for k, e in enumerate(error):
+        if runs and (e > 0) == (error[runs[-1]] > 0):
+            if abs(e) > abs(error[runs[-1]]):
+                runs[-1] = k
+        else:
+            runs.append(k)
+    while len(runs) > size:
+        height = [abs(error[k]) for k in runs]
+        if len(runs) == size + 1:
+            runs.pop(0 if height[0] < height[-1] else -1)
+            continue
+        j = min(range(len(runs) - 1), key=lambda i: max(height[i], height[i + 1]))
+        del runs[j : j + 2]
+    return runs
+
+
+def remez(g: Grid, n: int, m: int) -> tuple[list[mpf], list[mpf]]:
+    """The best P/Q of degrees n and m on the grid: of all steps of the exchange, from a few starts, the best one.
+
+    (A rounded first coefficient leaves a residue with a pole at zero, where the exchange may go round in circles close
+    to the optimum; and a quotient may run into a pole. Both are why the best step is kept.)
+    """
+    size, last = n + m + 2, len(g.x) - 1
+    best, p_best, q_best = mp.inf, [mpf(0)], [mpf(1)]
+    for mix in (mpf(0), mpf("0.3"), mpf(1)):
+        even = [mpf(i) / (size - 1) for i in range(size)]
+        spread = [(1 - mix) * t + mix * (1 - mp.cos(mp.pi * t)) / 2 for t in even]
+        reference = [int(mp.nint(last * t)) for t in spread]
+        for _ in range(12):
+            p, q, level = solve_reference(g, reference, n, m)
+            error = g.error(p, q)
+            worst = max(abs(e) for e in error)
+            if worst < best and all(horner(q, x) > 0 for x in g.x):
+                best, p_best, q_best = worst, p, q
+                if worst <= abs(level) * mpf("1.01"):
+                    return p, q
+            reference = alternating(error, size)
+            if len(reference) < size:
+                break
+    if best == mp.inf:
+        raise ArithmeticError(f"no fit of degrees {n}, {m}")
+    return p_best, q_best
+
+
+def rounded(x: mpf, bits: int) -> mpf:
+    with mp.workprec(bits):
+        return +x
+
+
+def polynomial(g: Grid, degree: int, bits: int) -> list[mpf]:
+    """The best polynomial with coefficients of that many bits, found one coefficient at a time."""
+    c: list[mpf] = []
+    rest = Grid.__new__(Grid)
+    rest.x, rest.f, rest.w = list(g.x), list(g.f), list(g.w)
+    for j in range(degree + 1):
+        p, _ = remez(rest, degree - j, 0)
+        c.append(rounded(p[0], bits))
+        rest.f = [(f - c[-1]) / x for f, x in zip(rest.f, rest.x, strict=True)]
+        rest.w = [w * abs(x) for w, x in zip(rest.w, rest.x, strict=True)]
+    return c
+
+
+def quantile(p: mpf) -> mpf:
+    """z >= 0 with Phi(-z) = p, by Newton's method on log Phi."""
+    target = mp.log(p)
+    z = (mpf(1) / 2 - p) * mp.sqrt(2 * mp.pi) if p > mpf("0.1") else mp.sqrt(-2 * target)
+    for _ in range(100):
+        below = mp.erfc(z / mp.sqrt(2)) / 2
+        step = (mp.log(below) - target) * below * mp.sqrt(2 * mp.pi) * mp.exp(z * z / 2)
+        z += step
+        if abs(step) < mpf(10) ** -46:
+            break
+    return z
+
+
+def print_array(name: str, c: list[mpf], bits: int, note: str) -> list[str]:
+    """One C array, three numbers on a line (two lines of comment at most)."""
+    ctype, suffix = ("float", "f") if bits == 24 else ("double", "")
+    words = [float(x).hex() for x in c]
+    words = [trim(w) + suffix for w in words]
+    width = 4 if bits == 24 else 4
+    lines = [f"static const {ctype} {name}[{len(c)}] = {{ /* {note} */"]
+    lines += ["    " + ", ".join(words[i : i + width]) + "," for i in range(0, len(words), width)]
+    return [*lines, "};"]
+
+
+def trim(word: str) -> str:
+    """0x1.8000p-1 as 0x1.8p-1."""
+    head, exponent = word.split("p")
+    return head.rstrip("0").rstrip(".") + "p" + exponent
+
+
+def note(g: Grid, p: list[mpf], q: list[mpf]) -> str:
+    worst = max(abs(e) for e in g.error(p, q))
+    return f"error 2^{mp.nstr(mp.log(worst, 2), 4)}"
+
+
+def fit_polynomial(name: str, g: Grid, degree: int, bits: int) -> list[str]:
+    c = polynomial(g, degree, bits)
+    return print_array(name, c, bits, note(g, c, [mpf(1)]))
+
+
+def fit_quotient(name: str, g: Grid, n: int, m: int, bits: int) -> list[str]:
+    """Q is rounded first; P is fitted again to what Q has become, and rounded as a polynomial is."""
+    _, q = remez(g, n, m)
+    q = [rounded(c, bits) for c in q]
+    numerator = Grid.__new__(Grid)
+    below = [horner(q, x) for x in g.x]
+    numerator.x = g.x
+    numerator.f = [f * y for f, y in zip(g.f, below, strict=True)]
+    numerator.w = [w / y for w, y in zip(g.w, below, strict=True)]
+    p = polynomial(numerator, n, bits)
+    return print_array(name + "_p", p, bits, note(g, p, q)) + print_array(name + "_q", q, bits, "Q(0) = 1")
+
+
+def exponential(name: str, degree: int, bits: int) -> list[str]:
+    half = mp.log(2) / 2 * mpf("1.0001")
+    g = Grid(lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 / mp.exp(r), -half, half)
+    return fit_polynomial(name, g, degree, bits)
+
+
+def logarithm(name: str, top: mpf, degree: int) -> list[str]:
+    """In w = s^2, for f from 0 (nearly: the weight vanishes there) to `top`, where s = f/(2+f) is largest."""
+    g = Grid(
+        lambda w: (2 * mp.atanh(mp.sqrt(w)) - 2 * mp.sqrt(w)) / mp.sqrt(w) ** 3,
+        lambda w: mp.sqrt(w) ** 3 / (2 * mp.atanh(mp.sqrt(w))),
+        (top / (2 + top)) ** 2 / 1000,
+        (top / (2 + top)) ** 2,
+    )
+    return fit_polynomial(name, g, degree, 53)
+
+
+def logarithm32(name: str, a: mpf, b: mpf, degree: int) -> list[str]:
+    g = Grid(lambda f: (mp.log1p(f) - f) / f**2, lambda f: f**2 / abs(mp.log1p(f)), a, b)
+    return fit_polynomial(name, g, degree, 24)
+
+
+def centre(name: str, smallest: mpf, n: int, m: int, bits: int) -> list[str]:
+    """In u = p(1-p), from the border `smallest` to p just below 1/2 (closer than that the quotient is constant)."""
+
+    def f(u: mpf) -> mpf:
+        q = mp.sqrt(mpf(1) / 4 - u)
+        return quantile(mpf(1) / 2 - q) / q - mpf(5) / 2
+
+    g = Grid(f, lambda u: 1, smallest * (1 - smallest), mpf(1) / 4 - mpf(10) ** -12, 500, log_spaced=True)
+    g.w = [1 / (mpf(5) / 2 + y) for y in g.f]
+    return fit_quotient(name, g, n, m, bits)
+
+
+def tail_grid(largest: mpf, smallest: mpf, origin: int = 0) -> Grid:
+    """In r - origin."""
+    g = Grid(
+        lambda x: x + origin - quantile(mp.exp(-((x + origin) ** 2) / 2)),
+        lambda x: mpf(1),
+        mp.sqrt(-2 * mp.log(largest)) * (1 - mpf(10) ** -8) - origin,
+        mp.sqrt(-2 * mp.log(smallest)) - origin,
+        400,
+    )
+    g.w = [1 / (x + origin - d) for x, d in zip(g.x, g.f, strict=True)]
+    return g
+
+
+def arrays() -> list[str]:
+    root = mp.sqrt(2)
+    lines = exponential("sc_exp_c", 9, 53)
+    lines += logarithm("sc_log_c", root - 1, 6)
+    lines += logarithm("sc_log1p_c", mpf(1), 9)
+    lines += centre("sc_centre", mpf(2) ** -8, 13, 13, 53)
+    lines += fit_quotient("sc_tail", tail_grid(mpf(2) ** -8, mpf(2) ** -54), 7, 7, 53)
+    lines += exponential("sc_exp32_c", 4, 24)
+    lines += logarithm32("sc_log32_c", 1 / root - 1, root - 1, 8)
+    lines += logarithm32("sc_log1p32_c", mpf(10) ** -3, mpf(1), 8)
+    lines += centre("sc_centre32", mpf(2) ** -9, 7, 6, 24)
+    lines += fit_polynomial("sc_tail32_c", tail_grid(mpf(2) ** -9, mpf(2) ** -33, origin=5), 7, 24)
+    return lines
+
+
+def main() -> int:
+    lines = arrays()
+    if "--check" not in sys.argv[1:]:
+        print("\n".join(lines))
+        return 0
+    missing = [line for line in lines if line not in HEADER.read_text().splitlines()]
+    for line in missing:
+        print(f"not in {HEADER}: {line}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+/* Which instruction sets this machine has, and the one chosen; and the calling thread's half of cancellation. This file
+ * is compiled for the baseline CPU: nothing here may use AVX. */
+#include "dispatch.h"
+
+#include <string.h>
+#include <time.h>
+
+extern const sc_table sc_table_scalar;
+#ifdef SC_HAVE_AVX2
+extern const sc_table sc_table_avx2;
+#endif
+#ifdef SC_HAVE_AVX512
+extern const sc_table sc_table_avx512;
+#endif
+
+/* __builtin_cpu_supports asks the operating system too (XGETBV): a CPU whose AVX registers are not saved has none. */
+static int sc_runs(const char *isa)
+{
+#ifdef SC_HAVE_AVX512
+    if (strcmp(isa, "avx512") == 0) {
+#ifdef SC_EMULATE_AVX512
+        return 1; /* built on plain C stand-ins for the instructions, to test the lanes anywhere */
+#else
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+#endif
+    }
+#endif
+#ifdef SC_HAVE_AVX2
+    if (strcmp(isa, "avx2") == 0) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return strcmp(isa, "scalar") == 0;
+}
+
+/* Best first. */
+static const sc_table *const sc_tables[] = {
+#if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
+    &sc_table_avx512,
+#endif
+#ifdef SC_HAVE_AVX2
+    &sc_table_avx2,
+#endif
+    &sc_table_scalar,
+#if defined(SC_HAVE_AVX512) && defined(SC_EMULATE_AVX512)
+    &sc_table_avx512, /* emulated: never the best, but it can be asked for */
+#endif
+};
+
+enum { SC_BUILT = sizeof sc_tables / sizeof *sc_tables };
+
+const sc_table *sc_choose_table(const char *name, int *known)
+{
+    *known = 0;
+    for (size_t i = 0; i < SC_BUILT; i++) {
+        const sc_table *table = sc_tables[i];
+        if (name && *name && strcmp(name, table->isa) != 0) continue;
+        *known = 1;
+        if (sc_runs(table->isa)) return table;
+    }
+    return NULL;
+}
+
+int sc_runnable(const char *names[SC_N_TABLES])
+{
+    int count = 0;
+    for (size_t i = 0; i < SC_BUILT; i++)
+        if (sc_runs(sc_tables[i]->isa)) names[count++] = sc_tables[i]->isa;
+    return count;
+}
+
+static _Thread_local char sc_this_thread; /* its address tells threads apart */
+
+enum { SC_POLL_EVERY_NS = 10 * 1000 * 1000 };
+
+static int64_t sc_now(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void sc_cancel_begin(sc_cancel *cancel, int (*poll)(void))
+{
+    atomic_init(&cancel->status, 0);
+    cancel->poll = poll;
+    cancel->caller = &sc_this_thread;
+    cancel->next_poll = sc_now() + SC_POLL_EVERY_NS;
+}
+
+int sc_cancel_poll(sc_cancel *cancel)
+{
+    if (cancel->caller == &sc_this_thread && sc_now() >= cancel->next_poll) {
+        if (cancel->poll()) sc_cancel_raise(cancel, SC_CANCELLED);
+        cancel->next_poll = sc_now() + SC_POLL_EVERY_NS;
+    }
+    return atomic_load(&cancel->status);
+}

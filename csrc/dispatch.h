@@ -1,0 +1,73 @@
+/* dispatch: one table of kernels per instruction set, chosen once.
+ *
+ * kernels.c is compiled once for each instruction set and defines sc_table_<isa>. sc_choose_table looks at the CPU and
+ * at what the operating system saves, or obeys a name (STOCHCORE_ISA). Everything above calls through the table.
+ */
+#ifndef SC_DISPATCH_H
+#define SC_DISPATCH_H
+
+#include "cancel.h"
+#include "job.h"
+#include "optimizer.h"
+#include "vae.h"
+
+typedef struct sc_table {
+    const char *isa;
+
+    /* noise: elements first .. first + n, counted from the stream's offset */
+    void (*fill_words)(const sc_stream *, uint64_t first, ptrdiff_t n, uint32_t *);
+    void (*fill_k53)(const sc_stream *, uint64_t first, ptrdiff_t n, uint64_t *);
+    void (*fill_uniform64)(const sc_stream *, uint64_t first, ptrdiff_t n, double *);
+    void (*fill_uniform32)(const sc_stream *, uint64_t first, ptrdiff_t n, float *);
+    void (*fill_normal64)(const sc_stream *, uint64_t first, ptrdiff_t n, double *);
+    void (*fill_normal32)(const sc_stream *, uint64_t first, ptrdiff_t n, float *);
+
+    /* distributions */
+    void (*bernoulli_logits)(ptrdiff_t n, const double *logits, double *p, double *log_p, double *log_q);
+    void (*bernoulli_probs)(ptrdiff_t n, const double *p, double *log_p, double *log_q);
+    void (*categorical_logits)(ptrdiff_t sites, ptrdiff_t classes, const double *logits, double *p, double *log_p);
+    void (*categorical_probs)(ptrdiff_t n, const double *p, double *log_p);
+    void (*categorical_thresholds)(ptrdiff_t sites, ptrdiff_t classes, const double *p, uint64_t *thresholds);
+    void (*sample)(const sc_family *, const sc_stream *, uint64_t first, ptrdiff_t n, void *y);
+    void (*step)(const sc_family *, const uint64_t *k, ptrdiff_t n, void *y);
+    double (*log_prob_bernoulli)(const double *log_p, const double *log_q, const uint8_t *y, ptrdiff_t sites);
+    double (*log_prob_categorical)(const double *log_p, const int32_t *y, ptrdiff_t sites, ptrdiff_t classes);
+
+    /* costs */
+    int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *row_f64, sc_cancel *,
+                     double *out);
+
+    /* estimate, estimators */
+    void (*merge)(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters);
+    void (*fold)(double *node, const double *blocks, ptrdiff_t count, ptrdiff_t problems, ptrdiff_t parameters);
+    int (*estimate_block)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
+                          const sc_scratch *, sc_cancel *, double *node, int64_t *bad_sample);
+
+    /* optimize: one step on n parameters (optimizer.h) */
+    void (*update64)(int kind, const sc_step_scalars *, ptrdiff_t n, const double *grad, double *param, double *m,
+                     double *v);
+    void (*update32)(int kind, const sc_step_scalars *, ptrdiff_t n, const float *grad, float *param, float *m,
+                     float *v);
+
+    /* networks: a step is prepare, forward for each block, summarise, learn for each chunk */
+    void (*vae_prepare)(sc_vae_work *);
+    void (*vae_forward)(const sc_vae_work *, const int64_t *rows, uint64_t number, ptrdiff_t block, sc_cancel *);
+    int (*vae_summarise)(const sc_vae_work *, sc_cancel *, double *record);
+    void (*vae_learn)(const sc_vae_work *, ptrdiff_t chunk, int kind, const sc_step_scalars *, float *m, float *v);
+    int (*vae_bound)(const sc_vae_work *, const int64_t *rows, ptrdiff_t images, ptrdiff_t first, ptrdiff_t n,
+                     ptrdiff_t n_draws, sc_cancel *, double *mean, double *squares);
+    void (*affine32)(ptrdiff_t rows, ptrdiff_t inner, ptrdiff_t stride, const float *x, const float *matrix,
+                     const float *bias, int sigmoid, float *out);
+    void (*bernoulli32)(const sc_stream *, uint64_t first, ptrdiff_t n, const float *p, float *out);
+} sc_table;
+
+enum { SC_N_TABLES = 3 };
+
+/* The table of that name, or the best for this machine where `name` is NULL or empty. NULL: no such name was built in,
+ * or this machine cannot run it (then *known is 1). */
+const sc_table *sc_choose_table(const char *name, int *known);
+
+/* Names that this machine can run, best first; returns how many. */
+int sc_runnable(const char *names[SC_N_TABLES]);
+
+#endif

@@ -1,0 +1,264 @@
+/* distributions: y = f(k; w), for families whose sites are independent.
+ *
+ * Bernoulli:    y = 1 iff k < T(p), T(p) = ceil(2^53 p): exactly "u < p" for u = k 2^-53.
+ * Categorical:  y = #{c : k >= T_c}, T_c = ceil(2^53 (p_0 + ... + p_c)), c = 0 .. C-2: inverse CDF in class order;
+ *               from the last class of positive probability on, T_c = 2^53, so no class of probability 0 is drawn.
+ *
+ * The sampler reads plane 0 only (32 bits) and compares it with the threshold's high word; on a tie, one in 2^32, that
+ * element reads plane 1 and compares all 53 bits: the same y as from k itself, at half the noise.
+ *
+ * Sites stand in a row; a block of samples is one run of addresses. The threshold rows are repeated up to `period`
+ * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too.
+ *
+ * sc_weigh_*: the weighted sum over samples of the outcome's indicators, out[site] = sum_n w_n [y_n = 1], or
+ * out[site, c] = sum_n w_n [y_n = c], in the order of n: all that a score-function average needs of the samples, since
+ * a site's score has one value per class. Scores are never stored.
+ */
+#ifndef SC_KERNELS_DISTRIBUTIONS_H
+#define SC_KERNELS_DISTRIBUTIONS_H
+
+#include "../family.h"
+#include "noise.h"
+
+#define SC_TWO53 0x1p53
+
+/* ceil(2^53 p) for p in [0, 1] */
+static inline uint64_t sc_threshold(double p)
+{
+    double scaled = p * SC_TWO53;
+    uint64_t t = (uint64_t)scaled;
+    return t + ((double)t < scaled);
+}
+
+static inline uint32_t sc_threshold_high(uint64_t t)
+{
+    uint64_t high = t >> 21;
+    return high > UINT32_MAX ? UINT32_MAX : (uint32_t)high; /* 2^53 ties at the top word, and wins there */
+}
+
+/* From logits: p = sigmoid(l), log p, log(1 - p). */
+static void sc_bernoulli_logits(ptrdiff_t n, const double *logits, double *p, double *log_p, double *log_q)
+{
+    for (ptrdiff_t i = 0; i < n; i += 8) {
+        ptrdiff_t m = n - i;
+        vd l = vd_load_part(logits + i, m, 0.0);
+        vd_store_part(p + i, sc_sigmoid(l), m);
+        vd_store_part(log_p + i, vd_neg(sc_softplus(vd_neg(l))), m);
+        vd_store_part(log_q + i, vd_neg(sc_softplus(l)), m);
+    }
+}
+
+/* From probabilities: log p and log(1 - p), -inf at the ends. */
+static void sc_bernoulli_probs(ptrdiff_t n, const double *p, double *log_p, double *log_q)
+{
+    for (ptrdiff_t i = 0; i < n; i += 8) {
+        ptrdiff_t m = n - i;
+        vd x = vd_load_part(p + i, m, 0.5);
+        vd_store_part(log_p + i, sc_log(x), m);
+        vd_store_part(log_q + i, sc_log1p(vd_neg(x)), m);
+    }
+}
+
+/* Row by row of C logits: log p = l - max - log sum exp(l - max), and p = exp(l - max) / sum. */
+static void sc_categorical_logits(ptrdiff_t sites, ptrdiff_t n_classes, const double *logits, double *p, double *log_p)
+{
+    for (ptrdiff_t s = 0; s < sites; s++, logits += n_classes, p += n_classes, log_p += n_classes) {
+        double top = logits[0], sum = 0.0, log_sum;
+        for (ptrdiff_t c = 1; c < n_classes; c++) top = logits[c] > top ? logits[c] : top;
+        for (ptrdiff_t c = 0; c < n_classes; c += 8) {
+            ptrdiff_t m = n_classes - c;
+            vd_store_part(p + c, sc_exp(vd_sub(vd_load_part(logits + c, m, top), vd_set1(top))), m);
+        }
+        for (ptrdiff_t c = 0; c < n_classes; c++) sum += p[c];
+        vd_store_part(&log_sum, sc_log(vd_set1(sum)), 1);
+        for (ptrdiff_t c = 0; c < n_classes; c++) {
+            p[c] /= sum;
+            log_p[c] = (logits[c] - top) - log_sum;
+        }
+    }
+}
+
+static void sc_categorical_probs(ptrdiff_t n, const double *p, double *log_p)
+{
+    for (ptrdiff_t i = 0; i < n; i += 8) {
+        ptrdiff_t m = n - i;
+        vd_store_part(log_p + i, sc_log(vd_load_part(p + i, m, 1.0)), m);
+    }
+}
+
+/* thresholds[c * sites + s] for c < C - 1 */
+static void sc_categorical_thresholds(ptrdiff_t sites, ptrdiff_t n_classes, const double *p, uint64_t *thresholds)
+{
+    for (ptrdiff_t s = 0; s < sites; s++, p += n_classes) {
+        ptrdiff_t last = n_classes - 1;
+        double sum = 0.0;
+        while (last > 0 && p[last] <= 0.0) last--;
+        for (ptrdiff_t c = 0; c < n_classes - 1; c++) {
+            sum += p[c];
+            thresholds[c * sites + s] = c >= last ? UINT64_C(1) << 53 : sc_threshold(SC_MIN(sum, 1.0));
+        }
+    }
+}
+
+/* Sixteen elements against one row of thresholds: which have k < T? `e` is the first element, for the ties. */
+static inline vn sc_below(vw words, const sc_stream *s, uint64_t e, const uint32_t *high, const uint64_t *thresholds)
+{
+    vw t = vw_load(high);
+    vn below = vw_ltu(words, t);
+    uint32_t ties = vn_bits(vw_eq(words, t));
+    if (ties) {
+        uint32_t fixed[16];
+        vw_store(fixed, vw_select(below, vw_set1(1), vw_set1(0)));
+        for (int i = 0; i < 16; i++)
+            if (ties >> i & 1) fixed[i] = sc_k(s, e + (uint64_t)i) < thresholds[i];
+        below = vw_eq(vw_load(fixed), vw_set1(1));
+    }
+    return below;
+}
+
+enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
+
+/* The elements first .. first + n of a stream; `first` is the address of a row's first site. */
+static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, uint8_t *y)
+{
+    uint32_t words[SC_RUN];
+    for (ptrdiff_t done = 0, at = 0; done < n;) { /* `at` is the place in the period */
+        ptrdiff_t run = SC_MIN(SC_RUN, n - done), i = 0;
+        sc_fill_words(s, first + (uint64_t)done, run, words);
+        while (i < run) {
+            ptrdiff_t stop = SC_MIN(run, i + f->period - at);
+            for (; i + 16 <= stop; i += 16, at += 16)
+                vn_store_u8(y + done + i, sc_below(vw_load(words + i), s, first + (uint64_t)(done + i), f->high + at,
+                                                   f->thresholds + at));
+            for (; i < stop; i++, at++) {
+                int tie = words[i] == f->high[at];
+                y[done + i] = tie ? sc_k(s, first + (uint64_t)(done + i)) < f->thresholds[at] : words[i] < f->high[at];
+            }
+            if (at == f->period) at = 0;
+        }
+        done += run;
+    }
+}
+
+static inline int32_t sc_class_of(const sc_family *f, uint64_t k, ptrdiff_t at)
+{
+    ptrdiff_t low = 0, high = f->n_classes - 1; /* the answer lies in low .. high */
+    while (low < high) {
+        ptrdiff_t middle = (low + high) / 2;
+        if (k >= f->thresholds[middle * f->period + at]) low = middle + 1;
+        else high = middle;
+    }
+    return (int32_t)low;
+}
+
+/* The same class by counting thresholds, from the high word alone unless one of them ties. */
+static inline int32_t sc_count_classes(const sc_family *f, uint32_t word, const sc_stream *s, uint64_t e, ptrdiff_t at)
+{
+    int32_t class = 0;
+    for (ptrdiff_t c = 0; c < f->n_classes - 1; c++, at += f->period)
+        class += word == f->high[at] ? sc_k(s, e) >= f->thresholds[at] : word > f->high[at];
+    return class;
+}
+
+enum { SC_FEW_CLASSES = 24 }; /* up to here counting in lanes beats searching */
+
+static void sc_sample_categorical(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int32_t *y)
+{
+    uint32_t words[SC_RUN];
+    uint64_t k[SC_RUN];
+    const int few = f->n_classes <= SC_FEW_CLASSES;
+    for (ptrdiff_t done = 0, at = 0; done < n;) {
+        ptrdiff_t run = SC_MIN(SC_RUN, n - done), i = 0;
+        if (few) sc_fill_words(s, first + (uint64_t)done, run, words);
+        else sc_fill_k53(s, first + (uint64_t)done, run, k);
+        while (i < run) {
+            ptrdiff_t stop = SC_MIN(run, i + f->period - at);
+            for (; few && i + 16 <= stop; i += 16, at += 16) {
+                vw count = vw_set1((uint32_t)(f->n_classes - 1)), w = vw_load(words + i);
+                for (ptrdiff_t c = 0; c < f->n_classes - 1; c++) {
+                    vn below = sc_below(w, s, first + (uint64_t)(done + i), f->high + c * f->period + at,
+                                        f->thresholds + c * f->period + at);
+                    count = vw_sub(count, vw_select(below, vw_set1(1), vw_set1(0)));
+                }
+                vw_store((uint32_t *)(y + done + i), count);
+            }
+            for (; i < stop; i++, at++)
+                y[done + i] = few ? sc_count_classes(f, words[i], s, first + (uint64_t)(done + i), at)
+                                  : sc_class_of(f, k[i], at);
+            if (at == f->period) at = 0;
+        }
+        done += run;
+    }
+}
+
+/* The step function itself, from given k; n elements from the start of a row. The oracle of the samplers. */
+static void sc_step_bernoulli(const sc_family *f, const uint64_t *k, ptrdiff_t n, uint8_t *y)
+{
+    for (ptrdiff_t i = 0, at = 0; i < n; i++, at = at + 1 == f->period ? 0 : at + 1) y[i] = k[i] < f->thresholds[at];
+}
+
+static void sc_step_categorical(const sc_family *f, const uint64_t *k, ptrdiff_t n, int32_t *y)
+{
+    for (ptrdiff_t i = 0, at = 0; i < n; i++, at = at + 1 == f->period ? 0 : at + 1) y[i] = sc_class_of(f, k[i], at);
+}
+
+/* Sum over the sites of one sample of log p(y_d): values are table[class][site], chosen, not multiplied (-inf lives). */
+static double sc_log_prob_bernoulli(const double *log_p, const double *log_q, const uint8_t *y, ptrdiff_t sites)
+{
+    vd sum = vd_set1(0.0);
+    for (ptrdiff_t d = 0; d < sites; d += 8) {
+        ptrdiff_t m = sites - d;
+        vm one = vd_lt(vd_set1(0.5), vd_load_u8_part(y + d, m));
+        sum = vd_add(sum, vd_select(one, vd_load_part(log_p + d, m, 0.0), vd_load_part(log_q + d, m, 0.0)));
+    }
+    return vd_sum(sum);
+}
+
+static double sc_log_prob_categorical(const double *log_p, const int32_t *y, ptrdiff_t sites, ptrdiff_t n_classes)
+{
+    double lanes[8] = {0};
+    for (ptrdiff_t d = 0; d < sites; d++) lanes[d & 7] += log_p[d * n_classes + y[d]];
+    return vd_sum(vd_load(lanes));
+}
+
+/* out[d] = sum over rows of weight[row] * y[row][d]; 32 sites at a time stay in registers while the rows go by. */
+static void sc_weigh_bernoulli(const uint8_t *y, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t sites,
+                               const double *weight, double *out)
+{
+    ptrdiff_t d = 0;
+    for (; d + 32 <= sites; d += 32) {
+        vd a = vd_set1(0.0), b = a, c = a, e = a;
+        const uint8_t *row = y + d;
+        for (ptrdiff_t n = 0; n < rows; n++, row += stride) {
+            vd w = vd_set1(weight[n]);
+            a = vd_fma(w, vd_load_u8(row), a);
+            b = vd_fma(w, vd_load_u8(row + 8), b);
+            c = vd_fma(w, vd_load_u8(row + 16), c);
+            e = vd_fma(w, vd_load_u8(row + 24), e);
+        }
+        vd_store(out + d, a);
+        vd_store(out + d + 8, b);
+        vd_store(out + d + 16, c);
+        vd_store(out + d + 24, e);
+    }
+    for (; d < sites; d += 8) {
+        /* a short row may read into the next one; the last eight rows, which have no next, are copied out first */
+        ptrdiff_t m = sites - d, whole = m >= 8 ? rows : rows - 8;
+        vd a = vd_set1(0.0);
+        ptrdiff_t n = 0;
+        for (; n < whole; n++) a = vd_fma(vd_set1(weight[n]), vd_load_u8(y + n * stride + d), a);
+        for (; n < rows; n++) a = vd_fma(vd_set1(weight[n]), vd_load_u8_part(y + n * stride + d, m), a);
+        vd_store_part(out + d, a, m);
+    }
+}
+
+/* out[d * C + c] = sum over the rows with y[row][d] = c of weight[row] */
+static void sc_weigh_categorical(const int32_t *y, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t sites,
+                                 ptrdiff_t n_classes, const double *weight, double *out)
+{
+    memset(out, 0, (size_t)(sites * n_classes) * sizeof(double));
+    for (ptrdiff_t n = 0; n < rows; n++)
+        for (ptrdiff_t d = 0; d < sites; d++) out[d * n_classes + y[n * stride + d]] += weight[n];
+}
+
+#endif

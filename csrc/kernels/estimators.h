@@ -1,0 +1,217 @@
+/* estimators: one block of samples becomes one node of the reduction tree.
+ *
+ *     score function     g = 1/n sum_i (J_i - b) s_i                      Williams 1992, eq. 5; b any baseline
+ *     leave-one-out      g = 1/n sum_i (J_i - mean of the others) s_i     Kool, van Hoof and Welling 2019, eq. 8
+ *                          = 1/(n-1) sum_i (J_i - Jbar) s_i
+ *
+ * with s the score of a site's parameter. A score has one value per class, so the block needs only histograms of its
+ * outcomes, weighted by (J_i - c): h1[k] = sum_i (J_i - c) [y_i has class k]; then g = sum over classes of h1 times
+ * score. c is the block's mean cost (leave-one-out) or the problem's baseline. For a baseline b_k per parameter
+ * (Williams' b_ij) the plain counts h0 correct h1 by (b_k - c) h0.
+ *
+ * Error bar inside a group, asked for when there are too few groups to compare: the sample variance of the terms
+ * (score function), the delete-one jackknife of the covariance (leave-one-out),
+ *     v = n / ((n-1)(n-2)^2) sum_i (c_i - cbar)^2,   c_i = (J_i - Jbar)(s_i - sbar),
+ * from h0, h1 and h2 = sum_i (J_i - c)^2 [class]. Groups too small to say anything (n < 3, or 1) give infinity.
+ *
+ * Sums run in the order of the samples, or over eight fixed lanes; the mean is taken about the first sample, so that
+ * J + 1e8 gives the same differences to rounding. The last block takes up a remainder of fewer than SC_LEAST samples.
+ */
+#ifndef SC_KERNELS_ESTIMATORS_H
+#define SC_KERNELS_ESTIMATORS_H
+
+#include <math.h>
+
+#include "../job.h"
+#include "costs.h"
+#include "distributions.h"
+#include "estimate.h"
+
+/* Sums of one block and problem: over all samples (order 0: n, 1: sum A, 2: sum A^2), with A = J - c. */
+typedef struct sc_totals {
+    int leave_one_out, within;
+    double n, a, aa;
+} sc_totals;
+
+/* A gradient and its variance inside the group, from the first two moments of the terms. `squares` is the sum of
+ * squared terms, about their centre for leave-one-out. */
+static inline void sc_finish(const sc_totals *t, double sum, double squares, double *g, double *within)
+{
+    const double n = t->n;
+    *g = sum / (t->leave_one_out ? n - 1.0 : n);
+    if (!t->within) return;
+    double mean = sum / n, spread = squares - n * mean * mean, weight;
+    if (t->leave_one_out) weight = n > 2.0 ? n * n * n / ((n - 1.0) * ((n - 2.0) * (n - 2.0))) : INFINITY;
+    else weight = n > 1.0 ? n / (n - 1.0) : INFINITY;
+    *within = spread > 0.0 ? weight * spread : isinf(weight) ? INFINITY : 0.0; /* rounding can leave it below zero */
+}
+
+/* A parameter whose score is v1 where its indicator is 1 and v0 elsewhere; beta is its own baseline less c. */
+static inline void sc_two_valued(const sc_totals *t, double v1, double v0, double beta, double h0, double h1, double h2,
+                                 double *g, double *within)
+{
+    const double n = t->n, a = t->a - beta * n, jump = v1 - v0;
+    double squares = 0.0;
+    h2 = h2 - beta * (2.0 * h1 - beta * h0);
+    h1 = h1 - beta * h0;
+    if (t->within) {
+        const double aa = t->aa - beta * (2.0 * t->a - beta * n);
+        const double centre = t->leave_one_out ? v0 + h0 / n * jump : 0.0;
+        squares = h2 * ((v1 - centre) * (v1 - centre)) + (aa - h2) * ((v0 - centre) * (v0 - centre));
+    }
+    sc_finish(t, jump * h1 + v0 * a, squares, g, within);
+}
+
+static inline double sc_inverse(double p) { return p > 0.0 ? 1.0 / p : 0.0; } /* what is never drawn has no score */
+
+/* Histograms h[0], h[1], h[2] of one problem (h[0], h[2] only where needed) to its gradient. */
+static void sc_map_indicators(const sc_family *f, const sc_totals *t, const double *p, const double *beta,
+                              double *const h[3], ptrdiff_t n, double *g, double *within)
+{
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const int inverse = f->by_probs; /* Bernoulli only: categorical probabilities have a map of their own */
+        const double v1 = inverse ? sc_inverse(p[k]) : 1.0 - p[k], v0 = inverse ? -sc_inverse(1.0 - p[k]) : -p[k];
+        sc_two_valued(t, v1, v0, beta ? beta[k] : 0.0, h[0] ? h[0][k] : 0.0, h[1][k], h[2] ? h[2][k] : 0.0, g + k,
+                      within + k);
+    }
+}
+
+/* Categorical by probabilities, tangent to the simplex: s_c = [y = c]/p_c - 1/(C p_y). One site of C classes. */
+static void sc_map_simplex(const sc_totals *t, ptrdiff_t n_classes, const double *p, const double *beta,
+                           double *const h[3], double *g, double *within)
+{
+    const double n = t->n, classes = (double)n_classes;
+    double s[3][3] = {{0}}; /* s[i][j] = sum_c h[i][c] / p_c^j */
+    for (int i = 0; i < 3; i++)
+        for (ptrdiff_t c = 0; h[i] && c < n_classes; c++) {
+            double v = sc_inverse(p[c]);
+            s[i][0] += h[i][c];
+            s[i][1] += h[i][c] * v;
+            s[i][2] += h[i][c] * v * v;
+        }
+    for (ptrdiff_t c = 0; c < n_classes; c++) {
+        const double b = beta ? beta[c] : 0.0, v = sc_inverse(p[c]), h0 = h[0] ? h[0][c] : 0.0;
+        double squares = 0.0;
+        if (t->within) {
+            const double mean = t->leave_one_out ? (v * h0 - s[0][1] / classes) / n : 0.0;
+            const double own = h[2][c] - b * (2.0 * h[1][c] - b * h0);
+            double r[3]; /* sum over the other classes of h2 / p^j, with this parameter's baseline */
+            for (int j = 0; j < 3; j++) r[j] = s[2][j] - b * (2.0 * s[1][j] - b * s[0][j]);
+            r[0] -= own, r[1] -= own * v, r[2] -= own * v * v;
+            const double at_own = v - v / classes - mean;
+            squares = own * (at_own * at_own) + r[2] / (classes * classes) + 2.0 * mean * r[1] / classes + mean * mean * r[0];
+        }
+        sc_finish(t, v * (h[1][c] - b * h0) - (s[1][1] - b * s[0][1]) / classes, squares, g + c, within + c);
+    }
+}
+
+static void sc_weigh(const sc_family *f, const void *y, ptrdiff_t problem, ptrdiff_t rows, const double *w, double *h)
+{
+    const ptrdiff_t stride = f->n_problems * f->n_sites, at = problem * f->n_sites;
+    if (f->kind == SC_BERNOULLI) sc_weigh_bernoulli((const uint8_t *)y + at, stride, rows, f->n_sites, w, h);
+    else sc_weigh_categorical((const int32_t *)y + at, stride, rows, f->n_sites, f->n_classes, w, h);
+}
+
+/* Mean, M2, smallest and its sample's number; two passes, about the first cost and then about the mean. */
+static double sc_cost_moments(const double *j, ptrdiff_t n, ptrdiff_t first, double *stats)
+{
+    double lanes[8] = {0}, squares[8] = {0}, mean;
+    ptrdiff_t best = 0;
+    for (ptrdiff_t i = 0; i < n; i++) lanes[i & 7] += j[i] - j[0];
+    mean = j[0] + vd_sum(vd_load(lanes)) / (double)n;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        squares[i & 7] += (j[i] - mean) * (j[i] - mean);
+        if (j[i] < j[best]) best = i;
+    }
+    stats[0] = mean;
+    stats[1] = vd_sum(vd_load(squares));
+    stats[2] = j[best];
+    stats[3] = (double)(first + best);
+    return mean;
+}
+
+/* One problem of a block: its costs j (gathered), outcomes y; fills the problem's part of the node. */
+static void sc_block_problem(const sc_job *job, ptrdiff_t problem, ptrdiff_t first, ptrdiff_t rows, const void *y,
+                             const sc_scratch *scratch, double *node)
+{
+    const sc_family *f = &job->family;
+    const sc_estimator *e = &job->estimator;
+    const ptrdiff_t each = job->n_parameters / f->n_problems, offset = problem * each;
+    double *g = sc_node_gradient(node, f->n_problems) + offset, *within = g + 2 * job->n_parameters;
+    double *w = scratch->weight, *ones = w + rows, *squares = ones + rows;
+    sc_totals t = {e->kind == SC_LEAVE_ONE_OUT, e->within, (double)rows, 0.0, 0.0};
+
+    double mean = sc_cost_moments(scratch->j, rows, first, sc_node_problem(node, problem));
+    double a[8] = {0}, aa[8] = {0}, centre = t.leave_one_out ? mean : e->baseline[problem];
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const ptrdiff_t at = (first - e->first_sample + i) * f->n_problems + problem;
+        const double own = e->sample_baseline ? e->sample_baseline[at] : 0.0;
+        w[i] = scratch->j[i] - centre - own;
+        ones[i] = 1.0;
+        squares[i] = w[i] * w[i];
+        a[i & 7] += w[i];
+        aa[i & 7] += squares[i];
+    }
+    t.a = vd_sum(vd_load(a));
+    t.aa = vd_sum(vd_load(aa));
+
+    double *h[3] = {NULL, scratch->histogram, NULL};
+    sc_weigh(f, y, problem, rows, w, h[1]);
+    if (e->within || e->parameter_baseline) {
+        h[0] = h[1] + each;
+        sc_weigh(f, y, problem, rows, ones, h[0]);
+    }
+    if (e->within) {
+        h[2] = h[1] + 2 * each;
+        sc_weigh(f, y, problem, rows, squares, h[2]);
+    }
+    const double *p = f->probs + offset, *beta = e->parameter_baseline ? e->parameter_baseline + offset : NULL;
+    if (f->kind == SC_BERNOULLI || !f->by_probs) {
+        sc_map_indicators(f, &t, p, beta, h, each, g, within);
+        return;
+    }
+    for (ptrdiff_t s = 0; s < each; s += f->n_classes) {
+        double *at[3] = {h[0] ? h[0] + s : NULL, h[1] + s, h[2] ? h[2] + s : NULL};
+        sc_map_simplex(&t, f->n_classes, p + s, beta ? beta + s : NULL, at, g + s, within + s);
+    }
+}
+
+static void sc_sample(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, void *y)
+{
+    if (f->kind == SC_BERNOULLI) sc_sample_bernoulli(f, s, first, n, y);
+    else sc_sample_categorical(f, s, first, n, y);
+}
+
+/* Samples first .. first + rows: draw them (unless y is given), price them (unless j is given), weigh them. */
+static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
+                             const sc_scratch *scratch, sc_cancel *cancel, double *node, int64_t *bad_sample)
+{
+    const sc_family *f = &job->family;
+    const ptrdiff_t problems = f->n_problems, width = problems * f->n_sites;
+    int status = sc_cancelled(cancel);
+    if (status) return status;
+    if (!y) {
+        sc_sample(f, &job->stream, (uint64_t)first * (uint64_t)width, rows * width, scratch->y);
+        y = scratch->y;
+    }
+    if (!j) {
+        status = sc_cost_rows(f, &job->cost, y, rows, scratch->row, cancel, scratch->costs);
+        if (status) return status;
+        j = scratch->costs;
+    }
+    for (ptrdiff_t i = 0; i < rows * problems; i++)
+        if (!isfinite(j[i])) {
+            *bad_sample = first + i / problems;
+            return SC_COST_NOT_FINITE;
+        }
+    memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
+    node[0] = (double)rows;
+    node[1] = 1.0;
+    for (ptrdiff_t p = 0; p < problems; p++) {
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
+        sc_block_problem(job, p, first, rows, y, scratch, node);
+    }
+    return SC_OK;
+}
+
+#endif

@@ -1,0 +1,446 @@
+/* networks: one step of a network with a layer of Bernoulli units (sc.BernoulliVAE), and its bound.
+ *
+ * An image x is binarised, x_d = [k_d < T(p_d)]. Units z_h ~ q = sigmoid(l), l = (x - mean) W + b; decoder logits
+ * o = z V + c; prior logits phi. With softplus(a) = log(1 + e^a), the bound of a sample, in nats, is
+ *   f = sum_d (x_d o_d - softplus(o_d)) + sum_h z_h (phi_h - l_h) + sum_h (softplus(l_h) - softplus(phi_h))
+ *     = log p(x|z) + log p(z) - log q(z|x).
+ * Gradients of the cost -f, averaged over a batch of B images with K samples each:
+ *   V += z (sigmoid(o) - x) / BK        c += (sigmoid(o) - x) / BK        phi += (sigmoid(phi) - z) / BK
+ *   l += -sum_k w_k (z_k - q) / B,      W += (x - mean) l's,  b += l's     (score function: Williams 1992, eq. 4)
+ *   w_k = (f_k - mean f) / (K - 1): the mean of the other samples as baseline; or (f_k - baseline) / K.
+ * The direct derivative of -log q(z|x) by l has expectation zero and is left out.
+ *
+ * x and z are bits, so every product of matrices is a sum of the rows whose bit is set: no multiplications, and no work
+ * for a pixel or unit that is off. Such sums run over samples in order, in float32; those of the bound are in float64.
+ * A step is two loops. Blocks of images (sc_vae_forward) draw, and leave bits, errors and scores behind; chunks of
+ * parameters (sc_vae_learn) sum them up over the whole batch and move their parameters at once. Nothing is folded, so
+ * the bits depend neither on threads nor on how the batch was cut.
+ */
+#ifndef SC_KERNELS_NETWORKS_H
+#define SC_KERNELS_NETWORKS_H
+
+#include "../cancel.h"
+#include "../vae.h"
+#include "distributions.h"
+#include "optimize.h"
+
+enum { SC_TILE = 64 }; /* columns that stay in registers while rows are summed */
+
+/* ---- bits -------------------------------------------------------------------------------------------------------- */
+
+/* Sixteen outcomes k < T(p) as bits, for float32 p. u = (word >> 8) 2^-24 is exact, u <= k 2^-53 < u + 2^-24: only
+ * where p falls strictly between do the other bits of k count. */
+SC_INLINE uint32_t sc_below32(vw words, const float *p, const sc_stream *s, uint64_t e)
+{
+    vf u = vf_mul(vw_to_f32(vw_shr(words, 8)), vf_set1(0x1p-24f)), at = vf_load(p);
+    uint32_t below = vn_bits(vf_lt(u, at));
+    uint32_t ties = below & ~vn_bits(vf_le(vf_add(u, vf_set1(0x1p-24f)), at));
+    for (; ties; ties &= ties - 1) {
+        int i = __builtin_ctz(ties);
+        if (sc_k(s, e + (uint64_t)i) >= sc_threshold((double)p[i])) below &= ~(UINT32_C(1) << i);
+    }
+    return below;
+}
+
+/* The lanes whose bit is set. */
+SC_INLINE vn sc_lanes_of(uint32_t bits)
+{
+    static const uint32_t own[16] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
+    const vw bit = vw_load(own);
+    return vw_eq(vw_and(vw_set1(bits), bit), bit);
+}
+
+/* Sixteen bits to or from a place of a plane. */
+static inline void sc_put_bits(uint32_t *plane, ptrdiff_t feature, uint32_t bits)
+{
+    *plane = feature & 16 ? *plane | bits << 16 : bits;
+}
+
+static inline uint32_t sc_get_bits(uint32_t plane, ptrdiff_t feature) { return plane >> (feature & 16); }
+
+/* Rows of bits by feature: column f has bit r where row r of the plane has bit shift + f. */
+static void sc_columns(const uint32_t *plane, int shift, ptrdiff_t features, ptrdiff_t rows, uint32_t *columns)
+{
+    for (ptrdiff_t f = 0; f < features; f++) {
+        const vw bit = vw_set1(UINT32_C(1) << (shift + f));
+        for (ptrdiff_t r = 0; r < rows; r += 32) {
+            uint32_t low = vn_bits(vw_eq(vw_and(vw_load(plane + r), bit), bit));
+            *columns++ = low | vn_bits(vw_eq(vw_and(vw_load(plane + r + 16), bit), bit)) << 16;
+        }
+    }
+}
+
+/* out = start (or 0) + the rows whose bit is set, in order; n (1 to 4, a constant) times sixteen columns. The words of
+ * bits come in pairs, `step` apart. */
+SC_INLINE void sc_add_rows_n(int n, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
+                             const float *rows, ptrdiff_t stride, float *out)
+{
+    const vf zero = vf_set1(0);
+    vf a = start ? vf_load(start) : zero, b = start && n > 1 ? vf_load(start + 16) : zero;
+    vf c = start && n > 2 ? vf_load(start + 32) : zero, d = start && n > 3 ? vf_load(start + 48) : zero;
+    for (ptrdiff_t k = 0; k < words; k += 2, rows += 64 * stride) {
+        uint64_t left = bits[k * step] | (uint64_t)bits[(k + 1) * step] << 32;
+        for (; left; left &= left - 1) {
+            const float *row = rows + __builtin_ctzll(left) * stride;
+            a = vf_add(a, vf_load(row));
+            if (n > 1) b = vf_add(b, vf_load(row + 16));
+            if (n > 2) c = vf_add(c, vf_load(row + 32));
+            if (n > 3) d = vf_add(d, vf_load(row + 48));
+        }
+    }
+    vf_store(out, a);
+    if (n > 1) vf_store(out + 16, b);
+    if (n > 2) vf_store(out + 32, c);
+    if (n > 3) vf_store(out + 48, d);
+}
+
+static void sc_add_rows(ptrdiff_t n, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
+                        const float *rows, ptrdiff_t stride, float *out)
+{
+    switch (n) {
+    case 4: sc_add_rows_n(4, start, bits, step, words, rows, stride, out); break;
+    case 3: sc_add_rows_n(3, start, bits, step, words, rows, stride, out); break;
+    case 2: sc_add_rows_n(2, start, bits, step, words, rows, stride, out); break;
+    default: sc_add_rows_n(1, start, bits, step, words, rows, stride, out);
+    }
+}
+
+/* ---- forward: a block of images ----------------------------------------------------------------------------------- */
+
+/* p = sigmoid(l); returns the sum of softplus(l) = max(l, 0) + log(1 + e^-|l|), with one logarithm for up to 32 lanes'
+ * product of factors that are at most 2. */
+static double sc_sigmoids(ptrdiff_t n, const float *l, float *p)
+{
+    const vf zero = vf_set1(0), one = vf_set1(1);
+    vd sum = vd_set1(0);
+    for (ptrdiff_t i = 0; i < n;) {
+        vf product = one;
+        for (ptrdiff_t stop = SC_MIN(n, i + 16 * 32); i < stop; i += 16) {
+            vf x = vf_load(l + i), t = sc_exp_minus_abs32(x), above = vf_add(one, t), top = vf_max(x, zero);
+            product = vf_mul(product, above);
+            vf_store(p + i, vf_div(vf_select(vf_lt(x, zero), t, one), above));
+            sum = vd_add(sum, vd_add(vf_lo_f64(top), vf_hi_f64(top)));
+        }
+        product = sc_log32(product);
+        sum = vd_add(sum, vd_add(vf_lo_f64(product), vf_hi_f64(product)));
+    }
+    return vd_sum(sum);
+}
+
+/* What a step needs of the parameters alone. By the calling thread, before the blocks. */
+static void sc_vae_prepare(sc_vae_work *w)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t hs = v->latent_stride;
+    for (ptrdiff_t h = 0; h < hs; h += 16) {
+        vf sum = vf_load(v->parameters + sc_vae_b(v) + h);
+        const float *row = v->parameters + h;
+        for (ptrdiff_t d = 0; d < v->n_visible; d++, row += hs) sum = vf_fma(vf_set1(-v->mean[d]), vf_load(row), sum);
+        vf_store(w->offset + h, sum);
+    }
+    w->prior_softplus = sc_sigmoids(hs, v->parameters + sc_vae_prior(v), w->prior);
+}
+
+/* Images first .. first + n of the batch: pixels to bits. Image i is row rows[i] of the data and has number + i as its
+ * number among all images ever drawn, which addresses its noise. */
+static void sc_vae_binarise(const sc_vae_work *w, const int64_t *rows, uint64_t number, ptrdiff_t first, ptrdiff_t n)
+{
+    const ptrdiff_t D = w->vae.n_visible, ds = w->vae.visible_stride, bs = sc_vae_batch_stride(w);
+    const uint64_t element = (number + (uint64_t)first) * (uint64_t)D;
+    uint32_t *words = w->words + first * sc_vae_words(w);
+    sc_fill_words(&w->pixels, element, n * D, words);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const float *p = w->data + rows[first + i] * ds;
+        for (ptrdiff_t d = 0; d < ds; d += 16) {
+            uint64_t e = element + (uint64_t)(i * D + d);
+            uint32_t bits = sc_below32(vw_load(words + i * D + d), p + d, &w->pixels, e);
+            sc_put_bits(w->x_bits + d / 32 * bs + first + i, d, bits);
+        }
+    }
+}
+
+static void sc_vae_encode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w);
+    for (ptrdiff_t h = 0; h < hs; h += SC_TILE) {
+        const ptrdiff_t lanes = SC_MIN(SC_TILE, hs - h) / 16;
+        for (ptrdiff_t i = first; i < first + n; i++)
+            sc_add_rows(lanes, w->offset + h, w->x_bits + i, bs, sc_vae_x_planes(v), v->parameters + h, hs,
+                        w->logits + i * hs + h);
+    }
+}
+
+/* Units to bits, and what they contribute to the bound. */
+static void sc_vae_draw(const sc_vae_work *w, uint64_t number, ptrdiff_t first, ptrdiff_t n)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t H = v->n_latents, hs = v->latent_stride, K = w->n_samples, rs = sc_vae_row_stride(w);
+    const float *phi = v->parameters + sc_vae_prior(v);
+    const uint64_t element = (number + (uint64_t)first) * (uint64_t)(K * H);
+    uint32_t *words = w->words + first * sc_vae_words(w);
+    sc_fill_words(&w->latents, element, n * K * H, words);
+    for (ptrdiff_t r = 0, i = first; i < first + n; i++) {
+        const float *l = w->logits + i * hs;
+        float *q = w->q + i * hs;
+        const double constant = sc_sigmoids(hs, l, q) - w->prior_softplus;
+        for (ptrdiff_t k = 0; k < K; k++, r++) {
+            vd sum = vd_set1(0);
+            for (ptrdiff_t h = 0; h < hs; h += 16) {
+                uint64_t e = element + (uint64_t)(r * H + h);
+                uint32_t bits = sc_below32(vw_load(words + r * H + h), q + h, &w->latents, e);
+                vf gap = vf_select(sc_lanes_of(bits), vf_sub(vf_load(phi + h), vf_load(l + h)), vf_set1(0));
+                sum = vd_add(sum, vd_add(vf_lo_f64(gap), vf_hi_f64(gap)));
+                sc_put_bits(w->z_bits + h / 32 * rs + first * K + r, h, bits);
+            }
+            w->bound[first * K + r] = constant + vd_sum(sum);
+        }
+    }
+}
+
+/* A tile of decoder logits o becomes sigmoid(o) - x; returns its share of log p(x|z) = sum_d log sigmoid(a_d), where
+ * a = o for a pixel that is on, -o for one that is off: min(a, 0) - log(1 + e^-|o|), and sigmoid(o) - x is sigmoid(-a)
+ * with the sign of off minus on. `planes` are the image's bits, `step` apart. The tile's sums are per lane, of 4. */
+SC_INLINE double sc_vae_pixels(ptrdiff_t lanes, ptrdiff_t d, const uint32_t *planes, ptrdiff_t step, float *o)
+{
+    const vf zero = vf_set1(0), one = vf_set1(1);
+    const vw top = vw_set1(UINT32_C(1) << 31), none = vw_set1(0);
+    vf product = one, sum = zero;
+    for (ptrdiff_t j = 0; j < lanes; j++, d += 16, o += 16) {
+        const vn on = sc_lanes_of(sc_get_bits(planes[d / 32 * step], d));
+        const vw minus = vw_select(on, top, none);
+        vf x = vf_load(o), t = sc_exp_minus_abs32(x), above = vf_add(one, t);
+        vf a = vf_from_bits(vw_xor(vw_from_bits(vf_neg(x)), minus));
+        product = vf_mul(product, above);
+        sum = vf_add(sum, vf_min(a, zero));
+        vf miss = vf_div(vf_select(vf_lt(zero, a), t, one), above);
+        vf_store(o, vf_from_bits(vw_xor(vw_from_bits(miss), minus)));
+    }
+    sum = vf_sub(sum, sc_log32(product));
+    return vd_sum(vd_add(vf_lo_f64(sum), vf_hi_f64(sum)));
+}
+
+static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t ds = v->visible_stride, K = w->n_samples, rs = sc_vae_row_stride(w), bs = sc_vae_batch_stride(w);
+    const float *V = v->parameters + sc_vae_V(v), *c = v->parameters + sc_vae_c(v);
+    for (ptrdiff_t d = 0; d < ds; d += SC_TILE) {
+        const ptrdiff_t lanes = SC_MIN(SC_TILE, ds - d) / 16;
+        for (ptrdiff_t r = first * K; r < (first + n) * K; r++) {
+            float *o = w->delta + r * ds + d;
+            sc_add_rows(lanes, c + d, w->z_bits + r, rs, sc_vae_z_planes(v), V + d, ds, o);
+            w->bound[r] += sc_vae_pixels(lanes, d, w->x_bits + r / K, bs, o);
+        }
+    }
+}
+
+/* The cost of image i and its gradient by the logits of the units. */
+static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
+{
+    const ptrdiff_t hs = w->vae.latent_stride, K = w->n_samples, rs = sc_vae_row_stride(w);
+    const double *f = w->bound + i * K;
+    double mean = 0.0, total = 0.0;
+    for (ptrdiff_t k = 0; k < K; k++) mean += f[k] / (double)K;
+    const double centre = w->leave_one_out ? mean : -w->baseline;
+    const double scale = -1.0 / ((double)(w->leave_one_out ? K - 1 : K) * (double)w->batch);
+    if (!w->leave_one_out) total = scale * (mean - centre) * (double)K; /* leave-one-out weights sum to zero */
+    for (ptrdiff_t h = 0; h < hs; h += 16) {
+        vf sum = vf_mul(vf_set1((float)-total), vf_load(w->q + i * hs + h));
+        for (ptrdiff_t k = 0; k < K; k++) {
+            vn on = sc_lanes_of(sc_get_bits(w->z_bits[h / 32 * rs + i * K + k], h));
+            sum = vf_add(sum, vf_select(on, vf_set1((float)(scale * (f[k] - centre))), vf_set1(0)));
+        }
+        vf_store(w->score + i * hs + h, sum);
+    }
+    w->cost[i] = -mean;
+}
+
+/* Images first .. first + n, up to the bound of each sample. */
+static void sc_vae_images(const sc_vae_work *w, const int64_t *rows, uint64_t number, ptrdiff_t first, ptrdiff_t n)
+{
+    sc_vae_binarise(w, rows, number, first, n);
+    sc_vae_encode(w, first, n);
+    sc_vae_draw(w, number, first, n);
+    sc_vae_decode(w, first, n);
+}
+
+/* One block of the batch. */
+static void sc_vae_forward(const sc_vae_work *w, const int64_t *rows, uint64_t number, ptrdiff_t block,
+                           sc_cancel *cancel)
+{
+    const ptrdiff_t blocks = sc_vae_blocks(w), first = block * w->batch / blocks;
+    const ptrdiff_t n = (block + 1) * w->batch / blocks - first;
+    if (sc_cancelled(cancel)) return;
+    sc_vae_images(w, rows, number, first, n);
+    for (ptrdiff_t i = first; i < first + n; i++) sc_vae_weigh(w, i);
+}
+
+/* Between the two loops, by the calling thread: the step's cost, its standard error over images (infinite for a single
+ * one, of which nothing can be known), and the sum of the scores. Not 0: the step must not be taken. */
+static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *record)
+{
+    const ptrdiff_t hs = w->vae.latent_stride;
+    const double n = (double)w->batch;
+    double sum = 0.0, squares = 0.0;
+    int status = sc_cancelled(cancel);
+    if (status) return status;
+    for (ptrdiff_t i = 0; i < w->batch; i++) sum += w->cost[i];
+    for (ptrdiff_t i = 0; i < w->batch; i++) squares += (w->cost[i] - sum / n) * (w->cost[i] - sum / n);
+    record[0] = sum / n;
+    record[1] = w->batch > 1 ? sqrt(squares / (n * (n - 1.0))) : HUGE_VAL;
+    if (!isfinite(record[0])) return SC_COST_NOT_FINITE;
+    for (ptrdiff_t h = 0; h < hs; h += 16) {
+        vf total = vf_set1(0);
+        for (ptrdiff_t i = 0; i < w->batch; i++) total = vf_add(total, vf_load(w->score + i * hs + h));
+        vf_store(w->score_sum + h, total);
+    }
+    return SC_OK;
+}
+
+/* ---- learning: a chunk of parameters ------------------------------------------------------------------------------- */
+
+/* Parameters at .. at + n have their gradient: add up its squares, and move them. */
+static void sc_vae_move(const sc_vae_work *w, ptrdiff_t at, ptrdiff_t n, int kind, const sc_step_scalars *s, float *m,
+                        float *v, double *squares)
+{
+    vd low = vd_set1(0), high = vd_set1(0);
+    for (ptrdiff_t i = at; i < at + n; i += 16) {
+        vf g = vf_load(w->gradient + i);
+        low = vd_fma(vf_lo_f64(g), vf_lo_f64(g), low);
+        high = vd_fma(vf_hi_f64(g), vf_hi_f64(g), high);
+    }
+    *squares += vd_sum(vd_add(low, high));
+    if (kind != SC_VAE_NO_UPDATE)
+        sc_update32(kind, s, n, w->gradient + at, w->vae.parameters + at, m ? m + at : NULL, v ? v + at : NULL);
+}
+
+/* Gradient of `count` rows of V from unit h on, and of their units' prior. */
+static void sc_vae_V_rows(const sc_vae_work *w, ptrdiff_t h, ptrdiff_t count)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t ds = v->visible_stride, rs = sc_vae_row_stride(w), words = rs / 32;
+    const double rows = (double)sc_vae_rows(w);
+    uint32_t *columns = w->z_columns + h * words;
+    float *prior = w->gradient + sc_vae_prior(v) + h;
+    sc_columns(w->z_bits + h / 32 * rs, (int)(h & 16), count, rs, columns);
+    for (ptrdiff_t d = 0; d < ds; d += SC_TILE) {
+        const ptrdiff_t lanes = SC_MIN(SC_TILE, ds - d) / 16;
+        for (ptrdiff_t u = 0; u < count; u++) {
+            float *out = w->gradient + sc_vae_V(v) + (h + u) * ds + d;
+            sc_add_rows(lanes, NULL, columns + u * words, 1, words, w->delta + d, ds, out);
+            for (ptrdiff_t j = 0; j < 16 * lanes; j += 16)
+                vf_store(out + j, vf_mul(vf_load(out + j), vf_set1((float)(1.0 / rows))));
+        }
+    }
+    for (ptrdiff_t u = 0; u < count; u++) {
+        int on = 0;
+        for (ptrdiff_t k = 0; k < words; k++) on += __builtin_popcount(columns[u * words + k]);
+        prior[u] = w->prior[h + u] - (float)(on / rows);
+    }
+}
+
+/* Gradient of `count` rows of W from pixel d on: sum_i (x_i - mean) score_i. */
+static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w), words = bs / 32;
+    uint32_t *columns = w->x_columns + d * words;
+    sc_columns(w->x_bits + d / 32 * bs, (int)(d & 16), count, bs, columns);
+    for (ptrdiff_t h = 0; h < hs; h += SC_TILE) {
+        const ptrdiff_t lanes = SC_MIN(SC_TILE, hs - h) / 16;
+        for (ptrdiff_t u = 0; u < count; u++) {
+            float *out = w->gradient + (d + u) * hs + h;
+            sc_add_rows(lanes, NULL, columns + u * words, 1, words, w->score + h, hs, out);
+            for (ptrdiff_t j = 0; j < 16 * lanes; j += 16)
+                vf_store(out + j, vf_fma(vf_set1(-v->mean[d + u]), vf_load(w->score_sum + h + j), vf_load(out + j)));
+        }
+    }
+}
+
+/* Gradients of b and c. */
+static void sc_vae_biases(const sc_vae_work *w)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w);
+    memcpy(w->gradient + sc_vae_b(v), w->score_sum, (size_t)v->latent_stride * sizeof(float));
+    for (ptrdiff_t d = 0; d < ds; d += 16) {
+        vf sum = vf_set1(0);
+        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load(w->delta + r * ds + d));
+        vf_store(w->gradient + sc_vae_c(v) + d, vf_mul(sum, vf_set1((float)(1.0 / (double)rows))));
+    }
+}
+
+/* One chunk: gradient, and the optimiser's step unless kind is SC_VAE_NO_UPDATE. */
+static void sc_vae_learn(const sc_vae_work *w, ptrdiff_t chunk, int kind, const sc_step_scalars *s, float *m, float *v)
+{
+    const sc_vae *a = &w->vae;
+    const ptrdiff_t V_chunks = sc_vae_V_chunks(a), W_chunks = sc_vae_W_chunks(a);
+    double *squares = w->squares + chunk;
+    *squares = 0.0;
+    if (chunk < V_chunks) {
+        const ptrdiff_t h = chunk * SC_VAE_ROWS, count = SC_MIN(SC_VAE_ROWS, a->n_latents - h);
+        sc_vae_V_rows(w, h, count);
+        sc_vae_move(w, sc_vae_V(a) + h * a->visible_stride, count * a->visible_stride, kind, s, m, v, squares);
+        sc_vae_move(w, sc_vae_prior(a) + h, SC_VAE_ROWS, kind, s, m, v, squares);
+    } else if (chunk < V_chunks + W_chunks) {
+        const ptrdiff_t d = (chunk - V_chunks) * SC_VAE_ROWS, count = SC_MIN(SC_VAE_ROWS, a->n_visible - d);
+        sc_vae_W_rows(w, d, count);
+        sc_vae_move(w, d * a->latent_stride, count * a->latent_stride, kind, s, m, v, squares);
+    } else {
+        sc_vae_biases(w);
+        sc_vae_move(w, sc_vae_b(a), a->latent_stride, kind, s, m, v, squares);
+        sc_vae_move(w, sc_vae_c(a), a->visible_stride, kind, s, m, v, squares);
+    }
+}
+
+/* ---- looking at a model -------------------------------------------------------------------------------------------- */
+
+/* n images from `first` of `images`, n_draws times, one sample each: mean and sum of squared deviations of each image's
+ * bound (Welford 1962). `w` is scratch for that many images. */
+static int sc_vae_bound(const sc_vae_work *w, const int64_t *rows, ptrdiff_t images, ptrdiff_t first, ptrdiff_t n,
+                        ptrdiff_t n_draws, sc_cancel *cancel, double *mean, double *squares)
+{
+    for (ptrdiff_t i = first; i < first + n; i++) mean[i] = squares[i] = 0.0;
+    for (ptrdiff_t draw = 0; draw < n_draws; draw++) {
+        int status = sc_cancelled(cancel);
+        if (status) return status;
+        sc_vae_images(w, rows + first, (uint64_t)draw * (uint64_t)images + (uint64_t)first, 0, n);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const double gap = w->bound[i] - mean[first + i];
+            mean[first + i] += gap / (double)(draw + 1);
+            squares[first + i] += gap * (w->bound[i] - mean[first + i]);
+        }
+    }
+    return SC_OK;
+}
+
+/* out = x matrix + bias, or its sigmoid, for any x; rows of matrix and out are `stride` apart, a multiple of 16. */
+static void sc_affine32(ptrdiff_t rows, ptrdiff_t inner, ptrdiff_t stride, const float *x, const float *matrix,
+                        const float *bias, int sigmoid, float *out)
+{
+    for (ptrdiff_t r = 0; r < rows; r++, x += inner, out += stride)
+        for (ptrdiff_t j = 0; j < stride; j += 16) {
+            vf sum = vf_load(bias + j);
+            for (ptrdiff_t i = 0; i < inner; i++) sum = vf_fma(vf_set1(x[i]), vf_load(matrix + i * stride + j), sum);
+            vf_store(out + j, sigmoid ? sc_sigmoid32(sum) : sum);
+        }
+}
+
+/* Elements first .. first + n: 1 where k < T(p), else 0. */
+static void sc_bernoulli32(const sc_stream *s, uint64_t first, ptrdiff_t n, const float *p, float *out)
+{
+    uint32_t words[SC_RUN + 16] = {0};
+    for (ptrdiff_t done = 0; done < n; done += SC_RUN) {
+        const ptrdiff_t run = SC_MIN(SC_RUN, n - done);
+        sc_fill_words(s, first + (uint64_t)done, run, words);
+        for (ptrdiff_t i = 0; i < run; i += 16) {
+            float at[16] = {0};
+            memcpy(at, p + done + i, (size_t)SC_MIN(16, run - i) * sizeof(float));
+            uint32_t bits = sc_below32(vw_load(words + i), at, s, first + (uint64_t)(done + i));
+            vf_store_part(out + done + i, vf_select(sc_lanes_of(bits), vf_set1(1), vf_set1(0)), run - i);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,48 @@
+"""stochcore: gradients of expected costs through discrete random decisions, on CPUs.
+
+A model emits a discrete y = f(z; w) from noise z. The expected cost E[J(f(z; w))] is smooth in w although J(y) is not;
+`estimate` gives it and its gradient, each with an error bar, with the same bits for any number of threads and on any
+instruction set. ``docs/contract.md`` says what is promised.
+"""
+
+from . import costs, estimators, schedules
+from .config import show_config
+from .distributions import Bernoulli, Categorical
+from .estimate import Estimate
+from .estimators import estimate
+from .exact import Unbiasedness, check_unbiased, exact
+from .networks import BernoulliVAE
+from .noise import Stream
+from .optimize import SGD, Adam, Fit, Momentum, RMSProp, minimize
+from .version import __version__
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Bernoulli",
+    "BernoulliVAE",
+    "Categorical",
+    "Estimate",
+    "Fit",
+    "Momentum",
+    "RMSProp",
+    "Stream",
+    "Unbiasedness",
+    "__version__",
+    "check_unbiased",
+    "costs",
+    "estimate",
+    "estimators",
+    "exact",
+    "get_include",
+    "minimize",
+    "schedules",
+    "show_config",
+]
+
+
+def get_include() -> str:
+    """Return the folder of ``stochcore.h``, for C and Cython extensions."""
+    from importlib.resources import files
+
+    return str(files(__name__) / "include")

@@ -1,0 +1,7 @@
+"""`python -m stochcore` is the command `stochcore`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,164 @@
+"""Every check of an argument: what it is called, what rule it has, what came.
+
+TypeError for a wrong type, ValueError for a wrong value; one line each. All of it happens before any loop runs.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import _dispatch
+
+Array = NDArray[Any]
+T = TypeVar("T")
+
+OUTCOME_LIMIT = 1 << 64  # addresses a stream has
+
+
+def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return `value` as an int in low .. high (both included)."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"`{name}` must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer, got {_short(value)}") from None
+    if number < low or (high is not None and number > high):
+        rule = f"at least {low}" if high is None else f"in [{low}, {_power(high)}]"
+        raise ValueError(f"`{name}` must be {rule}, got {number}")
+    return number
+
+
+def real(name: str, value: Any, *, positive: bool = False) -> float:
+    """Return `value` as a finite float."""
+    if isinstance(value, (bool, np.bool_, str, bytes)) or np.ndim(value) != 0 or np.iscomplexobj(value):
+        raise TypeError(f"`{name}` must be a number, got {_short(value)}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"`{name}` must be a number, got {_short(value)}") from None
+    if not np.isfinite(number) or (positive and number <= 0):
+        raise ValueError(f"`{name}` must be a {'positive ' if positive else ''}finite number, got {value}")
+    return number
+
+
+def threads(value: Any) -> int | None:
+    """Return a number of threads, or None for all."""
+    return None if value is None else integer("n_threads", value, 1, _dispatch.MAX_THREADS)
+
+
+def choice(name: str, value: Any, options: dict[str, T]) -> T:
+    """Return the option that `value` names."""
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must be a string, got {_short(value)}")
+    if value not in options:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, options))}, got {value!r}")
+    return options[value]
+
+
+def shape(name: str, value: Any) -> tuple[int, ...]:
+    """Return a shape: an integer or a sequence of them, none negative."""
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    return tuple(integer(name, item, 0) for item in items)
+
+
+def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
+    """Return a finite C-contiguous float64 array. Integers and float32 convert exactly; others are refused."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"`{name}` must hold real numbers (float64 or what converts to it), got dtype {array.dtype}"
+        )
+    array = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"`{name}` must have {ndim} axes, got shape {array.shape}")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise ValueError(f"`{name}` must be finite, got {_first(array, bad)}")
+    return array
+
+
+def probabilities(name: str, value: ArrayLike) -> Array:
+    """Return a float64 array of numbers in [0, 1]."""
+    array = reals(name, value)
+    bad = (array < 0) | (array > 1)
+    if bad.any():
+        raise ValueError(f"`{name}` must lie in [0, 1], got {_first(array, bad)}")
+    return array
+
+
+def exactly_one(**given: Any) -> str:
+    """Return the name of the one argument that is not None."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        both = " and ".join(f"`{name}`" for name in given)
+        came = ", ".join(f"{name}={_short(value)}" for name, value in given.items())
+        raise ValueError(f"exactly one of {both} must be given, got {came}")
+    return names[0]
+
+
+def output(out: Array | None, want: tuple[int, ...], dtype: DTypeLike, *inputs: tuple[str, Array]) -> Array:
+    """Return `out` where it fits, or a new array where it is None."""
+    if out is None:
+        return np.empty(want, dtype=dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"`out` must be a NumPy array, got {_short(out)}")
+    if out.dtype != np.dtype(dtype):
+        raise TypeError(f"`out` must have dtype {np.dtype(dtype)}, got {out.dtype}")
+    if out.shape != want:
+        raise ValueError(f"`out` must have shape {want}, got {out.shape}")
+    if not out.flags.c_contiguous:
+        raise ValueError(f"`out` must be C-contiguous, got strides {out.strides} for shape {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("`out` must be writable, got a read-only array")
+    for name, array in inputs:
+        if np.may_share_memory(out, array):
+            raise ValueError(f"`out` must not overlap `{name}`, got arrays that share memory")
+    return out
+
+
+def outcomes(name: str, y: ArrayLike, sites: tuple[int, ...], n_classes: int, dtype: DTypeLike) -> Array:
+    """Return outcomes as `dtype`: an integer array whose last axes are `sites`, values in 0 .. n_classes - 1."""
+    array = np.asarray(y)
+    if array.dtype.kind not in "iub":
+        raise TypeError(f"`{name}` must hold integers, got dtype {array.dtype}")
+    if array.ndim < len(sites) or array.shape[array.ndim - len(sites) :] != sites:
+        raise ValueError(f"`{name}` must have the sites {sites} as its last axes, got shape {array.shape}")
+    if array.dtype.kind != "b" and array.size:
+        bad = (array < 0) | (array >= n_classes)
+        if bad.any():
+            raise ValueError(f"`{name}` must lie in 0 .. {n_classes - 1}, got {_first(array, bad)}")
+    return np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+
+
+def addresses(offset: int, count: int) -> None:
+    """Refuse to run past the end of a stream."""
+    if offset + count > OUTCOME_LIMIT:
+        raise ValueError(f"a stream has 2^64 elements: {count} from element {offset} on do not fit")
+
+
+def _first(array: Array, bad: Array) -> str:
+    """Say which is the first bad number, and where."""
+    if array.ndim == 0:
+        return f"{array[()]}"
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    return f"{array[where]} at index {where if len(where) > 1 else where[0]}"
+
+
+def _power(number: int) -> str:
+    """Write 2^64 - 1 as people do."""
+    return (
+        f"2^{(number + 1).bit_length() - 1} - 1"
+        if number >= 2**31 - 1 and (number & (number + 1)) == 0
+        else f"{number}"
+    )
+
+
+def _short(value: Any) -> str:
+    """Describe a value in a few words."""
+    text = repr(value)
+    return text if len(text) <= 40 and "\n" not in text else f"a {type(value).__name__}"

@@ -1,0 +1,15 @@
+from typing import Any
+
+import numpy as np
+
+def rows(
+    kind: str,
+    linear: np.ndarray[Any, Any],
+    quadratic: np.ndarray[Any, Any] | None,
+    problem_stride: int,
+    y: np.ndarray[Any, Any],
+    n_problems: int,
+    n_sites: int,
+    out: np.ndarray[Any, Any],
+    n_threads: int | None,
+) -> None: ...

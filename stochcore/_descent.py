@@ -1,0 +1,291 @@
+"""What `minimize` drives, models that can take optimiser steps, and the history that they leave."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _check, _optimize
+from .costs import BuiltIn, Cost, as_cost
+from .distributions import IndependentSites
+from .estimate import Estimate
+from .estimators import Estimator, ScoreFunction, resolve, sample_estimate
+from .noise import Stream, _restore, as_stream
+from .optimizers import Optimizer, as_plain, checked, from_plain
+
+Array = NDArray[Any]
+
+
+class Trainer(Protocol):
+    """A model that moves. `run` takes a step for each row of scalars, and writes it down before the next.
+
+    `completed` says how many steps of the last run are done, `records` holds a row for each. Whatever ends a
+    run, parameters, moments and records agree: those of `completed` steps. A step is a function of its number
+    and of the parameters and moments before it, so that cutting steps into runs changes nothing.
+
+    A record: cost, its standard error, norm of the gradient, as float64. With several problems there are as
+    many of the first two; the smallest cost sampled so far, of each problem, may follow.
+    """
+
+    parameters: Array
+    completed: int
+    records: Array
+
+    def run(self, kind: int, scalars: Array, first_step: int, moments: Array) -> Array:
+        """Take the steps first_step, first_step + 1, ... and return their records."""
+
+    def model(self) -> Any:
+        """Return the model as it is now."""
+
+
+class FamilyTrainer:
+    """The trainer of a family of independent sites: every step is one `sc.estimate` on noise of its own."""
+
+    best: tuple[Array, Array] | None
+
+    def __init__(
+        self,
+        family: IndependentSites,
+        cost: Cost | BuiltIn,
+        n_samples: int,
+        estimator: Estimator,
+        stream: Stream,
+        n_threads: int | None,
+    ) -> None:
+        self._family = family
+        self._unconstrained = family if family.given == "logits" else _by_logits(family)
+        self._cost, self._n_samples, self._estimator = cost, n_samples, estimator
+        self._stream, self._n_threads = stream, n_threads
+        self.parameters = self._unconstrained.parameters.reshape(-1).copy()
+        self.completed = 0
+        self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
+        self.best = None
+
+    def run(self, kind: int, scalars: Array, first_step: int, moments: Array) -> Array:
+        """Take the steps first_step, first_step + 1, ... and return their records."""
+        self.completed, self.records = 0, np.empty((len(scalars), self.records.shape[1]))
+        width, places = self._n_samples * self._family.n_elements, columns(self._family.batch_shape)
+        for row, record in enumerate(self.records):
+            family, noise = self._now(first_step + row), self._stream.at((first_step + row) * width)
+            now = sample_estimate(
+                family, self._cost, self._n_samples, self._estimator, noise, n_threads=self._n_threads
+            )
+            grad, best = now.grad.reshape(-1), self._better(now)
+            for at, values in zip(
+                places, (now.cost, now.cost_se, _optimize.norm(grad), best[0]), strict=True
+            ):
+                record[at] = np.ravel(values)
+            _optimize.commit(self, kind, scalars, row, grad, self.parameters, moments, best)
+        return self.records
+
+    def model(self) -> IndependentSites:
+        """Return the family as it is now, given as it was given."""
+        now = self._unconstrained.with_parameters(self.parameters.reshape(self._family.parameters.shape))
+        return now if self._family.given == "logits" else self._family.with_parameters(now.probs)
+
+    def _now(self, step: int) -> IndependentSites:
+        try:
+            return self._unconstrained.with_parameters(self.parameters.reshape(self._family.parameters.shape))
+        except ValueError as error:
+            raise diverged(step, str(error)) from None
+
+    def _better(self, now: Estimate) -> tuple[Array, Array]:
+        """Return the smallest cost of each problem so far, and its y."""
+        cost = np.asarray(now.best_cost)
+        if self.best is None:
+            return cost, now.best_y
+        better = cost < self.best[0]
+        if not better.any():
+            return self.best
+        wide = better.reshape(better.shape + (1,) * len(self._family.event_shape))
+        return np.where(better, cost, self.best[0]), np.where(wide, now.best_y, self.best[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a descent is made of, besides where it stands."""
+
+    model: Any
+    cost: Any
+    data: Any
+    batch_size: int
+    optimizer: Optimizer
+    n_samples: int
+    estimator: str | Estimator
+    seed: int | Stream
+    n_threads: int | None
+    maximize: bool
+
+    def trainer(self) -> Trainer:
+        """Return what takes the steps, at the start."""
+        if isinstance(self.model, IndependentSites):
+            return self._family_trainer(self.model)
+        if not hasattr(self.model, "trainer"):
+            raise TypeError(
+                "`model` must be a family such as Bernoulli or a network such as BernoulliVAE, "
+                f"got {_check._short(self.model)}"
+            )
+        name = type(self.model).__name__
+        if self.cost is not None:
+            raise TypeError(f"`cost` must be left out for a {name}, which brings its own")
+        if self.data is None:
+            raise TypeError(f"`data` must be given for a {name}")
+        if self.maximize:
+            raise ValueError(f"`maximize` must be False for a {name}: its cost is minus its bound")
+        trainer: Trainer = self.model.trainer(
+            self.data,
+            batch_size=self.batch_size,
+            n_samples=self.n_samples,
+            estimator=self.estimator,
+            seed=self.seed,
+            n_threads=self.n_threads,
+        )
+        return trainer
+
+    def _family_trainer(self, model: IndependentSites) -> FamilyTrainer:
+        if self.data is not None:
+            raise TypeError(f"`data` must be left out for a {type(model).__name__}: it has a `cost`")
+        cost, estimator = as_cost(self.cost), resolve(self.estimator)
+        if isinstance(cost, BuiltIn):
+            cost.fit(model.batch_shape, model.event_shape)
+        if self.n_samples < estimator.least:
+            rule = f"at least {estimator.least} for {estimator.name}"
+            raise ValueError(f"`n_samples` must be {rule}, got {self.n_samples}")
+        if self.maximize:
+            cost, estimator = negative(cost), negative_baseline(estimator)
+        return FamilyTrainer(model, cost, self.n_samples, estimator, as_stream(self.seed), self.n_threads)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Shape of independent problems."""
+        return self.model.batch_shape if isinstance(self.model, IndependentSites) else ()
+
+    def about(self) -> tuple[dict[str, Any], Any]:
+        """Return what a file holds of the plan, in plain words, and the baseline."""
+        try:
+            optimizer = as_plain(self.optimizer)
+        except TypeError:
+            optimizer = None  # a learning rate of the user's own
+        estimator = self.estimator
+        plain = {
+            "optimizer": optimizer,
+            "estimator": estimator if isinstance(estimator, str) else estimator.name,
+            "seed": self.seed._key() if isinstance(self.seed, Stream) else int(self.seed),
+            "n_samples": self.n_samples,
+            "batch_size": self.batch_size,
+            "maximize": self.maximize,
+        }
+        return plain, getattr(estimator, "baseline", None)
+
+    @staticmethod
+    def again(plain: dict[str, Any], baseline: Any, optimizer: Optimizer | None, **given: Any) -> Plan:
+        """Return the plan that `about` told of, with what no file holds."""
+        optimizer = from_plain(plain["optimizer"]) if optimizer is None else checked(optimizer)
+        if optimizer is None:
+            raise TypeError("`optimizer` must be given: no file can hold the learning rate that was used")
+        seed = plain["seed"]
+        return Plan(
+            optimizer=optimizer,
+            estimator=plain["estimator"] if baseline is None else resolve(plain["estimator"], baseline),
+            seed=_restore(*seed) if isinstance(seed, list) else seed,
+            n_samples=plain["n_samples"],
+            batch_size=plain["batch_size"],
+            maximize=plain["maximize"],
+            **given,
+        )
+
+
+def describe(model: Any, trainer: Trainer) -> str:
+    """Say what a model is, without its parameters' values."""
+    if isinstance(model, IndependentSites):
+        return repr(model)
+    return f"{type(model).__name__} with {trainer.parameters.size} parameters"
+
+
+def diverged(step: int, what: str) -> ValueError:
+    """Return the error for a descent that left the finite numbers."""
+    return ValueError(f"the descent diverged before step {step}, try a smaller `learning_rate`: {what}")
+
+
+def negative(cost: Cost | BuiltIn) -> Cost | BuiltIn:
+    """Return minus `cost`, exactly."""
+    if isinstance(cost, BuiltIn):
+        flipped = copy.copy(cost)
+        flipped.linear = -cost.linear
+        flipped.quadratic = None if cost.quadratic is None else -cost.quadratic
+        return flipped
+
+    def minus(y: Array) -> ArrayLike:
+        values = np.asarray(cost(y))
+        return -values.astype(np.float64) if values.dtype.kind in "iufb" else values
+
+    return minus
+
+
+def negative_baseline(estimator: Estimator) -> Estimator:
+    """Return the estimator for minus the cost."""
+    if not isinstance(estimator, ScoreFunction) or estimator.baseline is None:
+        return estimator
+    return ScoreFunction(-_check.reals("baseline", estimator.baseline))
+
+
+def _by_logits(family: IndependentSites) -> IndependentSites:
+    """Return the same family given by logits, which may move freely."""
+    stuck = (family.parameters == 0) | (family.parameters == 1)
+    if stuck.any():
+        where = _check._first(family.parameters, stuck)
+        raise ValueError(f"`model` must have probs between 0 and 1, where they can move, got {where}")
+    return type(family)(logits=family.logits, batch_ndims=family.batch_ndims)  # type: ignore[call-arg]
+
+
+def columns(batch_shape: tuple[int, ...]) -> tuple[slice, slice, slice, slice]:
+    """Return where a record holds cost, cost_se, grad_norm and best_cost."""
+    n = math.prod(batch_shape)
+    return slice(n), slice(n, 2 * n), slice(2 * n, 2 * n + 1), slice(2 * n + 1, 3 * n + 1)
+
+
+class History(Mapping[str, Array]):
+    """What each completed step had to say: read-only arrays whose first axis is the step.
+
+    Attributes
+    ----------
+    cost, cost_se : ndarray of shape (n_steps, *batch)
+        Estimated cost before the step, and its standard error.
+    grad_norm : ndarray of shape (n_steps,)
+        Euclidean norm of the estimated gradient.
+    best_cost : ndarray of shape (n_steps, *batch)
+        The best cost met so far: of single samples for a family, of steps for a network.
+    """
+
+    _names = ("cost", "cost_se", "grad_norm", "best_cost")
+
+    def __init__(self, records: Array, batch_shape: tuple[int, ...], sign: int) -> None:
+        cost, cost_se, grad_norm, best_cost = (records[:, at] for at in columns(batch_shape))
+        shape = (len(records), *batch_shape)
+        self.cost = (cost if sign > 0 else -cost).reshape(shape)
+        self.cost_se = cost_se.reshape(shape)
+        self.grad_norm = grad_norm.reshape(-1)
+        self.best_cost = (best_cost if sign > 0 else -best_cost).reshape(shape)
+        for name in self._names:
+            self[name].flags.writeable = False
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        array: Array = getattr(self, name)
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"History({', '.join(self._names)} of {len(self.grad_norm)} steps)"

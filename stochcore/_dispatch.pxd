@@ -1,0 +1,156 @@
+"""The C core as the other extensions see it: structs, and one table of kernels."""
+
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+
+cdef extern from "dispatch.h" nogil:
+    enum:
+        SC_OK
+        SC_CANCELLED
+        SC_COST_NOT_FINITE
+        SC_BERNOULLI
+        SC_CATEGORICAL
+        SC_COST_GIVEN
+        SC_COST_LINEAR
+        SC_COST_QUADRATIC
+        SC_SCORE_FUNCTION
+        SC_LEAVE_ONE_OUT
+        SC_LEAST
+        SC_SGD
+        SC_MOMENTUM
+        SC_RMSPROP
+        SC_ADAM
+
+    ctypedef struct sc_stream:
+        uint64_t seed
+        uint64_t offset
+        uint32_t stream
+        uint32_t purpose
+        uint32_t engine
+        uint32_t reserved
+
+    ctypedef struct sc_cancel:
+        pass
+
+    ctypedef struct sc_family:
+        int kind
+        int by_probs
+        ptrdiff_t n_problems
+        ptrdiff_t n_sites
+        ptrdiff_t n_classes
+        ptrdiff_t period
+        const uint32_t *high
+        const uint64_t *thresholds
+        const double *probs
+
+    ctypedef struct sc_cost:
+        int kind
+        ptrdiff_t problem_stride
+        const double *linear
+        const double *quadratic
+
+    ctypedef struct sc_estimator:
+        int kind
+        int within
+        const double *baseline
+        const double *sample_baseline
+        ptrdiff_t first_sample
+        const double *parameter_baseline
+
+    ctypedef struct sc_job:
+        sc_family family
+        sc_cost cost
+        sc_estimator estimator
+        sc_stream stream
+        ptrdiff_t n_parameters
+        ptrdiff_t block_rows
+
+    ctypedef struct sc_scratch:
+        void *y
+        double *costs
+        double *j
+        double *weight
+        double *histogram
+        double *row
+
+    ctypedef struct sc_step_scalars:
+        double rate
+        double decay1
+        double decay2
+        double correction1
+        double correction2
+        double epsilon
+
+    enum:
+        SC_VAE_IMAGES
+        SC_VAE_NO_UPDATE
+
+    ctypedef struct sc_vae:
+        ptrdiff_t n_visible
+        ptrdiff_t n_latents
+        ptrdiff_t visible_stride
+        ptrdiff_t latent_stride
+        float *parameters
+        const float *mean
+
+    ctypedef struct sc_vae_work:
+        sc_vae vae
+        ptrdiff_t batch
+        ptrdiff_t n_samples
+        int leave_one_out
+        double baseline
+        const float *data
+        sc_stream pixels
+        sc_stream latents
+        float *offset
+        float *gradient
+        double *squares
+
+    ptrdiff_t sc_vae_size(const sc_vae *)
+    ptrdiff_t sc_vae_blocks(const sc_vae_work *)
+    ptrdiff_t sc_vae_chunks(const sc_vae *)
+    ptrdiff_t sc_vae_place(sc_vae_work *, char *)
+
+    ctypedef struct sc_table:
+        const char *isa
+        void (*fill_words)(const sc_stream *, uint64_t, ptrdiff_t, uint32_t *) noexcept nogil
+        void (*fill_k53)(const sc_stream *, uint64_t, ptrdiff_t, uint64_t *) noexcept nogil
+        void (*fill_uniform64)(const sc_stream *, uint64_t, ptrdiff_t, double *) noexcept nogil
+        void (*fill_uniform32)(const sc_stream *, uint64_t, ptrdiff_t, float *) noexcept nogil
+        void (*fill_normal64)(const sc_stream *, uint64_t, ptrdiff_t, double *) noexcept nogil
+        void (*fill_normal32)(const sc_stream *, uint64_t, ptrdiff_t, float *) noexcept nogil
+        void (*bernoulli_logits)(ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
+        void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
+        void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil
+        void (*categorical_probs)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*categorical_thresholds)(ptrdiff_t, ptrdiff_t, const double *, uint64_t *) noexcept nogil
+        void (*sample)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, void *) noexcept nogil
+        void (*step)(const sc_family *, const uint64_t *, ptrdiff_t, void *) noexcept nogil
+        double (*log_prob_bernoulli)(const double *, const double *, const uint8_t *, ptrdiff_t) noexcept nogil
+        double (*log_prob_categorical)(const double *, const int32_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
+        int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,
+                         double *) noexcept nogil
+        void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        int (*estimate_block)(const sc_job *, ptrdiff_t, ptrdiff_t, const void *, const double *,
+                              const sc_scratch *, sc_cancel *, double *, int64_t *) noexcept nogil
+        void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
+        void (*update32)(int, const sc_step_scalars *, ptrdiff_t, const float *, float *, float *, float *) noexcept nogil
+        void (*vae_prepare)(sc_vae_work *) noexcept nogil
+        void (*vae_forward)(const sc_vae_work *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
+        int (*vae_summarise)(const sc_vae_work *, sc_cancel *, double *) noexcept nogil
+        void (*vae_learn)(const sc_vae_work *, ptrdiff_t, int, const sc_step_scalars *, float *, float *) noexcept nogil
+        int (*vae_bound)(const sc_vae_work *, const int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                         sc_cancel *, double *, double *) noexcept nogil
+        void (*affine32)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, const float *, const float *, int,
+                         float *) noexcept nogil
+        void (*bernoulli32)(const sc_stream *, uint64_t, ptrdiff_t, const float *, float *) noexcept nogil
+
+
+cdef const sc_table *kernels() except NULL
+cdef int begin(sc_cancel *cancel) except -1
+cdef int finish(sc_cancel *cancel) except? -1
+cdef int stopped(sc_cancel *cancel) noexcept nogil
+cdef void stop(sc_cancel *cancel, int status) noexcept nogil
+cdef int team(object n_threads, Py_ssize_t work) except -1

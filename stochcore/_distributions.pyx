@@ -1,0 +1,143 @@
+"""distributions: tables from parameters; samples, steps and log-probabilities in parallel over blocks of rows."""
+
+from math import gcd
+
+import numpy as np
+from cython.parallel cimport prange
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+
+from ._dispatch cimport (
+    SC_BERNOULLI, SC_CATEGORICAL, begin, finish, kernels, sc_cancel, sc_family, sc_stream, sc_table, stopped, team,
+)
+from ._noise cimport stream_of
+
+cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
+cdef Py_ssize_t SHORT_ROW = 4096  # rows up to here are repeated to fill the lanes
+cdef Py_ssize_t MANY_CLASSES = 24  # beyond, the sampler searches and needs no repeated rows
+
+
+cdef class Sites:
+    """Sites(kind, by_probs, parameters, n_problems, n_sites, n_classes)
+
+    kind: "bernoulli" or "categorical"; parameters: flat float64, [sites] or [sites * n_classes], logits or probabilities.
+    """
+
+    def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
+                 Py_ssize_t n_classes):
+        self.family.kind = SC_BERNOULLI if kind == "bernoulli" else SC_CATEGORICAL
+        self.family.by_probs = by_probs
+        self.family.n_problems = n_problems
+        self.family.n_sites = n_sites
+        self.family.n_classes = n_classes
+        self.n_elements = n_problems * n_sites
+        if self.family.kind == SC_BERNOULLI:
+            self.bernoulli_tables(parameters)
+        else:
+            self.categorical_tables(parameters)
+        self.threshold_tables()
+
+    cdef int bernoulli_tables(self, const double[::1] parameters) except -1:
+        """probs = p, complement = 1 - p (accurate where it is small), log_probs = rows log(1 - p), log p."""
+        cdef const sc_table *t = kernels()
+        cdef Py_ssize_t n = self.n_elements
+        cdef double[::1] p = np.array(parameters), q = np.empty(n), negative
+        cdef double[:, ::1] logs = np.empty((2, n))
+        if self.family.by_probs:
+            t.bernoulli_probs(n, &p[0], &logs[1, 0], &logs[0, 0])
+            q = 1.0 - np.asarray(p)
+        else:
+            negative = -np.asarray(parameters)
+            t.bernoulli_logits(n, &negative[0], &q[0], &logs[0, 0], &logs[1, 0])
+            t.bernoulli_logits(n, &parameters[0], &p[0], &logs[1, 0], &logs[0, 0])
+        self.probs, self.complement, self.log_probs = np.asarray(p), np.asarray(q), np.asarray(logs)
+        return 0
+
+    cdef int categorical_tables(self, const double[::1] parameters) except -1:
+        """probs and log_probs, [sites * classes]."""
+        cdef const sc_table *t = kernels()
+        cdef Py_ssize_t n = self.n_elements * self.family.n_classes
+        cdef double[::1] p = np.array(parameters), logs = np.empty(n)
+        if self.family.by_probs:
+            t.categorical_probs(n, &p[0], &logs[0])
+        else:
+            t.categorical_logits(self.n_elements, self.family.n_classes, &parameters[0], &p[0], &logs[0])
+        self.probs, self.complement, self.log_probs = np.asarray(p), None, np.asarray(logs)
+        return 0
+
+    cdef int threshold_tables(self) except -1:
+        """Thresholds of k, rows repeated to a multiple of 16 elements where a row is short."""
+        cdef Py_ssize_t n = self.n_elements, rows = max(self.family.n_classes - 1, 1), period = n
+        cdef uint64_t[:, ::1] thresholds = np.zeros((rows, n), dtype=np.uint64)
+        cdef const double[::1] p = self.probs
+        if self.family.kind == SC_BERNOULLI:
+            thresholds = np.ceil(np.ldexp(self.probs, 53)).astype(np.uint64)[None]
+        else:
+            kernels().categorical_thresholds(n, self.family.n_classes, &p[0], &thresholds[0, 0])
+        if n <= SHORT_ROW and self.family.n_classes <= MANY_CLASSES:
+            period = n * 16 // gcd(n, 16)
+        cdef uint64_t[:, ::1] tiled = np.tile(np.asarray(thresholds), (1, period // n))
+        cdef uint32_t[:, ::1] high = np.minimum(np.asarray(tiled) >> np.uint64(21), 0xFFFFFFFF).astype(np.uint32)
+        self.thresholds, self.high = np.asarray(tiled), np.asarray(high)
+        self.family.period = period
+        self.family.thresholds = &tiled[0, 0]
+        self.family.high = &high[0, 0]
+        self.family.probs = &p[0]
+        return 0
+
+    def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
+        """Rows 0 .. n of the stream's samples into `out`, flat, uint8 or int32."""
+        cdef sc_stream s = stream_of(stream)
+        cdef uint8_t[::1] raw = out.view(np.uint8)
+        cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, BLOCK // self.n_elements), i
+        cdef const sc_table *t = kernels()
+        cdef int threads = team(n_threads, n * self.n_elements)
+        cdef sc_family f = self.family
+        cdef sc_cancel cancel
+        begin(&cancel)
+        for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
+            sample_block(t, &f, &s, i * rows, min(rows, n - i * rows), &raw[0] + i * rows * width, &cancel)
+        finish(&cancel)
+
+    def step(self, const uint64_t[::1] k, object out):
+        """The outcomes of given k, flat: whole rows."""
+        cdef uint8_t[::1] raw = out.view(np.uint8)
+        cdef const sc_table *t = kernels()
+        if k.shape[0]:
+            with nogil:
+                t.step(&self.family, &k[0], k.shape[0], &raw[0])
+
+    def log_prob(self, object y, double[::1] out, object n_threads):
+        """log p of len(out) rows of one problem's sites each; row r belongs to problem r mod n_problems."""
+        cdef const uint8_t[::1] raw = y.view(np.uint8)
+        cdef Py_ssize_t n = out.shape[0], rows = max(1, BLOCK // self.family.n_sites), i
+        cdef const double[::1] logs = self.log_probs.reshape(-1)
+        cdef const sc_table *t = kernels()
+        cdef int threads = team(n_threads, n * self.family.n_sites)
+        cdef sc_family f = self.family
+        cdef sc_cancel cancel
+        begin(&cancel)
+        if n:
+            for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
+                log_prob_block(t, &f, &logs[0], &raw[0], i * rows, min((i + 1) * rows, n), &out[0], &cancel)
+        finish(&cancel)
+
+
+cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
+                       void *y, sc_cancel *cancel) noexcept nogil:
+    cdef Py_ssize_t width = f.n_problems * f.n_sites
+    if stopped(cancel) == 0:
+        t.sample(f, s, <uint64_t>first * <uint64_t>width, rows * width, y)
+
+
+cdef void log_prob_block(const sc_table *t, const sc_family *f, const double *logs, const uint8_t *y, Py_ssize_t first,
+                         Py_ssize_t stop, double *out, sc_cancel *cancel) noexcept nogil:
+    cdef Py_ssize_t r, at, all_sites = f.n_problems * f.n_sites
+    if stopped(cancel):
+        return
+    for r in range(first, stop):
+        at = r % f.n_problems * f.n_sites
+        if f.kind == SC_BERNOULLI:
+            out[r] = t.log_prob_bernoulli(logs + all_sites + at, logs + at, y + r * f.n_sites, f.n_sites)
+        else:
+            out[r] = t.log_prob_categorical(logs + at * f.n_classes, <const int32_t *>y + r * f.n_sites, f.n_sites,
+                                            f.n_classes)

@@ -1,0 +1,7 @@
+from typing import Any
+
+import numpy as np
+
+def merge(
+    left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], problems: int, parameters: int
+) -> None: ...

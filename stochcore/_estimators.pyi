@@ -1,0 +1,34 @@
+from typing import Any
+
+import numpy as np
+
+from ._distributions import Sites
+
+Array = np.ndarray[Any, Any]
+
+class Job:
+    def __init__(
+        self,
+        sites: Sites,
+        stream: Any,
+        block_rows: int,
+        n_parameters: int,
+        kind: str,
+        within: bool,
+        baseline: Array,
+        sample_baseline: Array | None,
+        first_sample: int,
+        parameter_baseline: Array | None,
+        cost: tuple[str, Array, Array | None, int] | None,
+    ) -> None: ...
+    def fold(
+        self,
+        node: Array,
+        empty: bool,
+        first_block: int,
+        n_blocks: int,
+        stop: int,
+        y: Array | None,
+        j: Array | None,
+        n_threads: int | None,
+    ) -> int: ...

@@ -1,0 +1,321 @@
+"""estimate: the result, its error bars, and the tree of shards that it is made of."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _check, _estimate
+
+Array = NDArray[Any]
+
+BLOCKS_PER_SHARD = 64
+ENOUGH_GROUPS = (
+    32  # from so many on, groups are compared with each other; below, the error bar comes from inside them
+)
+LEAST = 8  # a last block of fewer samples joins the one before it (csrc/job.h)
+
+
+def block_rows(n_elements: int) -> int:
+    """Samples in a block: a power of two in 32 .. 1024, some 2^17 outcomes. Depends on the model alone."""
+    return max(32, min(1024, 1 << (max(1, (1 << 17) // n_elements).bit_length() - 1)))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a node of the tree holds: shapes of problems and parameters, samples in a block."""
+
+    batch_shape: tuple[int, ...]
+    parameter_shape: tuple[int, ...]
+    block_rows: int
+
+    @property
+    def problems(self) -> int:
+        """Number of problems."""
+        return math.prod(self.batch_shape)
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return math.prod(self.parameter_shape)
+
+    @property
+    def node_size(self) -> int:
+        """Numbers in a node."""
+        return 2 + 4 * self.problems + 3 * self.parameters
+
+    @property
+    def shard_rows(self) -> int:
+        """Samples in a shard."""
+        return self.block_rows * BLOCKS_PER_SHARD
+
+    def blocks(self, n: int) -> int:
+        """How many blocks hold samples 0 .. n: the last takes up a short remainder."""
+        whole, rest = divmod(n, self.block_rows)
+        return max(1, whole + (rest >= LEAST))
+
+
+class Tree:
+    """Shards in order, merged as the dyadic intervals of their numbers.
+
+    After shards i .. j have been pushed, `nodes` holds the largest aligned runs that tile them: what is in a node, and
+    so the total, depends on the range alone and not on how it was cut or who made which part.
+    """
+
+    def __init__(self, layout: Layout, nodes: list[tuple[int, int, Array]] | None = None) -> None:
+        self.layout = layout
+        self.nodes = list(nodes or [])
+
+    def push(self, first: int, size: int, node: Array) -> None:
+        """Append the node of shards first .. first + size."""
+        self.nodes.append((first, size, node))
+        while len(self.nodes) > 1:
+            (a, n, left), (_, m, right) = self.nodes[-2:]
+            if n != m or a % (2 * n):
+                break
+            self.nodes[-2:] = [(a, 2 * n, self._merge(left, right))]
+
+    def total(self) -> Array:
+        """Fold the nodes in order."""
+        total = self.nodes[0][2]
+        for _, _, node in self.nodes[1:]:
+            total = self._merge(total, node)
+        return total
+
+    def _merge(self, left: Array, right: Array) -> Array:
+        merged = left.copy()
+        _estimate.merge(merged, right, self.layout.problems, self.layout.parameters)
+        return merged
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an estimate comes from: what has to agree before two can be merged."""
+
+    model: Any
+    cost: Any
+    estimator: Any
+    stream: Any
+    version: str
+
+    def differs(self, other: Source) -> str | None:
+        """Name the first thing that differs, or None. Values are compared by their pickles, functions by identity."""
+        for name in Source.__dataclass_fields__:
+            mine, its = getattr(self, name), getattr(other, name)
+            if mine is not its and _value(mine) != _value(its):
+                return name
+        return None
+
+
+def _value(thing: Any) -> bytes | int:
+    """Return what a thing is worth: two equal models have the same."""
+    try:
+        return pickle.dumps(thing)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return id(thing)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate:
+    """An estimated expected cost and its gradient, each with a standard error.
+
+    Attributes
+    ----------
+    cost, cost_se : float or ndarray of shape (*batch)
+        Mean of J and its standard error.
+    grad, grad_se : ndarray of the parameters' shape
+        Gradient by the parameters as they were given, and its standard error, entry by entry. The error bar compares
+        blocks of samples where there are at least 32 of them; below that it comes from inside the blocks (the sample
+        variance, or the jackknife). It is infinite where the samples say nothing about it (one sample; two for
+        leave-one-out), and zero where nothing varied.
+    n_samples, n_evals : int
+        Draws of y, and calls of J.
+    seconds : float
+        Wall time.
+    unbiased : bool
+        Is the expectation of `grad` the gradient?
+    first_sample : int
+        The samples are first_sample .. first_sample + n_samples of the stream.
+    best_cost, best_y
+        The smallest J among the samples, and its y (one of them for each problem).
+    source : Source
+        Model, cost, estimator, stream and version: a rerun with these has the same bits.
+    """
+
+    cost: Any
+    cost_se: Any
+    grad: Array
+    grad_se: Array
+    n_samples: int
+    n_evals: int
+    seconds: float
+    unbiased: bool
+    first_sample: int = 0
+    best_cost: Any = None
+    source: Source | None = None
+    _best_sample: Any = field(default=None)
+    _tree: Tree | None = field(default=None)
+    _dof: float = field(default=math.inf)
+
+    @property
+    def best_y(self) -> Array:
+        """The sample with the smallest cost, drawn again from its address: shape (*sites)."""
+        if self.source is None:
+            raise AttributeError("this estimate was not sampled, so it has no `best_y`")
+        model, stream = self.source.model, self.source.stream
+        rows = [
+            model.sample(1, stream.at(int(number) * model.n_elements))[0].reshape(-1, *model.event_shape)[problem]
+            for problem, number in enumerate(np.asarray(self._best_sample).reshape(-1))
+        ]
+        return np.stack(rows).reshape(model.site_shape)
+
+    def ci(self, level: float = 0.95, of: str = "grad") -> tuple[Any, Any]:
+        """Return the confidence interval (low, high), entry by entry.
+
+        Parameters
+        ----------
+        level : float
+            In (0, 1).
+        of : {"grad", "cost"}
+
+        Returns
+        -------
+        low, high : float or ndarray
+            mean -+ t * se, with Student's t at (groups - 1) degrees of freedom. It covers the truth in `level` of the
+            cases once the mean is close to normal: from some 32 samples on for bounded costs and probabilities not
+            near 0 or 1; with fewer samples, or rare outcomes, it covers less.
+        """
+        level = _check.real("level", level)
+        if not 0 < level < 1:
+            raise ValueError(f"`level` must lie in (0, 1), got {level}")
+        mean, se, dof = _check.choice(
+            "of",
+            of,
+            {
+                "grad": (self.grad, self.grad_se, self._dof),
+                "cost": (self.cost, self.cost_se, self.n_samples - 1),
+            },
+        )
+        half = student_quantile(0.5 + level / 2, dof) * se
+        return mean - half, mean + half
+
+    def merge(self, other: Estimate) -> Estimate:
+        """Return the estimate over both ranges of samples, with the bits of one over the whole.
+
+        Parameters
+        ----------
+        other : Estimate
+            Of the same model, cost, estimator and stream; it begins where this one ends, at the border of a shard.
+
+        Raises
+        ------
+        ValueError
+            Ranges that overlap or leave a gap, an end that is not a shard's border, another problem.
+        """
+        if not isinstance(other, Estimate):
+            raise TypeError(f"`other` must be an Estimate, got {type(other).__name__}")
+        if self.source is None or other.source is None or self._tree is None or other._tree is None:
+            raise ValueError("`merge` needs sampled estimates, got one without samples")
+        name = self.source.differs(other.source)
+        if name:
+            mine, its = getattr(self.source, name), getattr(other.source, name)
+            raise ValueError(f"`other` must have the same {name}, got {its!r} beside {mine!r}")
+        stop = self.first_sample + self.n_samples
+        if other.first_sample != stop:
+            came = f"{other.first_sample} after {stop}"
+            raise ValueError(f"`other` must begin at the sample where this estimate ends, got {came}")
+        shard = self._tree.layout.shard_rows
+        if stop % shard:
+            raise ValueError(
+                f"only whole shards merge: this estimate must end at a multiple of {shard}, got {stop}"
+            )
+        tree = Tree(self._tree.layout, self._tree.nodes)
+        for first, size, node in other._tree.nodes:
+            tree.push(first, size, node)
+        return from_tree(
+            tree,
+            source=self.source,
+            first_sample=self.first_sample,
+            seconds=self.seconds + other.seconds,
+            unbiased=self.unbiased and other.unbiased,
+        )
+
+    def __repr__(self) -> str:
+        cost = (
+            f"{self.cost:.6g} +- {self.cost_se:.2g}"
+            if np.ndim(self.cost) == 0
+            else f"<{np.shape(self.cost)}>"
+        )
+        grad = f"grad of shape {self.grad.shape}, norm {np.linalg.norm(self.grad):.4g}"
+        worst = np.max(self.grad_se, initial=0.0)
+        bias = "" if self.unbiased else ", biased"
+        return f"Estimate(cost {cost}; {grad}, se <= {worst:.2g}; {self.n_samples} samples{bias})"
+
+
+def from_tree(
+    tree: Tree, *, source: Source, first_sample: int, seconds: float, unbiased: bool
+) -> Estimate:
+    """Read an Estimate off the total of a tree."""
+    layout, node = tree.layout, tree.total()
+    n, groups = node[0], node[1]
+    stats = node[2 : 2 + 4 * layout.problems].reshape(layout.problems, 4).T
+    grad, between, within = node[2 + 4 * layout.problems :].reshape(3, *layout.parameter_shape)
+    mean, m2, best, best_sample = (row.reshape(layout.batch_shape)[()] for row in stats)
+    many = groups >= ENOUGH_GROUPS
+    return Estimate(
+        cost=mean,
+        cost_se=np.sqrt(m2 / (n * (n - 1))) if n > 1 else np.full(layout.batch_shape, np.inf)[()],
+        grad=grad,
+        grad_se=np.sqrt(between / ((groups - 1) * n)) if many else np.sqrt(within) / n,
+        n_samples=int(n),
+        n_evals=int(n) * layout.problems,
+        seconds=seconds,
+        unbiased=unbiased,
+        first_sample=first_sample,
+        best_cost=best,
+        source=source,
+        _best_sample=best_sample,
+        _tree=tree,
+        _dof=groups - 1 if many else n - 1,
+    )
+
+
+@lru_cache(maxsize=256)
+def student_quantile(p: float, dof: float) -> float:
+    """Return the p-quantile (p > 1/2) of Student's t.
+
+    Up to 300 degrees of freedom by bisection on the finite series of Abramowitz and Stegun, 26.7.3 and 26.7.4; beyond by
+    their expansion 26.7.5 in 1/dof, whose error is below 1e-9 there.
+    """
+    dof = max(dof, 1)
+    if dof > 300:
+        z = NormalDist().inv_cdf(p)
+        g1 = (z**3 + z) / 4
+        g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+        g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+        return z + g1 / dof + g2 / dof**2 + g3 / dof**3
+    low, high = 0.0, math.pi / 2  # in theta = atan(t / sqrt(dof))
+    for _ in range(100):
+        theta = (low + high) / 2
+        low, high = (theta, high) if _student_mass(theta, int(dof)) < 2 * p - 1 else (low, theta)
+    return math.sqrt(dof) * math.tan(low)
+
+
+def _student_mass(theta: float, dof: int) -> float:
+    """P(|T| < sqrt(dof) tan(theta)) for a whole number of degrees of freedom."""
+    cos2, odd = math.cos(theta) ** 2, dof % 2
+    term = math.cos(theta) if odd else 1.0
+    total = 0.0
+    for k in range(1 if odd else 0, dof - 1, 2):
+        total += term
+        term *= cos2 * (k + 1) / (k + 2)
+    if odd:
+        return 2 / math.pi * (theta + math.sin(theta) * total)
+    return math.sin(theta) * total

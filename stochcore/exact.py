@@ -1,0 +1,245 @@
+"""exact: the oracle by enumeration, and the proof of unbiasedness against it."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _check
+from .costs import BuiltIn, Cost, as_cost, evaluate
+from .distributions import IndependentSites
+from .estimate import Estimate
+from .estimators import Estimator, resolve, sample_estimate, weighted_score
+from .noise import Stream
+
+Array = NDArray[Any]
+
+
+def exact(model: IndependentSites, cost: BuiltIn | Cost) -> Estimate:
+    """Return E[J(y)] and its gradient by enumerating every outcome: sum_y p(y) J(y) and sum_y p(y) J(y) score(y).
+
+    Parameters
+    ----------
+    model : Bernoulli or Categorical
+        With at most 2^20 outcomes a problem.
+    cost
+        As in ``stochcore.estimate``.
+
+    Returns
+    -------
+    Estimate
+        With zero standard errors. By probs at exactly 0 or 1 the gradient misses outcomes that are never drawn, and
+        ``unbiased`` is False.
+
+    Examples
+    --------
+    >>> import stochcore as sc
+    >>> e = sc.exact(sc.Bernoulli(logits=[0.0]), lambda y: (y[:, 0] - 0.45) ** 2)
+    >>> round(float(e.grad[0]), 12)
+    0.025
+    """
+    started = time.perf_counter()
+    if not isinstance(model, IndependentSites):
+        raise TypeError(
+            f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}"
+        )
+    price = as_cost(cost)
+    events = model.enumerate()
+    spread = events.reshape(len(events), *(1,) * len(model.batch_shape), *model.event_shape)
+    y = np.ascontiguousarray(np.broadcast_to(spread, (len(events), *model.site_shape)))
+    if isinstance(price, BuiltIn):
+        price.fit(model.batch_shape, model.event_shape)
+        flat = y.reshape(len(events), *model.batch_shape, -1) if price.quadratic is not None else y
+        j = price(flat).reshape(len(events), *model.batch_shape)
+    else:
+        j = evaluate(price, y.copy(), model.batch_shape)
+    if not np.isfinite(j).all():
+        raise ValueError(
+            f"`cost` must be finite, got {j[~np.isfinite(j)][0]} for outcome {events[np.argwhere(~np.isfinite(j))[0][0]].tolist()}"
+        )
+    p = model.outcome_probs(y)
+    mean = _ordered_sum(p * j)
+    gradient = weighted_score(model, y, p * (j - mean))  # the score has mean zero: the centre costs nothing
+    zero = np.zeros(model.batch_shape)[()]
+    return Estimate(
+        cost=mean,
+        cost_se=zero,
+        grad=gradient,
+        grad_se=np.zeros_like(gradient),
+        n_samples=len(events),
+        n_evals=len(events) * math.prod(model.batch_shape),
+        seconds=time.perf_counter() - started,
+        unbiased=not model.has_certain_outcomes,
+    )
+
+
+def _ordered_sum(terms: Array) -> Any:
+    """Sum over the first axis, correctly rounded (math.fsum), so that no order of additions shows."""
+    flat = terms.reshape(len(terms), -1)
+    sums = np.array([math.fsum(flat[:, i]) for i in range(flat.shape[1])])
+    return sums.reshape(terms.shape[1:])[()]
+
+
+@dataclass(frozen=True)
+class Unbiasedness:
+    """What `check_unbiased` found, one row for each number of samples.
+
+    Attributes
+    ----------
+    estimator : str
+    n_samples : tuple of int
+        Sizes of the estimates.
+    n_replicates : int
+        Independent estimates of each size.
+    z_cost : ndarray of shape (sizes, *batch)
+        (mean over replicates - exact) / standard error of that mean, for the cost.
+    z_grad : ndarray of shape (sizes, *parameters)
+        The same for each entry of the gradient.
+    coverage_cost, coverage_grad : ndarray of shape (sizes,)
+        Share of the replicates' intervals at `level` that hold the exact value (for the gradient: over its entries).
+    level : float
+    """
+
+    estimator: str
+    n_samples: tuple[int, ...]
+    n_replicates: int
+    z_cost: Array
+    z_grad: Array
+    coverage_cost: Array
+    coverage_grad: Array
+    level: float
+
+    @property
+    def max_abs_z(self) -> float:
+        """The largest |z| of all."""
+        return float(max(np.abs(self.z_cost).max(), np.abs(self.z_grad).max()))
+
+    @property
+    def p_value(self) -> float:
+        """Chance of a |z| so large among so many, were there no bias (Sidak's correction)."""
+        single = 2 * NormalDist().cdf(-self.max_abs_z)
+        return -math.expm1((self.z_cost.size + self.z_grad.size) * math.log1p(-min(single, 1 - 1e-16)))
+
+    @property
+    def passed(self) -> bool:
+        """Is there no sign of bias: all |z| < 4, and a p-value above 1e-4 given how many were looked at?
+
+        Whichever is more lenient: |z| < 4 is the rule for a few numbers, the p-value for hundreds.
+        """
+        return self.max_abs_z < 4 or self.p_value > 1e-4
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.estimator}: {self.n_replicates} replicates each, {'no bias seen' if self.passed else 'BIASED'}"
+        ]
+        lines.append(
+            f"{'samples':>8} {'max |z| cost':>13} {'max |z| grad':>13} {'coverage of ' + f'{self.level:.0%}':>16}"
+        )
+        for i, n in enumerate(self.n_samples):
+            z, g = np.abs(self.z_cost[i]).max(), np.abs(self.z_grad[i]).max()
+            lines.append(f"{n:8d} {z:13.2f} {g:13.2f} {self.coverage_grad[i]:16.1%}")
+        return "\n".join(lines)
+
+
+def check_unbiased(
+    model: IndependentSites,
+    cost: BuiltIn | Cost,
+    estimator: str | Estimator = "leave_one_out",
+    *,
+    baseline: ArrayLike | None = None,
+    n_samples: int | Sequence[int] = (2, 4, 8),
+    n_replicates: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    n_threads: int | None = None,
+) -> Unbiasedness:
+    """Hold an estimator against enumeration: z-scores of its mean, and coverage of its error bars.
+
+    Bias hides at a million samples and shows at two, so the default sizes are the smallest ones.
+
+    Parameters
+    ----------
+    model, cost, estimator, baseline
+        As in ``stochcore.estimate``; the model must be small enough to enumerate. Any object with a method
+        ``estimate(model, cost, n_samples, stream)`` that returns an Estimate is taken as an estimator too.
+    n_samples : int or sequence of int
+        Sizes of the estimates to check.
+    n_replicates : int
+        Independent estimates of each size; at least 2.
+    seed : int
+        Replicate r of size i uses stream ``i * n_replicates + r`` of this seed.
+    level : float
+        Of the intervals whose coverage is counted.
+
+    Returns
+    -------
+    Unbiasedness
+        ``print`` shows a table; ``.passed`` is the verdict.
+
+    Examples
+    --------
+    >>> import stochcore as sc
+    >>> q = sc.Bernoulli(logits=[0.3, -1.0])
+    >>> sc.check_unbiased(q, lambda y: y.sum(axis=1) ** 2, n_replicates=1000).passed
+    True
+    """
+    sizes = tuple(_check.integer("n_samples", n, 1) for n in np.atleast_1d(n_samples))
+    count = _check.integer("n_replicates", n_replicates, 2)
+    price, truth = as_cost(cost), exact(model, cost)
+    run = getattr(estimator, "estimate", None)
+    if run is None:
+        chosen = resolve(estimator, baseline)
+        name = chosen.name
+
+        def run(m: IndependentSites, c: BuiltIn | Cost, n: int, s: Stream) -> Estimate:
+            return sample_estimate(m, c, n, chosen, s, n_threads=n_threads)
+
+    else:
+        name = getattr(estimator, "name", type(estimator).__name__)
+    z_cost, z_grad, cover_cost, cover_grad = [], [], [], []
+    for i, n in enumerate(sizes):
+        costs, grads = np.empty((count, *np.shape(truth.cost))), np.empty((count, *truth.grad.shape))
+        inside_cost = inside_grad = 0.0
+        for r in range(count):
+            found = run(model, price, n, Stream(seed, stream=i * count + r))
+            costs[r], grads[r] = found.cost, found.grad
+            inside_cost += _share_inside(found.ci(level, of="cost"), truth.cost)
+            inside_grad += _share_inside(found.ci(level), truth.grad)
+        z_cost.append(_z(costs, truth.cost))
+        z_grad.append(_z(grads, truth.grad))
+        cover_cost.append(inside_cost / count)
+        cover_grad.append(inside_grad / count)
+    return Unbiasedness(
+        name,
+        sizes,
+        count,
+        np.array(z_cost),
+        np.array(z_grad),
+        np.array(cover_cost),
+        np.array(cover_grad),
+        level,
+    )
+
+
+def _share_inside(interval: tuple[Any, Any], truth: Any) -> float:
+    """Share of the entries whose interval holds the truth, to rounding."""
+    slack = 1e-12 * np.maximum(1.0, np.abs(truth))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # inf - inf cannot happen, inf * 0 can: it covers
+        return float(np.mean(~((interval[0] > truth + slack) | (interval[1] < truth - slack))))
+
+
+def _z(values: Array, truth: Any) -> Array:
+    """z-score of the mean over replicates; 0 where nothing varies and the value is right to rounding."""
+    mean, se = values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
+    gap = mean - truth
+    slack = 1e-12 * np.maximum(1.0, np.abs(truth))
+    return np.where(np.abs(gap) <= slack, 0.0, gap / np.where(se > 0, se, np.finfo(float).tiny))

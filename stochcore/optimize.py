@@ -1,0 +1,368 @@
+"""optimize: descent on an expected cost by its estimated gradient."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _check
+from ._descent import FamilyTrainer, History, Plan, describe, diverged
+from ._files import read_npz, write_npz
+from ._progress import Progress
+from .estimators import Estimator, resolve
+from .noise import Stream
+from .optimizers import SGD, Adam, Momentum, Optimizer, RMSProp, checked
+from .version import __version__
+
+__all__ = ["SGD", "Adam", "Fit", "History", "Momentum", "RMSProp", "minimize"]
+
+Array = NDArray[Any]
+
+RUN_SECONDS = 0.05  # a run of steps between two looks at the clock takes about so long
+MOST_STEPS = 4096  # and has at most so many
+FORMAT = 1  # of the file that Fit.save writes
+
+
+class Fit:
+    """What `minimize` found, and where it stands; `resume` goes on from there.
+
+    Attributes
+    ----------
+    model
+        The model after the last completed step, given as it was given to `minimize`.
+    history : History
+        Arrays cost, cost_se, grad_norm, best_cost; also by name, ``fit.history["cost"]``.
+    best_cost : float or ndarray of shape (*batch)
+        The best cost of a single sample (for a network: of a step); infinite before the first step.
+    best_y : ndarray of shape (*sites), or None
+        The sample that has it. None before the first step, and for networks.
+    n_steps : int
+        Completed steps.
+    seconds : float
+        Wall time of all of them.
+    optimizer : Optimizer
+        The one in use.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._trainer = plan.trainer()
+        self._moments = np.zeros((2, self._trainer.parameters.size), dtype=self._trainer.parameters.dtype)
+        self._records = np.empty((0, 3 * math.prod(plan.batch_shape) + 1))
+        self.n_steps = 0
+        self.seconds = 0.0
+
+    @property
+    def model(self) -> Any:
+        """The model after the last completed step."""
+        return self._trainer.model()
+
+    @property
+    def history(self) -> History:
+        """What each completed step had to say."""
+        return History(self._records[: self.n_steps], self._plan.batch_shape, self._sign)
+
+    @property
+    def best_cost(self) -> Any:
+        """The best cost so far."""
+        if not self.n_steps:
+            return np.full(self._plan.batch_shape, self._sign * np.inf)[()]
+        return self.history.best_cost[-1]
+
+    @property
+    def best_y(self) -> Array | None:
+        """The sample that has the best cost."""
+        best = getattr(self._trainer, "best", None)
+        return None if best is None else best[1].copy()
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimiser in use."""
+        return self._plan.optimizer
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self._plan.maximize else 1
+
+    def __repr__(self) -> str:
+        told = (
+            f", last cost {self.history.cost[-1]:.6g}" if self.n_steps and not self._plan.batch_shape else ""
+        )
+        return f"Fit({type(self._plan.model).__name__} after {self.n_steps} steps{told})"
+
+    def resume(
+        self,
+        n_steps: int,
+        *,
+        n_threads: int | None = None,
+        progress: bool | Callable[[Fit], object] = False,
+    ) -> Fit:
+        """Return the fit after `n_steps` more steps: the bits of a descent that never paused.
+
+        Parameters
+        ----------
+        n_steps : int
+            At least 0.
+        n_threads, progress
+            As in `minimize`.
+
+        Returns
+        -------
+        Fit
+            Another one; this one stays as it is.
+        """
+        n_steps = _check.integer("n_steps", n_steps, 0)
+        other = Fit(replace(self._plan, n_threads=_check.threads(n_threads)))
+        other._put(self._trainer.parameters, self._moments, self._records[: self.n_steps], self.seconds)
+        if isinstance(other._trainer, FamilyTrainer) and isinstance(self._trainer, FamilyTrainer):
+            other._trainer.best = self._trainer.best
+        other._descend(n_steps, progress)
+        return other
+
+    def _put(self, parameters: Array, moments: Array, records: Array, seconds: float) -> None:
+        """Stand where another fit stood."""
+        self._trainer.parameters[:] = parameters
+        self._moments[:] = moments
+        self._records, self.n_steps, self.seconds = records.copy(), len(records), seconds
+
+    def _descend(self, n_steps: int, progress: bool | Callable[[Fit], object]) -> None:
+        """Take steps in runs of some 50 ms. Whatever ends them, the fit is left at a completed step."""
+        plan, trainer = self._plan, self._trainer
+        shown = Progress(progress, n_steps, "bound" if plan.data is not None else "cost")
+        first = start = self.n_steps
+        stop, steps = start + n_steps, 1
+        try:
+            while first < stop:
+                began = time.perf_counter()
+                scalars = plan.optimizer.scalars(first, min(steps, stop - first))
+                trainer.run(plan.optimizer.kind, scalars, first, self._moments)
+                self._take_records(first)
+                trainer.completed, first = 0, self.n_steps
+                spent = time.perf_counter() - began
+                self.seconds += spent
+                if not np.isfinite(trainer.parameters).all():
+                    raise diverged(first, "its parameters are not finite")
+                steps = max(1, min(2 * steps, int(steps * RUN_SECONDS / max(spent, 1e-9)), MOST_STEPS))
+                shown.show(self, first - start, last=first == stop)
+        except BaseException as error:
+            self._take_records(first)
+            with contextlib.suppress(AttributeError):
+                error.fit = self  # type: ignore[attr-defined]
+            raise
+        finally:
+            shown.close()
+
+    def _take_records(self, first: int) -> None:
+        """Take over what the trainer's run from step `first` on has completed; twice is once."""
+        rows = self._trainer.records[: self._trainer.completed]
+        stop = first + len(rows)
+        if stop <= self.n_steps:
+            return
+        if stop > len(self._records):  # earlier views keep the old array
+            bigger = np.empty((max(stop, 2 * len(self._records)), self._records.shape[1]))
+            bigger[:first] = self._records[:first]
+            self._records = bigger
+        self._records[first:stop, : rows.shape[1]] = rows
+        if rows.shape[1] < self._records.shape[1]:
+            best = np.minimum.accumulate(rows[:, 0])
+            self._records[first:stop, -1] = np.minimum(best, self._records[first - 1, -1]) if first else best
+        self.n_steps = stop
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that `load` needs to go on, besides model, cost and data.
+
+        The file (an .npz without pickles) appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Taken as it is; replaced if it exists.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        trainer = self._trainer
+        plan, baseline = self._plan.about()
+        about = {
+            "format": FORMAT,
+            "version": __version__,
+            "model": describe(self._plan.model, trainer),
+            "plan": plan,
+            "seconds": self.seconds,
+        }
+        arrays = {
+            "parameters": trainer.parameters,
+            "moments": self._moments,
+            "records": self._records[: self.n_steps],
+        }
+        if isinstance(trainer, FamilyTrainer) and trainer.best is not None:
+            arrays["best_cost"], arrays["best_y"] = trainer.best
+        if baseline is not None:
+            arrays["baseline"] = np.asarray(baseline)
+        write_npz(Path(path), {"about": np.array(json.dumps(about)), **arrays})
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        model: Any,
+        cost: Any = None,
+        *,
+        data: Any = None,
+        optimizer: Optimizer | None = None,
+        n_threads: int | None = None,
+    ) -> Fit:
+        """Read a fit that `save` wrote; its `resume` goes on with the bits of a descent that never paused.
+
+        Parameters
+        ----------
+        path : path
+        model
+            Of the kind and shape that `minimize` was given. Its parameters do not matter.
+        cost, data
+            As they were given to `minimize`.
+        optimizer : Optimizer, optional
+            Must be given where the learning rate was a function of one's own, which no file can hold;
+            otherwise the file says.
+        n_threads : int, optional
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            The file is damaged, no fit, or one of another model.
+        """
+        about, arrays = _read(Path(path))
+        given = {"model": model, "cost": cost, "data": data, "n_threads": _check.threads(n_threads)}
+        plan = Plan.again(about["plan"], arrays.get("baseline"), optimizer, **given)
+        fit = cls(plan)
+        came = describe(model, fit._trainer)
+        if came != about["model"]:
+            raise ValueError(f"`model` must be like that of {str(path)!r}, {about['model']}, got {came}")
+        fit._put(arrays["parameters"], arrays["moments"], arrays["records"], about["seconds"])
+        if isinstance(fit._trainer, FamilyTrainer) and "best_y" in arrays:
+            fit._trainer.best = arrays["best_cost"], arrays["best_y"]
+        return fit
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read what `Fit.save` wrote."""
+    arrays = read_npz(path)
+    try:
+        about = json.loads(str(arrays.pop("about")))
+        written = about["format"]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"`path` must be a file by Fit.save, got {str(path)!r}") from None
+    if written != FORMAT:
+        raise ValueError(f"`path` must be a Fit of format {FORMAT}, got {str(path)!r} of format {written}")
+    return about, arrays
+
+
+def minimize(
+    model: Any,
+    cost: Any = None,
+    *,
+    n_steps: int,
+    n_samples: int,
+    optimizer: Optimizer = Adam(1e-2),  # noqa: B008
+    data: Any = None,
+    batch_size: int = 50,
+    estimator: str | Estimator = "leave_one_out",
+    baseline: ArrayLike | None = None,
+    seed: int | Stream = 0,
+    n_threads: int | None = None,
+    maximize: bool = False,
+    progress: bool | Callable[[Fit], object] = False,
+) -> Fit:
+    """Move the parameters of a model down the estimated gradient of its expected cost.
+
+    Step t estimates cost and gradient with `n_samples` samples of its own, from element
+    ``t * n_samples * n_elements`` of the stream on, and hands the gradient to the optimiser.
+
+    Parameters
+    ----------
+    model : Bernoulli, Categorical, or a network such as BernoulliVAE
+        Where to begin; it is not changed. A family given by `probs` moves through its logits.
+    cost : a cost of ``stochcore.costs``, or a callable
+        For families: as in `estimate`. A network brings its own, minus its bound.
+    n_steps : int
+        At least 0.
+    n_samples : int
+        Samples for each step; for a network, for each image of the batch.
+    optimizer : SGD, Momentum, RMSProp or Adam
+    data : array_like
+        For networks: what to learn from.
+    batch_size : int
+        For networks: how many items of `data` a step looks at.
+    estimator : str or Estimator
+        As in `estimate`.
+    baseline : array_like, optional
+        As in `estimate`.
+    seed : int or Stream
+    n_threads : int, optional
+        At most so many threads; the bits do not depend on it.
+    maximize : bool
+        Go up instead (families only).
+    progress : bool or callable
+        True shows a bar on stderr (needs tqdm). A function is called with the Fit a few times a second, and
+        after the last step; the Fit stands at a completed step then, and may be saved.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arguments that break a rule; a cost of the wrong shape or not finite; a descent that leaves the finite
+        numbers.
+    KeyboardInterrupt
+        On Ctrl-C, at once. Like every exception once the descent has begun, it has an attribute `fit`: the
+        Fit of the completed steps, ready to be saved or resumed.
+
+    Examples
+    --------
+    >>> import stochcore as sc
+    >>> start, cost = sc.Bernoulli(logits=[0.0, 0.0, 0.0]), sc.costs.Linear([-1.0, 2.0, -3.0])
+    >>> fit = sc.minimize(start, cost, optimizer=sc.Adam(0.1), n_steps=200, n_samples=32)
+    >>> fit.best_cost, fit.best_y
+    (-4.0, array([1, 0, 1], dtype=uint8))
+    >>> fit.model.probs.round()
+    array([1., 0., 1.])
+    """
+    steps = _check.integer("n_steps", n_steps, 0)
+    if not isinstance(maximize, (bool, np.bool_)):
+        raise TypeError(f"`maximize` must be a bool, got {_check._short(maximize)}")
+    fit = Fit(
+        Plan(
+            model=model,
+            cost=cost,
+            data=data,
+            batch_size=_check.integer("batch_size", batch_size, 1),
+            optimizer=checked(optimizer),
+            n_samples=_check.integer("n_samples", n_samples, 1),
+            estimator=estimator if baseline is None else resolve(estimator, baseline),
+            seed=seed,
+            n_threads=_check.threads(n_threads),
+            maximize=bool(maximize),
+        )
+    )
+    fit._descend(steps, progress)
+    return fit

@@ -1,0 +1,138 @@
+"""Prints a line `name hash` for everything that the contract promises bit for bit; contract.txt holds what it must be.
+
+`python tests/contract.py` uses the instruction set in STOCHCORE_ISA; `--threads N` the number of threads. After a change
+that is meant to change bits: `python tests/contract.py > tests/contract.txt`, and a line in CHANGELOG.md.
+"""
+
+import argparse
+import hashlib
+
+import numpy as np
+
+import stochcore as sc
+
+
+def digest(*arrays):
+    """Hash bytes, shapes and dtypes."""
+    h = hashlib.blake2b(digest_size=12)
+    for array in map(np.asarray, arrays):
+        h.update(f"{array.dtype.str}{array.shape}".encode())
+        h.update(np.ascontiguousarray(array).tobytes())
+    return h.hexdigest()
+
+
+def numbers(n, seed):
+    """Make n float64 of moderate size without any function of libm."""
+    return (sc.Stream(seed, stream=9).uniform(n) - 0.5) * 4.0
+
+
+def noise(threads):
+    for name, stream in {
+        "start": sc.Stream(0),
+        "seed": sc.Stream(2**64 - 1, stream=2**32 - 1),
+        "odd": sc.Stream(42).at(3),
+        "carry": sc.Stream(42).at(4 * (2**32 - 5) + 1),
+        "end": sc.Stream(42).at(2**64 - 70_001),
+    }.items():
+        yield f"k53 {name}", stream._k53(70_001)
+        for kind in ("uniform", "normal"):
+            for dtype in ("float64", "float32"):
+                array = getattr(stream, kind)(70_001, dtype=dtype, n_threads=threads)
+                yield f"{kind} {dtype} {name}", array
+
+
+def models():
+    yield "bits 7", sc.Bernoulli(logits=numbers(7, 1))
+    yield "bits 1000", sc.Bernoulli(logits=numbers(1000, 2))
+    yield "bits 9000", sc.Bernoulli(logits=numbers(9000, 2))
+    yield "bits probs", sc.Bernoulli(probs=numbers(33, 3) / 8 + 0.5)
+    yield "bits batch", sc.Bernoulli(logits=numbers(60, 4).reshape(4, 15), batch_ndims=1)
+    yield "classes 5", sc.Categorical(logits=numbers(45, 5).reshape(9, 5))
+    yield "classes 100", sc.Categorical(logits=numbers(700, 6).reshape(7, 100))
+    p = sc.Stream(7).uniform((6, 4))
+    yield "classes probs", sc.Categorical(probs=p / p.sum(axis=1, keepdims=True))
+    yield "classes batch", sc.Categorical(logits=numbers(72, 8).reshape(3, 6, 4), batch_ndims=1)
+
+
+def distributions(threads):
+    for name, model in models():
+        y = model.sample(3000, sc.Stream(5).at(17), n_threads=threads)
+        yield f"sample {name}", y
+        yield f"log_prob {name}", model.log_prob(y, n_threads=threads)
+        yield f"probs {name}", model.probs
+
+
+def costs():
+    for name, model in models():
+        sites = model.event_shape
+        yield name, model, "linear", sc.costs.Linear(numbers(sites, 11))
+        if len(sites) == 1 and sites[0] <= 1000:
+            yield name, model, "quadratic", sc.costs.Quadratic(numbers((*sites, *sites), 12), numbers(sites, 13))
+        weights = numbers(sites, 14)
+
+        def python(y, weights=weights):  # in order, without NumPy's sum
+            total = np.zeros(y.shape[: y.ndim - 1])
+            for site in range(y.shape[-1]):
+                total += weights[site] * y[..., site]
+            return total
+
+        if model.n_elements <= 100:
+            yield name, model, "python", python
+
+
+def estimates(threads):
+    for name, model, priced, cost in costs():
+        sizes = (2, 9, 1000, 5001) if model.n_elements <= 100 else (2, 300)
+        if name in ("bits 7", "classes 5"):
+            sizes = (*sizes, 70_000)  # more than one shard, and more than 32 groups
+        for n in sizes:
+            for estimator in ("leave_one_out", "score_function"):
+                e = sc.estimate(model, cost, n, estimator=estimator, seed=3, n_threads=threads)
+                yield f"{estimator} {name} {priced} {n}", (e.cost, e.cost_se, e.grad, e.grad_se, e.best_cost, e.best_y)
+        if model.event_shape[0] <= 7 and model.n_classes <= 4:
+            e = sc.exact(model, cost)
+            yield f"exact {name} {priced}", (e.cost, e.grad)
+
+
+def descent(threads):
+    model, cost = sc.Bernoulli(logits=np.zeros(20)), sc.costs.Linear(numbers(20, 15))
+    for optimizer in (sc.SGD(0.1), sc.Momentum(0.1), sc.RMSProp(0.1), sc.Adam(0.1)):
+        fit = sc.minimize(model, cost, optimizer=optimizer, n_steps=20, n_samples=50, seed=1, n_threads=threads)
+        yield f"minimize {type(optimizer).__name__}", (fit.model.logits, fit.history["cost"])
+
+
+def networks(threads):
+    data = sc.Stream(16).uniform((100, 30))
+    for estimator in ("leave_one_out", "score_function"):
+        for sizes in ((30, 7, 20, 2), (30, 32, 50, 3)):
+            _, latents, batch, samples = sizes
+            vae = sc.BernoulliVAE(30, latents, mean=numbers(30, 17) / 8 + 0.5, seed=4)
+            fit = sc.minimize(
+                vae,
+                data=data,
+                batch_size=batch,
+                optimizer=sc.Adam(3e-3),
+                n_steps=12,
+                n_samples=samples,
+                estimator=estimator,
+                n_threads=threads,
+            )
+            name = f"{estimator} {latents} {batch} {samples}"
+            yield f"vae {name}", [fit.model.parameters[key] for key in sorted(fit.model.parameters)]
+            yield f"vae history {name}", fit.history["cost"]
+            yield f"vae bound {name}", fit.model.bound(data, n_draws=3, n_threads=threads)
+
+
+def lines(threads=None):
+    """Yield every line."""
+    for stage in (noise, distributions, estimates, descent, networks):
+        for name, value in stage(threads):
+            arrays = value if isinstance(value, (tuple, list)) else (value,)
+            yield f"{name.replace(' ', '_')} {digest(*arrays)}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=None)
+    for line in lines(parser.parse_args().threads):
+        print(line)

@@ -1,0 +1,311 @@
+"""Elementary functions in lanes: equal bits on every instruction set, and their errors against exact references.
+
+functions_probe.c, compiled for each instruction set, runs one function over raw numbers. float64 results are held
+against mpmath (and, in the slow tests, against 80-bit long double on many more points), float32 results against
+float64. The bounds are those that csrc/kernels/functions.h states.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+mpmath = pytest.importorskip("mpmath")
+special = pytest.importorskip("scipy.special")
+mp, mpf = mpmath.mp, mpmath.mpf
+mp.dps = 40
+
+TESTS = Path(__file__).resolve().parent
+CSRC = TESTS.parent / "csrc"
+STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+FLAGS = ["-std=c11", "-O2", "-ffp-contract=off", *STRICT, f"-I{CSRC}"]
+ISA = {
+    "scalar": ["-DSC_ISA_SCALAR"],
+    "avx2": ["-DSC_ISA_AVX2", "-mavx2", "-mfma"],
+    "avx512": ["-DSC_ISA_AVX512", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+}
+BOUND = {"exp": 0.78, "log": 0.95, "log1p": 1.5, "sigmoid": 2.3, "softplus": 1.65}
+BOUND32 = {"exp32": 1.05, "log32": 1.05, "log1p32": 1.6, "sigmoid32": 2.4, "softplus32": 1.8}
+QUANTILE_BOUND, QUANTILE32_BOUND = 2.5, 3.1
+
+Array = np.ndarray[Any, Any]
+Run = Callable[..., Array]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+
+
+def cpu_flags() -> set[str]:
+    try:
+        return set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return set()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """run(name, x, isa="scalar"): the function's results, bit for bit; float32 and uint32 give float32."""
+    directory = tmp_path_factory.mktemp("functions")
+
+    @functools.cache
+    def build(isa: str) -> Path:
+        if isa != "scalar" and platform.machine() not in ("x86_64", "AMD64"):
+            pytest.skip(f"{isa} lanes are for x86-64")
+        if not {flag.removeprefix("-m") for flag in ISA[isa] if flag.startswith("-m")} <= cpu_flags():
+            pytest.skip(f"this CPU has no {isa}")
+        program = directory / isa
+        command = ["cc", *FLAGS, *ISA[isa], str(TESTS / "functions_probe.c"), "-o", str(program), "-lm"]
+        built = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+        assert built.returncode == 0, built.stderr
+        return program
+
+    def call(name: str, x: Array, isa: str = "scalar") -> Array:
+        out = subprocess.run([build(isa), name], input=x.tobytes(), stdout=subprocess.PIPE, check=True).stdout
+        return np.frombuffer(out, np.float64 if x.dtype == np.float64 else np.float32)
+
+    return call
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240607)
+
+
+def around(x: Array, steps: int = 3) -> Array:
+    """Each number and its nearest neighbours on both sides."""
+    rows = [x]
+    for direction in (-np.inf, np.inf):
+        y = x
+        for _ in range(steps):
+            y = np.nextafter(y, x.dtype.type(direction))
+            rows.append(y)
+    return np.concatenate(rows)
+
+
+def inputs(name: str, n: int, dtype: type) -> Array:
+    """About n numbers: dense, random, at every branch border, and extreme ones; results are finite and not zero."""
+    g, double = rng(), dtype == np.float64
+    low, high, bits = (745.1, 709.7, np.uint64) if double else (103.2, 88.7, np.uint32)
+    if name in ("log", "log1p"):
+        powers = 2.0 ** np.arange(-1020 if double else -125, 1023 if double else 127)
+        random = g.integers(1, 0x7FEFFFFFFFFFFFFF if double else 0x7F7FFFFF, n // 4, dtype=bits).view(dtype)
+        ordinary = np.exp(g.uniform(-3, 3, n // 4)).astype(dtype)
+        borders = around((np.sqrt(0.5) * powers).astype(dtype), 2)
+        denormal = g.integers(1, 2**52 if double else 2**23, n // 20, dtype=bits).view(dtype)
+        x = np.concatenate([random, ordinary, borders, denormal, np.linspace(0.5, 2, n // 4, dtype=dtype)])
+        if name == "log":
+            return x[x != 1]
+        small = (g.uniform(-1, 1, n // 4) * 2.0 ** g.uniform(-60, 0, n // 4)).astype(dtype)
+        x = np.concatenate(
+            [x, small, borders[borders < 4] - dtype(1), np.linspace(-0.999, 0, n // 8, dtype=dtype)]
+        )
+        return x[x > -1]
+    borders = around(((np.arange(-1060, 1000) + 0.5) * np.log(2.0)).astype(dtype), 1)
+    x = np.concatenate(
+        [
+            np.linspace(-low, high, n // 4).astype(dtype),
+            g.uniform(-3, 3, n // 3).astype(dtype),
+            (g.normal(size=n // 6) * 2.0 ** g.uniform(-60, 0, n // 6)).astype(dtype),
+            borders[(borders > -low) & (borders < high)],
+        ]
+    )
+    return x if name == "exp" else np.concatenate([x, (-x[: n // 4])[x[: n // 4] < low]])
+
+
+def exact(name: str, x: float) -> Any:
+    if name in ("exp", "log", "log1p"):
+        return getattr(mp, name)(mpf(x))
+    t = mp.exp(-abs(mpf(x)))
+    if name == "softplus":
+        return max(mpf(x), 0) + mp.log1p(t)
+    return (t if x < 0 else 1) / (1 + t)
+
+
+def wide(name: str, x: Array) -> Array:
+    """The function in the wider type of x."""
+    t = np.exp(-np.abs(x))
+    if name == "sigmoid":
+        return np.asarray(np.where(x < 0, t, 1) / (1 + t))
+    if name == "softplus":
+        return np.asarray(np.maximum(x, 0) + np.log1p(t))
+    return np.asarray(getattr(np, name)(x))
+
+
+def worst(got: Array, near: Array, rest: Array) -> float:
+    """The largest error in units in the last place (ulp) of the true values, near + rest ulp."""
+    return float(np.max(np.abs((got - near) / np.spacing(np.abs(near)) - rest)))
+
+
+def worst_against(got: Array, true: Array) -> float:
+    """The same, for true values of a wider type."""
+    near = true.astype(got.dtype)
+    return worst(got, near, (true - near) / np.spacing(np.abs(near)))
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+@pytest.mark.parametrize("name", [*BOUND, *BOUND32, "normal_quantile", "normal_quantile32"])
+def test_the_same_bits_everywhere_and_lanes_do_not_mix(run: Run, name: str, isa: str) -> None:
+    g = rng()
+    if name == "normal_quantile":
+        x = quantile_argument(g.integers(0, 2**53, 200_000))
+    elif name == "normal_quantile32":
+        x = g.integers(0, 2**31, 200_000, dtype=np.uint32)
+    else:
+        dtype, bits, top = (
+            (np.float32, np.uint32, 2**32) if name.endswith("32") else (np.float64, np.uint64, 2**64)
+        )
+        anything = g.integers(0, top, 100_000, dtype=bits).view(dtype)
+        x = g.permutation(
+            np.concatenate([anything, inputs(name.removesuffix("32"), 50_000, dtype), SPECIAL.astype(dtype)])
+        )
+    order = g.permutation(x.size)
+    a, b = run(name, x), run(name, x[order], isa)
+    word = np.uint64 if a.dtype == np.float64 else np.uint32
+    nan = np.isnan(a)
+    np.testing.assert_array_equal(nan[order], np.isnan(b))
+    np.testing.assert_array_equal(a[order].view(word)[~nan[order]], b.view(word)[~nan[order]])
+
+
+SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, -1.5, 800.0, -800.0, 1e30, -1e30])
+
+
+@pytest.mark.parametrize("suffix", ["", "32"])
+@pytest.mark.parametrize("name", BOUND)
+def test_special_values(run: Run, name: str, suffix: str) -> None:
+    x = SPECIAL.astype(np.float32 if suffix else np.float64)
+    got = run(name + suffix, x)
+    with np.errstate(all="ignore"):
+        expected = wide(name, x.astype(np.float64)).astype(x.dtype)
+    np.testing.assert_array_equal(np.signbit(got)[expected == 0], np.signbit(expected)[expected == 0])
+    odd = ~np.isfinite(expected) | (expected == 0) | (x == 0) & (name != "softplus") | (np.abs(x) >= 800)
+    exactly = odd & (name not in ("log", "log1p")) | ~np.isfinite(expected)
+    np.testing.assert_array_equal(got[exactly], expected[exactly])
+    np.testing.assert_allclose(got, expected, rtol=1e-6 if suffix else 1e-15)
+
+
+def test_the_ends_of_exp_and_log(run: Run) -> None:
+    x = np.array([709.782712893384, 709.7827128933841, -745.1332191019411, -745.1332191019412, -708.5])
+    largest, over, denormal, under, gradual = run("exp", x)
+    assert (
+        np.isfinite(largest)
+        and np.isposinf(over)
+        and denormal == 5e-324
+        and under == 0
+        and 0 < gradual < 2.3e-308
+    )
+    x32 = np.array([88.72283, 88.72284, -103.97207, -103.97209, -87.5], np.float32)
+    largest, over, denormal, under, gradual = run("exp32", x32)
+    assert np.isfinite(largest) and np.isposinf(over) and denormal == np.float32(1e-45) and under == 0
+    assert 0 < gradual < np.finfo(np.float32).tiny
+    tiny = np.array([5e-324, -5e-324, 2.2250738585072014e-308, np.finfo(float).max])
+    np.testing.assert_allclose(run("log", tiny)[[0, 2, 3]], np.log(tiny[[0, 2, 3]]), rtol=1e-15)
+    assert np.isnan(run("log", tiny)[1])
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_float64_against_mpmath(run: Run, name: str) -> None:
+    x = inputs(name, 8000, np.float64)
+    x = x[:: max(1, x.size // 12_000)] if name == "log1p" else x
+    values = [exact(name, float(v)) for v in x]
+    near = np.array([float(v) for v in values])
+    ulp = np.spacing(np.abs(near))
+    rest = np.array(
+        [float((v - mpf(w)) / mpf(u)) for v, w, u in zip(values, near.tolist(), ulp.tolist(), strict=True)]
+    )
+    assert worst(run(name, x), near, rest) <= BOUND[name]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="long double is no wider than double")
+@pytest.mark.parametrize("name", BOUND)
+def test_float64_against_long_double(run: Run, name: str) -> None:
+    x = inputs(name, 4_000_000, np.float64)
+    assert worst_against(run(name, x), wide(name, x.astype(np.longdouble))) <= BOUND[name]
+
+
+@pytest.mark.parametrize("name", BOUND32)
+@pytest.mark.parametrize("n", [200_000, pytest.param(10_000_000, marks=pytest.mark.slow)])
+def test_float32_against_float64(run: Run, name: str, n: int) -> None:
+    x = inputs(name.removesuffix("32"), n, np.float32)
+    true = wide(name.removesuffix("32"), x.astype(np.float64))
+    assert worst_against(run(name, x), true) <= BOUND32[name]
+
+
+def test_sigmoid_and_softplus_at_once(run: Run) -> None:
+    x = inputs("sigmoid", 20_000, np.float32)
+    x = x[: x.size // 16 * 16]
+    both = run("sigmoid_softplus32", x).reshape(-1, 2, 16)
+    np.testing.assert_array_equal(both[:, 0].ravel(), run("sigmoid32", x))
+    np.testing.assert_array_equal(both[:, 1].ravel(), run("softplus32", x))
+
+
+def quantile_argument(k: Array) -> Array:
+    """(2k + 1 - 2^53) 2^-54, exactly."""
+    return (2 * k.astype(np.int64) + 1 - 2**53).astype(np.float64) * 2.0**-54
+
+
+def quantile_error(q: Array, z: Array) -> float:
+    """The largest error in ulp, counting what is within 2^-53 as none: one Newton step from z in high precision."""
+    root, scale, largest = mp.sqrt(mpf(1) / 2), mp.sqrt(2 * mp.pi), 0.0
+    for a, b in zip(np.abs(q), np.abs(z), strict=True):
+        p, y = mpf(1) / 2 - mpf(float(a)), mpf(float(b))
+        step = (mp.erfc(y * root) / 2 - p) * scale * mp.exp(y * y / 2)
+        step *= 1 + y * step / 2
+        if abs(step) > mpf(2) ** -53:
+            largest = max(largest, float(abs(step)) / float(np.spacing(float(y + step))))
+    return largest
+
+
+def quantile_words(n: int) -> dict[str, Array]:
+    """k near the extremes, the middle, the border of centre and tail, in each binade of the tail, and at random."""
+    g = rng()
+    binades = [2**b + np.arange(0, 2**b, max(1, 2 ** (b + 5) // n)) for b in range(52)]
+    return {
+        "extremes": np.array([0, 1, 2, 3, 4, 2**52 - 2, 2**52 - 1, 2**52, 2**52 + 1, 2**53 - 2, 2**53 - 1]),
+        "binades": np.concatenate(binades),
+        "border": 2**45
+        + np.concatenate([np.arange(-n // 40, n // 40), g.integers(-(2**30), 2**30, n // 20)]),
+        "middle": 2**52 + (2.0 ** g.uniform(0, 51, n // 10)).astype(np.int64),
+        "random": g.integers(0, 2**53, n // 2),
+    }
+
+
+@pytest.mark.parametrize("n", [4000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("where", ["extremes", "binades", "border", "middle", "random"])
+def test_normal_quantile(run: Run, where: str, n: int) -> None:
+    k = np.sort(quantile_words(n)[where])
+    q = quantile_argument(k)
+    z = run("normal_quantile", q)
+    np.testing.assert_array_equal(z, -run("normal_quantile", -q))
+    slack = 2 * np.maximum(QUANTILE_BOUND * np.spacing(np.abs(z[:-1])), 2.0**-53)
+    assert (np.diff(z) >= -slack).all()
+    assert quantile_error(q, z) <= QUANTILE_BOUND
+
+
+@pytest.mark.parametrize("n", [2**18, pytest.param(2**24, marks=pytest.mark.slow)])
+def test_normal_quantile32(run: Run, n: int) -> None:
+    """From the far tail inwards: t = 2^31 - 1 - m; ndtri in float64 is exact enough."""
+    g = rng()
+    border = 2**22 + np.arange(-2000, 2000)
+    t = np.concatenate([np.arange(n), border, 2**31 - 1 - np.arange(2000), g.integers(0, 2**31, n)])
+    t = np.sort(np.concatenate([t, (2.0 ** g.uniform(0, 31, n)).astype(np.int64), 2**24 + np.arange(-9, 9)]))
+    z = run("normal_quantile32", (2**31 - 1 - t).astype(np.uint32))
+    true = -special.ndtri((t + 0.5) * 2.0**-32)
+    error = np.abs(z - true)
+    ulp = error / np.spacing(true.astype(np.float32))
+    assert z.min() >= 0
+    assert (ulp[error > 2.0**-32]).max() <= QUANTILE32_BOUND
+    assert (np.diff(z.astype(float)) <= 2 * QUANTILE32_BOUND * np.spacing(z[1:]) + 2.0**-31).all()
+
+
+@pytest.mark.slow
+def test_coefficients_are_those_of_their_program() -> None:
+    command = [sys.executable, str(CSRC / "coefficients.py"), "--check"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
