@@ -1,10 +1,11 @@
 """Derive every coefficient of csrc/kernels/functions.h.
 
-Each function there approximates one smooth kernel on one interval by a polynomial or a quotient of polynomials. This
-program computes the kernel to 50 digits with mpmath, fits it by the Remez exchange (so the weighted error has the same
-size at every extremum, which is the smallest possible), rounds the coefficients to the type they are used in, and
-prints them as C arrays in hexadecimal. Beside each array stands the weighted error of the *rounded* coefficients, as a
-power of two; the weight makes it the relative error of the final result (exp x, log x, ...).
+Each function there approximates one smooth kernel on one interval by a polynomial or a quotient of
+polynomials. This program computes the kernel to 50 digits with mpmath, fits it by the Remez exchange (so the
+weighted error has the same size at every extremum, which is the smallest possible), rounds the coefficients
+to the type they are used in, and prints them as C arrays in hexadecimal. Beside each array stands the
+weighted error of the *rounded* coefficients, as a power of two; the weight makes it the relative error of the
+final result (exp x, log x, ...).
 
     python csrc/coefficients.py             prints the arrays (about a minute)
     python csrc/coefficients.py --check     exit status 1 unless functions.h holds exactly these arrays
@@ -18,21 +19,21 @@ Kernels and intervals:
     tail      Phi^-1(1 - p) = r - P(r)/Q(r),           r = sqrt(-2 log p), p below the centre
     float32   exp as above; log(1+f) = f + f^2 P(f); centre as above; tail r - P(r - 5)
 
-The identity behind `log` is log(1+f) = 2 artanh(s) and 2s = f - s f. The polynomial fits round one coefficient at a
-time, lowest first, and fit the others again, so that the last ones make up for the rounding of the first.
+The identity behind `log` is log(1+f) = 2 artanh(s) and 2s = f - s f. The polynomial fits round one
+coefficient at a time, lowest first, and fit the others again, so that the last ones make up for the rounding
+of the first.
 """
 
 import pathlib
 import sys
 from collections.abc import Callable
 
-from mpmath import mp, mpf
+from mpmath import mp, mpf  # type: ignore[import-untyped]
 
 mp.dps = 50
 
 Function = Callable[[mpf], mpf]
 HEADER = pathlib.Path(__file__).parent / "kernels" / "functions.h"
-MARK = "/* ---- from csrc/coefficients.py "
 
 
 class Grid:
@@ -59,7 +60,7 @@ def horner(c: list[mpf], x: mpf) -> mpf:
 
 
 def solve_reference(g: Grid, reference: list[int], n: int, m: int) -> tuple[list[mpf], list[mpf], mpf]:
-    """P, Q (Q(0) = 1) and E with w (P/Q - f) = +-E by turns on the reference; Newton's method in E, from E = 0."""
+    """P, Q (Q(0) = 1) and E with w (P/Q - f) = +-E by turns on the reference: Newton's method from E = 0."""
     size, scale = n + m + 2, max(abs(x) for x in g.x)
     q, level = [mpf(1)] + [mpf(0)] * m, mpf(0)
     for _ in range(15):
@@ -103,10 +104,10 @@ def alternating(error: list[mpf], size: int) -> list[int]:
 
 
 def remez(g: Grid, n: int, m: int) -> tuple[list[mpf], list[mpf]]:
-    """The best P/Q of degrees n and m on the grid: of all steps of the exchange, from a few starts, the best one.
+    """The best P/Q of degrees n and m on the grid: the best step of the exchange, from a few starts.
 
-    (A rounded first coefficient leaves a residue with a pole at zero, where the exchange may go round in circles close
-    to the optimum; and a quotient may run into a pole. Both are why the best step is kept.)
+    (A rounded first coefficient leaves a residue with a pole at zero, where the exchange may go round in
+    circles close to the optimum; and a quotient may run into a pole. Both are why the best step is kept.)
     """
     size, last = n + m + 2, len(g.x) - 1
     best, p_best, q_best = mp.inf, [mpf(0)], [mpf(1)]
@@ -162,20 +163,18 @@ def quantile(p: mpf) -> mpf:
 
 
 def print_array(name: str, c: list[mpf], bits: int, note: str) -> list[str]:
-    """One C array, three numbers on a line (two lines of comment at most)."""
+    """One C array, four numbers on a line."""
     ctype, suffix = ("float", "f") if bits == 24 else ("double", "")
-    words = [float(x).hex() for x in c]
-    words = [trim(w) + suffix for w in words]
-    width = 4 if bits == 24 else 4
+    words = [trim(float(x).hex()) + suffix for x in c]
     lines = [f"static const {ctype} {name}[{len(c)}] = {{ /* {note} */"]
-    lines += ["    " + ", ".join(words[i : i + width]) + "," for i in range(0, len(words), width)]
+    lines += ["    " + ", ".join(words[i : i + 4]) + "," for i in range(0, len(words), 4)]
     return [*lines, "};"]
 
 
 def trim(word: str) -> str:
     """0x1.8000p-1 as 0x1.8p-1."""
     head, exponent = word.split("p")
-    return head.rstrip("0").rstrip(".") + "p" + exponent
+    return head.rstrip("0").rstrip(".") + "p" + exponent if "." in head else word
 
 
 def note(g: Grid, p: list[mpf], q: list[mpf]) -> str:
@@ -224,7 +223,7 @@ def logarithm32(name: str, a: mpf, b: mpf, degree: int) -> list[str]:
 
 
 def centre(name: str, smallest: mpf, n: int, m: int, bits: int) -> list[str]:
-    """In u = p(1-p), from the border `smallest` to p just below 1/2 (closer than that the quotient is constant)."""
+    """In u = p(1-p), from the border `smallest` to p just below 1/2 (closer than that it is constant)."""
 
     def f(u: mpf) -> mpf:
         q = mp.sqrt(mpf(1) / 4 - u)

@@ -1,6 +1,6 @@
 """Every check of an argument: what it is called, what rule it has, what came.
 
-TypeError for a wrong type, ValueError for a wrong value; one line each. All of it happens before any loop runs.
+TypeError for a wrong type, ValueError for a wrong value; one line each. All of it before any loop runs.
 """
 
 from __future__ import annotations
@@ -29,20 +29,26 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
         raise TypeError(f"`{name}` must be an integer, got {_short(value)}") from None
     if number < low or (high is not None and number > high):
         rule = f"at least {low}" if high is None else f"in [{low}, {_power(high)}]"
-        raise ValueError(f"`{name}` must be {rule}, got {number}")
+        raise ValueError(f"`{name}` must be {rule}, got {_short(number)}")
     return number
 
 
 def real(name: str, value: Any, *, positive: bool = False) -> float:
     """Return `value` as a finite float."""
-    if isinstance(value, (bool, np.bool_, str, bytes)) or np.ndim(value) != 0 or np.iscomplexobj(value):
+    number: float | None = None
+    if not isinstance(value, (bool, np.bool_, str, bytes)):
+        try:
+            number = float(value) if np.ndim(value) == 0 and not np.iscomplexobj(value) else None
+        except OverflowError:
+            number = np.inf
+        except (TypeError, ValueError):
+            pass
+    if number is None:
         raise TypeError(f"`{name}` must be a number, got {_short(value)}")
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"`{name}` must be a number, got {_short(value)}") from None
     if not np.isfinite(number) or (positive and number <= 0):
-        raise ValueError(f"`{name}` must be a {'positive ' if positive else ''}finite number, got {value}")
+        kind = "positive finite" if positive else "finite"
+        came = _short(value) if isinstance(value, int) else value
+        raise ValueError(f"`{name}` must be a {kind} number, got {came}")
     return number
 
 
@@ -67,13 +73,13 @@ def shape(name: str, value: Any) -> tuple[int, ...]:
 
 
 def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
-    """Return a finite C-contiguous float64 array. Integers and float32 convert exactly; others are refused."""
-    array = np.asarray(value)
+    """Return a finite C-contiguous float64 array of real numbers (integers, float16, float32, float64)."""
+    array = _array(name, value)
     if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
         raise TypeError(
             f"`{name}` must hold real numbers (float64 or what converts to it), got dtype {array.dtype}"
         )
-    array = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    array = np.require(array, np.float64, ["C", "A"]).reshape(array.shape)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"`{name}` must have {ndim} axes, got shape {array.shape}")
     bad = ~np.isfinite(array)
@@ -113,6 +119,8 @@ def output(out: Array | None, want: tuple[int, ...], dtype: DTypeLike, *inputs: 
         raise ValueError(f"`out` must have shape {want}, got {out.shape}")
     if not out.flags.c_contiguous:
         raise ValueError(f"`out` must be C-contiguous, got strides {out.strides} for shape {out.shape}")
+    if not out.flags.aligned:
+        raise ValueError("`out` must be aligned in memory to its dtype, got an array that is not")
     if not out.flags.writeable:
         raise ValueError("`out` must be writable, got a read-only array")
     for name, array in inputs:
@@ -122,23 +130,31 @@ def output(out: Array | None, want: tuple[int, ...], dtype: DTypeLike, *inputs: 
 
 
 def outcomes(name: str, y: ArrayLike, sites: tuple[int, ...], n_classes: int, dtype: DTypeLike) -> Array:
-    """Return outcomes as `dtype`: an integer array whose last axes are `sites`, values in 0 .. n_classes - 1."""
-    array = np.asarray(y)
+    """Return integer outcomes in 0 .. n_classes - 1 as a `dtype` array whose last axes are `sites`."""
+    array = _array(name, y)
     if array.dtype.kind not in "iub":
         raise TypeError(f"`{name}` must hold integers, got dtype {array.dtype}")
     if array.ndim < len(sites) or array.shape[array.ndim - len(sites) :] != sites:
         raise ValueError(f"`{name}` must have the sites {sites} as its last axes, got shape {array.shape}")
-    if array.dtype.kind != "b" and array.size:
+    if array.dtype.kind != "b" or n_classes < 2:
         bad = (array < 0) | (array >= n_classes)
         if bad.any():
             raise ValueError(f"`{name}` must lie in 0 .. {n_classes - 1}, got {_first(array, bad)}")
-    return np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+    return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
 
 
 def addresses(offset: int, count: int) -> None:
     """Refuse to run past the end of a stream."""
     if offset + count > OUTCOME_LIMIT:
         raise ValueError(f"a stream has 2^64 elements: {count} from element {offset} on do not fit")
+
+
+def _array(name: str, value: ArrayLike) -> Array:
+    """Return `value` as an array of any dtype; its rows must be of one length."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"`{name}` must be a rectangular array, got {_short(value)}") from None
 
 
 def _first(array: Array, bad: Array) -> str:
@@ -160,5 +176,7 @@ def _power(number: int) -> str:
 
 def _short(value: Any) -> str:
     """Describe a value in a few words."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 40 and "\n" not in text else f"a {type(value).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class Progress:
                 total=n_steps,
                 unit=" steps",
                 file=sys.stderr,
-                dynamic_ncols=True,
+                **_width(),
                 mininterval=0,
                 bar_format=BAR,
             )
@@ -62,6 +63,15 @@ class Progress:
         """Leave the bar as it stands and end its line."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _width() -> dict[str, Any]:
+    """Follow the terminal's width, where it has one (a fresh pseudo-terminal says 0)."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (AttributeError, OSError, ValueError):
+        known = True
+    return {"dynamic_ncols": True} if known else {"ncols": 80}
 
 
 def _tqdm() -> Callable[..., Any]:

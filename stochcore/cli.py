@@ -133,7 +133,7 @@ def add_options(train: Parser) -> None:
         words += f" ({'all cores' if default is None else default})"
         train.add_argument(f"--{name}", metavar=metavar, default=default, help=words, **more)
 
-    count, names = whole_number(1, 10**9), networks.ESTIMATORS
+    count, names = whole_number(1, 10**9), ("leave_one_out", "score_function")
     threads = whole_number(1, _dispatch.MAX_THREADS)
     add("data", "DATA", "digits", "the images: digits, FILE.npz or FILE-idx.gz")
     add("latents", "N", 32, "binary units", type=whole_number(1, 100_000))

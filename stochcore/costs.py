@@ -14,6 +14,7 @@ J must be finite. It is taken not to depend on the parameters other than through
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ class BuiltIn:
 
     def fit(self, batch_shape: tuple[int, ...], event_shape: tuple[int, ...]) -> int:
         """Check the cost against a family's shapes; return the stride from problem to problem (0: shared)."""
-        flat = (int(np.prod(event_shape, dtype=np.int64)),)
+        flat = (math.prod(event_shape),)
         fits = self.event_shape == (event_shape if self.quadratic is None else flat)
         if not fits or self.batch_shape not in ((), batch_shape):
             raise ValueError(
@@ -76,8 +77,8 @@ class BuiltIn:
         if array.size and not np.array_equal(array, array.astype(narrow)):
             raise ValueError(f"`y` must fit into int32, got values from {array.min()} to {array.max()}")
         out = np.empty(array.shape[: array.ndim - len(self.event_shape)])
-        problems = int(np.prod(self.batch_shape, dtype=np.int64))
-        sites = int(np.prod(self.event_shape, dtype=np.int64))
+        problems = math.prod(self.batch_shape)
+        sites = math.prod(self.event_shape)
         if out.size:
             _costs.rows(
                 self.kind,

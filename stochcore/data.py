@@ -191,6 +191,8 @@ def _split(path: Path, arrays: list[NDArray[np.generic]]) -> list[NDArray[np.gen
 def _pixels(path: Path, images: NDArray[np.generic]) -> NDArray[np.float32]:
     """Return the same images as float32 in [0, 1]."""
     if images.dtype == np.uint8:
+        if images.max() == 1:
+            raise _bad(path, "uint8 stands for value / 255, and no value is above 1; binary images are bool")
         return images.astype(np.float32) / np.float32(255)
     if images.dtype != np.bool_ and not np.issubdtype(images.dtype, np.floating):
         raise _bad(path, f"pixels must be uint8, bool or floats in [0, 1], these are {images.dtype}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -51,8 +53,8 @@ class IndependentSites:
             self.kind,
             self.given == "probs",
             self.parameters.reshape(-1).copy(),
-            int(np.prod(self.batch_shape, dtype=np.int64)),
-            int(np.prod(self.event_shape, dtype=np.int64)),
+            math.prod(self.batch_shape),
+            math.prod(self.event_shape),
             self.n_classes,
         )
 
@@ -60,20 +62,20 @@ class IndependentSites:
         """Set site_shape and n_classes from the parameters."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of the independent problems."""
         return self.site_shape[: self.batch_ndims]
 
-    @property
+    @cached_property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of the sites of one problem."""
         return self.site_shape[self.batch_ndims :]
 
-    @property
+    @cached_property
     def n_elements(self) -> int:
         """Elements of noise that one sample takes: one uniform a site."""
-        return int(np.prod(self.site_shape, dtype=np.int64))
+        return math.prod(self.site_shape)
 
     def noise_shape(self, n: int) -> tuple[int, ...]:
         """Return the shape of the noise of n samples: (n, *sites)."""
@@ -196,7 +198,7 @@ class IndependentSites:
         ValueError
             More than 2^20 outcomes.
         """
-        sites = int(np.prod(self.event_shape, dtype=np.int64))
+        sites = math.prod(self.event_shape)
         if sites * np.log2(max(self.n_classes, 2)) > np.log2(MAX_OUTCOMES) + 1e-9:
             raise ValueError(
                 f"enumeration must have at most 2^20 outcomes, got {self.n_classes} classes on {sites} sites"

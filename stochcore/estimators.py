@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -263,14 +264,14 @@ def _baselines(
         "sample": (n_samples, *model.batch_shape),
     }
     if b.ndim == 0:
-        return np.full(int(np.prod(model.batch_shape, dtype=np.int64)), b[()]), None, None
+        return np.full(math.prod(model.batch_shape), b[()]), None, None
     kinds = [kind for kind, shape in shapes.items() if b.shape == shape]
     if len(kinds) > 1:
         raise ValueError(
             f"`baseline` of shape {b.shape} may be one for each {' or one for each '.join(kinds)}: "
             "change `n_samples`, or reshape the model, so that only one of them fits"
         )
-    zero = np.zeros(int(np.prod(model.batch_shape, dtype=np.int64)))
+    zero = np.zeros(math.prod(model.batch_shape))
     if kinds == ["problem"]:
         return b.reshape(-1), None, None
     if kinds == ["sample"]:

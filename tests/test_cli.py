@@ -516,7 +516,13 @@ def test_nobody_reads_the_output():
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [*COMMAND, "info"], cwd=HERE, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=LIMIT, check=False
+        [*COMMAND, "info"],
+        cwd=HERE,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=LIMIT,
+        check=False,
     )
     os.close(writer)
     assert done.stderr == ""

@@ -172,6 +172,7 @@ def test_npz_x_train_alone_and_a_shape_that_is_no_square(tmp_path):
         ({"a": np.zeros((2, 3, 3, 3))}, "these have (2, 3, 3, 3)"),
         ({"a": np.zeros((4, 4), dtype=np.int64)}, "these are int64"),
         ({"a": np.zeros((4, 4), dtype=complex)}, "these are complex128"),
+        ({"a": np.eye(6, dtype=np.uint8)}, "no value is above 1; binary images are bool"),
         ({"a": np.full((4, 4), np.nan)}, "floats must lie in [0, 1], got nan at index (0, 0)"),
         ({"a": np.eye(6) * 2}, "floats must lie in [0, 1], got 2 at index (0, 0)"),
         ({"a": np.eye(6) - 1e-3}, "floats must lie in [0, 1], got -0.001 at index (0, 1)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import os
 import re
 import signal
@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     def interrupted(self, *args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(zipfile.ZipFile, "close", interrupted)
+    monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit.resume(3).save(path)
     monkeypatch.undo()
@@ -184,45 +185,48 @@ def test_a_bar_without_tqdm_says_what_to_install(monkeypatch):
         sc.minimize(START, LINEAR, n_steps=3, n_samples=4, progress=True)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tqdm") is None, reason="needs tqdm")
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_bar_in_a_terminal():
-    import pty
+BAR = """
+import numpy as np, stochcore as sc, time
+def cost(y):
+    time.sleep(0.002)
+    return y.sum(axis=1)
+sc.minimize(sc.Bernoulli(logits=np.zeros(5)), cost, n_steps=300, n_samples=4, progress=True)
+"""
 
-    script = """
-        import numpy as np, stochcore as sc, time
-        def cost(y):
-            time.sleep(0.002)
-            return y.sum(axis=1)
-        sc.minimize(sc.Bernoulli(logits=np.zeros(5)), cost, n_steps=300, n_samples=4, progress=True)
-    """
+
+def read_terminal(script, columns):
+    """Run a script with stderr on a pseudo-terminal of so many columns; return what it showed."""
+    import pty
+    import struct
+    import termios
+    from fcntl import ioctl
+
     ours, theirs = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stderr=theirs, stdout=subprocess.PIPE
-    )
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    child = subprocess.Popen([sys.executable, "-c", script], stderr=theirs, stdout=subprocess.PIPE)
     os.close(theirs)
     said = b""
-    while True:
-        try:
-            more = os.read(ours, 4096)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not more:
-            break
-        said += more
+    with contextlib.suppress(OSError):  # so Linux says that the other side is closed
+        while more := os.read(ours, 4096):
+            said += more
     os.close(ours)
-    assert child.communicate()[0] == b""
+    assert child.communicate() == (b"", None)
     assert child.returncode == 0
-    frames = said.decode().split("\r")
-    shown = [
-        re.search(r"(\d+)%\|.*\| step (\d+)/300, cost ([\d.]+), +([\d.]+) steps/s, (\d+:\d+) left", f)
-        for f in frames
-    ]
+    return said.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("columns", [120, 0])
+def test_bar_in_a_terminal(columns):
+    pytest.importorskip("tqdm")
+    said = read_terminal(BAR, columns)
+    line = re.compile(r"(\d+)%\|.*\| step (\d+)/300, cost ([\d.]+), +([\d.]+) steps/s, (\d+:\d+) left")
+    shown = [line.search(frame) for frame in said.split("\r")]
     steps = [int(match[2]) for match in shown if match]
     assert len(steps) >= 4
     assert steps == sorted(steps)
     assert steps[-1] == 300
-    assert said.endswith(b"\n")
+    assert said.endswith("\n")
 
 
 CTRL_C = """

@@ -227,8 +227,8 @@ SCRIPT = """
 import numpy as np, stochcore as sc, sys
 w = np.linspace(-1.0, 1.0, 50)
 start = sc.Bernoulli(probs=np.full(50, 0.4))
-options = dict(n_steps=40, n_samples=2000, n_threads=int(sys.argv[1]))
-decay = sc.schedules.cosine_decay(0.1, 40)
+options = dict(n_steps=12, n_samples=700, n_threads=int(sys.argv[1]))
+decay = sc.schedules.cosine_decay(0.1, 12)
 for optimizer in (sc.SGD(0.3), sc.Momentum(0.1), sc.RMSProp(0.05), sc.Adam(decay)):
     for cost in (sc.costs.Quadratic(np.outer(w, w), w), lambda y: y @ w):
         fit = sc.minimize(start, cost, optimizer=optimizer, **options)
@@ -240,7 +240,7 @@ for optimizer in (sc.SGD(0.3), sc.Momentum(0.1), sc.RMSProp(0.05), sc.Adam(decay
 def test_same_bits_on_every_instruction_set_and_for_any_number_of_threads():
     said = set()
     for isa in _dispatch.runnable():
-        for threads in ("1", "2", "3"):
+        for threads in ("1", "3"):
             environment = {**os.environ, "STOCHCORE_ISA": isa}
             said.add(subprocess.check_output([sys.executable, "-c", SCRIPT, threads], env=environment))
     assert len(said) == 1

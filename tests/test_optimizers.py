@@ -164,7 +164,7 @@ def test_optimizers_are_values(optimizer):
         (
             lambda: sc.SGD(lambda t: 1.0 if t < 7 else math.nan).scalars(5, 5),
             ValueError,
-            "`learning_rate` must be finite and at least 0, got nan at step 7",
+            "`learning_rate` must be finite and not negative, got nan at step 7",
         ),
     ],
 )

@@ -23,89 +23,68 @@
 #include <math.h>
 
 /* ---- from csrc/coefficients.py ---------------------------------------------------------------------------------- */
-static const double sc_exp_c[10] = {
-                                     /* error 2^-57.9 */
-    0x1.000000000000ap-1,  0x1.555555555550cp-3,  0x1.555555555079ap-5,  0x1.1111111124655p-7,  0x1.6c16c184395dfp-10,
-    0x1.a01a0138597bdp-13, 0x1.a0199a0de2f25p-16, 0x1.71df0c4cb445cp-19, 0x1.28ad5d121afe5p-22, 0x1.ad9fe77f575b2p-26,
+/* clang-format off */
+static const double sc_exp_c[10] = { /* error 2^-57.9 */
+    0x1.000000000000ap-1, 0x1.555555555550cp-3, 0x1.555555555079ap-5, 0x1.1111111124655p-7,
+    0x1.6c16c184395dfp-10, 0x1.a01a0138597bdp-13, 0x1.a0199a0de2f25p-16, 0x1.71df0c4cb445cp-19,
+    0x1.28ad5d121afe5p-22, 0x1.ad9fe77f575b2p-26,
 };
-static const double sc_log_c[7] = {
-                                    /* error 2^-59.5 */
+static const double sc_log_c[7] = { /* error 2^-59.5 */
     0x1.5555555555592p-1, 0x1.999999997ff62p-2, 0x1.24924941db6abp-2, 0x1.c71c5219f0d2ep-3,
     0x1.74663bada46f5p-3, 0x1.39a20a727ea76p-3, 0x1.2f025ecfbbc59p-3,
 };
-static const double sc_log1p_c[10] = {
-                                       /* error 2^-59.37 */
-    0x1.5555555555535p-1, 0x1.99999999a075p-2,  0x1.249249208ce5dp-2, 0x1.c71c741be3fa1p-3, 0x1.745cb41bef0e6p-3,
-    0x1.3b1dd8aa622d4p-3, 0x1.1067ed7380e6bp-3, 0x1.efd5a8778707ap-4, 0x1.55bcf13996024p-4, 0x1.5c6db13912d4fp-3,
+static const double sc_log1p_c[10] = { /* error 2^-59.37 */
+    0x1.5555555555535p-1, 0x1.99999999a075p-2, 0x1.249249208ce5dp-2, 0x1.c71c741be3fa1p-3,
+    0x1.745cb41bef0e6p-3, 0x1.3b1dd8aa622d4p-3, 0x1.1067ed7380e6bp-3, 0x1.efd5a8778707ap-4,
+    0x1.55bcf13996024p-4, 0x1.5c6db13912d4fp-3,
 };
-static const double sc_centre_p[14] = {
-                                        /* error 2^-54.51 */
-    0x1.5e7eb05f32233p+2,   0x1.0f0493126c998p+15,  0x1.69148766d1a6dp+25,  0x1.54587565f1153p+34,
-    0x1.13d1e6a39944dp+42,  0x1.a53daf6801749p+48,  0x1.3a5bff5e92945p+54,  0x1.c6149ce6348edp+58,
-    0x1.23944567d5597p+62,  0x1.bac8b5c861016p+63,  -0x1.a64c62d4c6d53p+65, -0x1.3ded7d40682a4p+68,
+static const double sc_centre_p[14] = { /* error 2^-54.51 */
+    0x1.5e7eb05f32233p+2, 0x1.0f0493126c998p+15, 0x1.69148766d1a6dp+25, 0x1.54587565f1153p+34,
+    0x1.13d1e6a39944dp+42, 0x1.a53daf6801749p+48, 0x1.3a5bff5e92945p+54, 0x1.c6149ce6348edp+58,
+    0x1.23944567d5597p+62, 0x1.bac8b5c861016p+63, -0x1.a64c62d4c6d53p+65, -0x1.3ded7d40682a4p+68,
     -0x1.7dc90961064d7p+68, -0x1.6a809012109aep+66,
 };
-static const double sc_centre_q[14] = {
-                                        /* Q(0) = 1 */
-    0x1p+0,
-    0x1.f1ad01bd06fbcp+12,
-    0x1.8a83e48beaaep+23,
-    0x1.b6a9c9ff1aaeep+32,
-    0x1.a7329c9b59d9fp+40,
-    0x1.89eb22ad5fb27p+47,
-    0x1.76118ddc0d241p+53,
-    0x1.73b2b6f550b46p+58,
-    0x1.834e6d493fc99p+62,
-    0x1.9e9058b9ba4d1p+65,
-    0x1.b1e1c3c13cd16p+67,
-    0x1.93b0224a807f5p+68,
-    0x1.148c5cfbf7b6ep+68,
-    0x1.60ba7425e1963p+65,
+static const double sc_centre_q[14] = { /* Q(0) = 1 */
+    0x1p+0, 0x1.f1ad01bd06fbcp+12, 0x1.8a83e48beaaep+23, 0x1.b6a9c9ff1aaeep+32,
+    0x1.a7329c9b59d9fp+40, 0x1.89eb22ad5fb27p+47, 0x1.76118ddc0d241p+53, 0x1.73b2b6f550b46p+58,
+    0x1.834e6d493fc99p+62, 0x1.9e9058b9ba4d1p+65, 0x1.b1e1c3c13cd16p+67, 0x1.93b0224a807f5p+68,
+    0x1.148c5cfbf7b6ep+68, 0x1.60ba7425e1963p+65,
 };
-static const double sc_tail_p[8] = {
-                                     /* error 2^-57.42 */
+static const double sc_tail_p[8] = { /* error 2^-57.42 */
     0x1.949850a18b1e5p+1, 0x1.a3a3ed3459d63p+2, -0x1.c0252e27a8d23p+0, 0x1.f88a72e09d8e8p-1,
     0x1.762ff350e7213p-1, 0x1.067ccaf4258aep-4, 0x1.16304f5489353p-10, 0x1.59d66d5f7bed5p-21,
 };
-static const double sc_tail_q[8] = {
-                                     /* Q(0) = 1 */
-    0x1p+0,
-    0x1.273c1ca364e31p+2,
-    0x1.61027031f2489p+0,
-    -0x1.9e04be5d77a0bp-2,
-    0x1.a9496008f3fe3p-1,
-    0x1.ef14d6863ceb1p-3,
-    0x1.d3478cab49eep-7,
-    0x1.59a7c659c2697p-13,
+static const double sc_tail_q[8] = { /* Q(0) = 1 */
+    0x1p+0, 0x1.273c1ca364e31p+2, 0x1.61027031f2489p+0, -0x1.9e04be5d77a0bp-2,
+    0x1.a9496008f3fe3p-1, 0x1.ef14d6863ceb1p-3, 0x1.d3478cab49eep-7, 0x1.59a7c659c2697p-13,
 };
-static const float sc_exp32_c[5] = {
-                                     /* error 2^-28.24 */
-    0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558b8p-5f, 0x1.123992p-7f, 0x1.6a44c6p-10f,
+static const float sc_exp32_c[5] = { /* error 2^-28.24 */
+    0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558b8p-5f, 0x1.123992p-7f,
+    0x1.6a44c6p-10f,
 };
-static const float sc_log32_c[9] = {
-                                     /* error 2^-27.82 */
-    -0x1.fffff8p-2f, 0x1.55554ep-2f,  -0x1.000438p-2f, 0x1.99a548p-3f,  -0x1.542508p-3f,
-    0x1.22545cp-3f,  -0x1.0f2cc4p-3f, 0x1.09071cp-3f,  -0x1.3a475ap-4f,
+static const float sc_log32_c[9] = { /* error 2^-27.82 */
+    -0x1.fffff8p-2f, 0x1.55554ep-2f, -0x1.000438p-2f, 0x1.99a548p-3f,
+    -0x1.542508p-3f, 0x1.22545cp-3f, -0x1.0f2cc4p-3f, 0x1.09071cp-3f,
+    -0x1.3a475ap-4f,
 };
-static const float sc_log1p32_c[9] = {
-                                       /* error 2^-27.4 */
-    -0x1.ffffd2p-2f, 0x1.554ddp-2f,   -0x1.ff243cp-3f, 0x1.934ff4p-3f,  -0x1.3a5b04p-3f,
-    0x1.b5248p-4f,   -0x1.d7e8bep-5f, 0x1.4ab772p-6f,  -0x1.b2bbe2p-9f,
+static const float sc_log1p32_c[9] = { /* error 2^-27.4 */
+    -0x1.ffffd2p-2f, 0x1.554ddp-2f, -0x1.ff243cp-3f, 0x1.934ff4p-3f,
+    -0x1.3a5b04p-3f, 0x1.b5248p-4f, -0x1.d7e8bep-5f, 0x1.4ab772p-6f,
+    -0x1.b2bbe2p-9f,
 };
-static const float sc_centre32_p[8] = {
-                                        /* error 2^-25.06 */
-    0x1.447852p+2f,  0x1.5b5ebap+13f,  0x1.c57602p+21f,  0x1.081e1ap+28f,
+static const float sc_centre32_p[8] = { /* error 2^-25.06 */
+    0x1.447852p+2f, 0x1.5b5ebap+13f, 0x1.c57602p+21f, 0x1.081e1ap+28f,
     0x1.01cb1ep+32f, -0x1.8ebbb2p+30f, -0x1.1cd64ep+36f, -0x1.50b15ap+33f,
 };
-static const float sc_centre32_q[7] = {
-                                        /* Q(0) = 1 */
-    0x1p+0f, 0x1.73ff6ap+11f, 0x1.46e1b4p+20f, 0x1.18a6c2p+27f, 0x1.0ba52cp+32f, 0x1.113864p+35f, 0x1.c20178p+35f,
+static const float sc_centre32_q[7] = { /* Q(0) = 1 */
+    0x1p+0f, 0x1.73ff6ap+11f, 0x1.46e1b4p+20f, 0x1.18a6c2p+27f,
+    0x1.0ba52cp+32f, 0x1.113864p+35f, 0x1.c20178p+35f,
 };
-static const float sc_tail32_c[8] = {
-                                      /* error 2^-25.52 */
-    0x1.0a142ep-1f,  -0x1.130614p-4f,  0x1.49bbd8p-7f,  -0x1.a3566ep-10f,
+static const float sc_tail32_c[8] = { /* error 2^-25.52 */
+    0x1.0a142ep-1f, -0x1.130614p-4f, 0x1.49bbd8p-7f, -0x1.a3566ep-10f,
     0x1.118bcep-12f, -0x1.733978p-15f, 0x1.271eecp-17f, -0x1.74101ep-20f,
 };
+/* clang-format on */
 
 /* In registers everything is worth inlining and unrolling; on scalar lanes that only makes the compiler slow. */
 #if defined(SC_LANES_SCALAR_H) || !defined(__GNUC__)
