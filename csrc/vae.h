@@ -76,11 +76,11 @@ static inline ptrdiff_t sc_vae_words(const sc_vae_work *w)
 static inline ptrdiff_t sc_vae_blocks(const sc_vae_work *w) { return (w->batch + SC_VAE_IMAGES - 1) / SC_VAE_IMAGES; }
 
 /* Chunks of parameters: rows of V with their units' priors, rows of W, and one for b and c. */
-static inline ptrdiff_t sc_vae_V_chunks(const sc_vae *v) { return sc_round_up(v->n_latents, SC_VAE_ROWS) / SC_VAE_ROWS; }
-static inline ptrdiff_t sc_vae_W_chunks(const sc_vae *v) { return sc_round_up(v->n_visible, SC_VAE_ROWS) / SC_VAE_ROWS; }
+static inline ptrdiff_t sc_vae_V_chunks(const sc_vae *v) { return (v->n_latents + SC_VAE_ROWS - 1) / SC_VAE_ROWS; }
+static inline ptrdiff_t sc_vae_W_chunks(const sc_vae *v) { return (v->n_visible + SC_VAE_ROWS - 1) / SC_VAE_ROWS; }
 static inline ptrdiff_t sc_vae_chunks(const sc_vae *v) { return sc_vae_V_chunks(v) + sc_vae_W_chunks(v) + 1; }
 
-/* Cuts the scratch out of `memory` (64-byte aligned, zeros) and returns how many bytes it takes; with NULL only that. */
+/* Cuts the scratch out of `memory` (aligned to 64 bytes, zeros) and returns its size in bytes; with NULL only that. */
 static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)
 {
     const sc_vae *v = &w->vae;
@@ -94,17 +94,17 @@ static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)
     } while (0)
     SC_TAKE(offset, float, hs);
     SC_TAKE(prior, float, hs);
-    SC_TAKE(logits, float, w->batch * hs);
-    SC_TAKE(q, float, w->batch * hs);
-    SC_TAKE(score, float, w->batch * hs);
+    SC_TAKE(logits, float, w->batch *hs);
+    SC_TAKE(q, float, w->batch *hs);
+    SC_TAKE(score, float, w->batch *hs);
     SC_TAKE(score_sum, float, hs);
-    SC_TAKE(delta, float, rows * ds);
+    SC_TAKE(delta, float, rows *ds);
     SC_TAKE(gradient, float, sc_vae_size(v));
-    SC_TAKE(words, uint32_t, w->batch * sc_vae_words(w));
+    SC_TAKE(words, uint32_t, w->batch *sc_vae_words(w));
     SC_TAKE(x_bits, uint32_t, sc_vae_x_planes(v) * bs);
     SC_TAKE(z_bits, uint32_t, sc_vae_z_planes(v) * rs);
-    SC_TAKE(x_columns, uint32_t, v->n_visible * (bs / 32));
-    SC_TAKE(z_columns, uint32_t, v->n_latents * (rs / 32));
+    SC_TAKE(x_columns, uint32_t, v->n_visible *(bs / 32));
+    SC_TAKE(z_columns, uint32_t, v->n_latents *(rs / 32));
     SC_TAKE(bound, double, rows);
     SC_TAKE(cost, double, w->batch);
     SC_TAKE(squares, double, sc_vae_chunks(v));

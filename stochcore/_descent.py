@@ -70,17 +70,16 @@ class FamilyTrainer:
     def run(self, kind: int, scalars: Array, first_step: int, moments: Array) -> Array:
         """Take the steps first_step, first_step + 1, ... and return their records."""
         self.completed, self.records = 0, np.empty((len(scalars), self.records.shape[1]))
-        width, places = self._n_samples * self._family.n_elements, columns(self._family.batch_shape)
-        for row, record in enumerate(self.records):
+        cost, cost_se, grad_norm, best_cost = columns(self.records, self._family.batch_shape)
+        width = self._n_samples * self._family.n_elements
+        for row in range(len(scalars)):
             family, noise = self._now(first_step + row), self._stream.at((first_step + row) * width)
             now = sample_estimate(
                 family, self._cost, self._n_samples, self._estimator, noise, n_threads=self._n_threads
             )
             grad, best = now.grad.reshape(-1), self._better(now)
-            for at, values in zip(
-                places, (now.cost, now.cost_se, _optimize.norm(grad), best[0]), strict=True
-            ):
-                record[at] = np.ravel(values)
+            cost[row], cost_se[row], best_cost[row] = now.cost, now.cost_se, best[0]
+            grad_norm[row] = _optimize.norm(grad)
             _optimize.commit(self, kind, scalars, row, grad, self.parameters, moments, best)
         return self.records
 
@@ -97,11 +96,11 @@ class FamilyTrainer:
 
     def _better(self, now: Estimate) -> tuple[Array, Array]:
         """Return the smallest cost of each problem so far, and its y."""
-        cost = np.asarray(now.best_cost)
+        cost = now.best_cost
         if self.best is None:
             return cost, now.best_y
         better = cost < self.best[0]
-        if not better.any():
+        if not better.any():  # a NumPy truth value even for one problem
             return self.best
         wide = better.reshape(better.shape + (1,) * len(self._family.event_shape))
         return np.where(better, cost, self.best[0]), np.where(wide, now.best_y, self.best[1])
@@ -201,13 +200,6 @@ class Plan:
         )
 
 
-def describe(model: Any, trainer: Trainer) -> str:
-    """Say what a model is, without its parameters' values."""
-    if isinstance(model, IndependentSites):
-        return repr(model)
-    return f"{type(model).__name__} with {trainer.parameters.size} parameters"
-
-
 def diverged(step: int, what: str) -> ValueError:
     """Return the error for a descent that left the finite numbers."""
     return ValueError(f"the descent diverged before step {step}, try a smaller `learning_rate`: {what}")
@@ -244,10 +236,11 @@ def _by_logits(family: IndependentSites) -> IndependentSites:
     return type(family)(logits=family.logits, batch_ndims=family.batch_ndims)  # type: ignore[call-arg]
 
 
-def columns(batch_shape: tuple[int, ...]) -> tuple[slice, slice, slice, slice]:
-    """Return where a record holds cost, cost_se, grad_norm and best_cost."""
-    n = math.prod(batch_shape)
-    return slice(n), slice(n, 2 * n), slice(2 * n, 2 * n + 1), slice(2 * n + 1, 3 * n + 1)
+def columns(records: Array, batch_shape: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
+    """Return cost, cost_se, grad_norm and best_cost as views of records."""
+    rows, n = len(records), math.prod(batch_shape)
+    cost, cost_se, best_cost = (records[:, a : a + n].reshape(rows, *batch_shape) for a in (0, n, 2 * n + 1))
+    return cost, cost_se, records[:, 2 * n], best_cost
 
 
 class History(Mapping[str, Array]):
@@ -266,12 +259,9 @@ class History(Mapping[str, Array]):
     _names = ("cost", "cost_se", "grad_norm", "best_cost")
 
     def __init__(self, records: Array, batch_shape: tuple[int, ...], sign: int) -> None:
-        cost, cost_se, grad_norm, best_cost = (records[:, at] for at in columns(batch_shape))
-        shape = (len(records), *batch_shape)
-        self.cost = (cost if sign > 0 else -cost).reshape(shape)
-        self.cost_se = cost_se.reshape(shape)
-        self.grad_norm = grad_norm.reshape(-1)
-        self.best_cost = (best_cost if sign > 0 else -best_cost).reshape(shape)
+        self.cost, self.cost_se, self.grad_norm, self.best_cost = columns(records, batch_shape)
+        if sign < 0:
+            self.cost, self.best_cost = -self.cost, -self.best_cost
         for name in self._names:
             self[name].flags.writeable = False
 

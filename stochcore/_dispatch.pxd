@@ -135,8 +135,10 @@ cdef extern from "dispatch.h" nogil:
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         int (*estimate_block)(const sc_job *, ptrdiff_t, ptrdiff_t, const void *, const double *,
                               const sc_scratch *, sc_cancel *, double *, int64_t *) noexcept nogil
-        void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
-        void (*update32)(int, const sc_step_scalars *, ptrdiff_t, const float *, float *, float *, float *) noexcept nogil
+        void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *,
+                         double *) noexcept nogil
+        void (*update32)(int, const sc_step_scalars *, ptrdiff_t, const float *, float *, float *,
+                         float *) noexcept nogil
         void (*vae_prepare)(sc_vae_work *) noexcept nogil
         void (*vae_forward)(const sc_vae_work *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
         int (*vae_summarise)(const sc_vae_work *, sc_cancel *, double *) noexcept nogil

@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t, uint64_t
 import numpy as np
 
 from ._dispatch cimport (
-    SC_VAE_IMAGES, begin, finish, kernels, sc_cancel, sc_step_scalars, sc_stream, sc_table, sc_vae, sc_vae_blocks,
-    sc_vae_chunks, sc_vae_place, sc_vae_size, sc_vae_work, team,
+    SC_VAE_IMAGES, begin, finish, kernels, sc_cancel, sc_step_scalars, sc_stream, sc_table, sc_vae,
+    sc_vae_blocks, sc_vae_chunks, sc_vae_place, sc_vae_size, sc_vae_work, team,
 )
 from ._noise cimport stream_of
 
@@ -16,7 +16,7 @@ NO_UPDATE = -1  # a kind of step that leaves the parameters alone: only the grad
 
 cdef Py_ssize_t SLOTS = 64  # blocks of images whose bound is worked out at a time: this bounds the memory
 
-# A step's two parallel loops cost some microseconds, and milliseconds on a busy machine: one thread takes steps of
+# A step's two parallel loops cost microseconds, and milliseconds on a busy machine: one thread takes steps of
 # fewer than about 2^22 sums, which it does in 0.2 ms. `team` counts in smaller change.
 cdef double SUMS_A_UNIT = 128
 
@@ -51,7 +51,7 @@ cdef class Network:
         other.parameters[:], other.mean[:] = self.parameters, self.mean
         return other
 
-    cdef int team(self, object n_threads, double images, double n_samples) except -1:
+    cdef int threads(self, object n_threads, double images, double n_samples) except -1:
         return team(n_threads, <Py_ssize_t>min(
             self.vae.n_visible * images * self.vae.n_latents * (n_samples + 1) / SUMS_A_UNIT, 1e15))
 
@@ -78,13 +78,13 @@ cdef class Descent:
 
     def run(self, int kind, const double[:, ::1] scalars, uint64_t first_step, const int64_t[:, ::1] rows,
             float[:, ::1] moments, double[:, ::1] records, object n_threads):
-        """Take a step for each row of `rows`, the batch's places in the data; return 0, or why it stopped early.
+        """Take a step for each row of `rows`, the batch's places in the data; return 0, or why it stopped.
 
         `completed` counts on. Signals are handled here alone, so that they find a step done or not begun.
         """
         cdef Py_ssize_t n_steps = rows.shape[0], step, i
         cdef Py_ssize_t blocks = sc_vae_blocks(&self.work), chunks = sc_vae_chunks(&self.work.vae)
-        cdef int threads = self.network.team(n_threads, self.work.batch, self.work.n_samples), status = 0
+        cdef int threads = self.network.threads(n_threads, self.work.batch, self.work.n_samples), status = 0
         cdef const sc_table *t = kernels()
         cdef sc_vae_work *work = &self.work
         cdef const sc_step_scalars *s
@@ -94,8 +94,9 @@ cdef class Descent:
         cdef float *v = &moments[1, 0]
         cdef sc_cancel cancel
         if not (
-            rows.shape[1] == work.batch and scalars.shape[0] == n_steps == records.shape[0] and scalars.shape[1] == 6
-            and records.shape[1] == 3 and moments.shape[0] == 2 and moments.shape[1] == sc_vae_size(&work.vae)
+            rows.shape[1] == work.batch and scalars.shape[0] == n_steps == records.shape[0]
+            and scalars.shape[1] == 6 and records.shape[1] == 3
+            and moments.shape[0] == 2 and moments.shape[1] == sc_vae_size(&work.vae)
         ):
             raise ValueError("arrays of these shapes do not fit each other")
         begin(&cancel)
@@ -125,12 +126,13 @@ cdef class Descent:
         return np.array(<float[:n]>self.work.gradient)
 
 
-cdef void bound_slot(const sc_table *t, const sc_vae_work *work, const int64_t *rows, Py_ssize_t n, Py_ssize_t slot,
-                     Py_ssize_t slots, Py_ssize_t n_draws, sc_cancel *cancel, double *mean,
+cdef void bound_slot(const sc_table *t, const sc_vae_work *work, const int64_t *rows, Py_ssize_t n,
+                     Py_ssize_t slot, Py_ssize_t slots, Py_ssize_t n_draws, sc_cancel *cancel, double *mean,
                      double *squares) noexcept nogil:
-    cdef Py_ssize_t first = slot * SC_VAE_IMAGES
+    cdef Py_ssize_t first = slot * SC_VAE_IMAGES, count
     while first < n:
-        if t.vae_bound(work, rows, n, first, min(<Py_ssize_t>SC_VAE_IMAGES, n - first), n_draws, cancel, mean, squares):
+        count = min(<Py_ssize_t>SC_VAE_IMAGES, n - first)
+        if t.vae_bound(work, rows, n, first, count, n_draws, cancel, mean, squares):
             return
         first += slots * SC_VAE_IMAGES
 
@@ -139,7 +141,7 @@ def bound(Network network, const float[:, ::1] data, Py_ssize_t n_draws, object 
           object n_threads):
     """Return, for each image, the mean of `n_draws` bounds and the sum of their squared deviations."""
     cdef Py_ssize_t n = data.shape[0], slots = min(SLOTS, (n + SC_VAE_IMAGES - 1) // SC_VAE_IMAGES), each, i
-    cdef int threads = network.team(n_threads, <double>n * n_draws, 1)
+    cdef int threads = network.threads(n_threads, <double>n * n_draws, 1)
     cdef const sc_table *t = kernels()
     cdef const int64_t[::1] rows = np.arange(n)
     cdef double[::1] mean = np.empty(n), squares = np.empty(n)
@@ -148,7 +150,8 @@ def bound(Network network, const float[:, ::1] data, Py_ssize_t n_draws, object 
     cdef sc_cancel cancel
     memory = aligned(slots * sizeof(sc_vae_work), np.uint8)
     works = <sc_vae_work *>&memory[0]
-    works[0].vae, works[0].batch, works[0].n_samples, works[0].data = network.vae, SC_VAE_IMAGES, 1, &data[0, 0]
+    works[0].vae, works[0].data = network.vae, &data[0, 0]
+    works[0].batch, works[0].n_samples = SC_VAE_IMAGES, 1
     works[0].pixels, works[0].latents = stream_of(pixels), stream_of(latents)
     each = sc_vae_place(works, NULL)
     scratch = aligned(slots * each, np.uint8)
@@ -168,20 +171,20 @@ def encode(Network network, const float[:, ::1] x):
     cdef const sc_table *t = kernels()
     cdef float[:, ::1] out = np.empty((x.shape[0], network.latent_stride), dtype=np.float32)
     cdef float[::1] offset = np.empty(network.latent_stride, dtype=np.float32)
-    cdef float *W = network.vae.parameters
     cdef float[::1] minus = -network.mean
-    cdef float *b = W + network.vae.n_visible * network.latent_stride
-    t.affine32(1, network.vae.n_visible, network.latent_stride, &minus[0], W, b, 0, &offset[0])
-    t.affine32(x.shape[0], network.vae.n_visible, network.latent_stride, &x[0, 0], W, &offset[0], 1, &out[0, 0])
+    cdef float *W = network.vae.parameters
+    cdef Py_ssize_t D = network.vae.n_visible, stride = network.latent_stride
+    t.affine32(1, D, stride, &minus[0], W, W + D * stride, 0, &offset[0])
+    t.affine32(x.shape[0], D, stride, &x[0, 0], W, &offset[0], 1, &out[0, 0])
     return np.asarray(out)
 
 
 def decode(Network network, const float[:, ::1] z):
     """Return the probabilities of the pixels, rows `visible_stride` long."""
     cdef float[:, ::1] out = np.empty((z.shape[0], network.visible_stride), dtype=np.float32)
+    cdef Py_ssize_t H = network.vae.n_latents, stride = network.visible_stride
     cdef float *V = network.vae.parameters + (network.vae.n_visible + 1) * network.latent_stride
-    cdef float *c = V + network.vae.n_latents * network.visible_stride
-    kernels().affine32(z.shape[0], network.vae.n_latents, network.visible_stride, &z[0, 0], V, c, 1, &out[0, 0])
+    kernels().affine32(z.shape[0], H, stride, &z[0, 0], V, V + H * stride, 1, &out[0, 0])
     return np.asarray(out)
 
 

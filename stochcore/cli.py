@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import _dispatch, networks, optimize, plotting, schedules
+from . import _dispatch, networks, optimize, plotting
 from .config import show_config
 from .data import Images, load_images
 from .version import __version__
@@ -57,11 +57,6 @@ DIR is left with
 The last line printed is the bound on the held-out images. Ctrl-C ends training
 at once and keeps what was learned.
 """
-
-
-def learning_rate(rate: float, n_steps: int) -> float | Callable[[int], float]:
-    """Return the learning rate of the main job as a schedule over its steps."""
-    return schedules.linear_decay(rate, n_steps)
 
 
 class Parser(argparse.ArgumentParser):
@@ -141,7 +136,7 @@ def add_options(train: Parser) -> None:
     add("batch", "N", 50, "images in a step", type=count)
     add("estimator", "NAME", "leave_one_out", f"of the gradient: {' or '.join(names)}", choices=names)
     add("samples", "N", 2, "draws of the units for each image", type=whole_number(1, 10**6))
-    add("learning-rate", "RATE", 0.003, "of Adam at first; it falls to 0 linearly", type=positive_number)
+    add("learning-rate", "RATE", 0.003, "of Adam", type=positive_number)
     add("seed", "N", 0, "of all randomness", type=whole_number(0, 2**64 - 1))
     add("threads", "N", None, "the result is the same for any number", type=threads)
     add("out", "DIR", Path("stochcore-run"), "folder for the results", type=Path)
@@ -230,7 +225,8 @@ def need_extras() -> None:
         for name in ("tqdm", "matplotlib.backends.backend_agg", "matplotlib.figure"):
             importlib.import_module(name)
     except ModuleNotFoundError as error:
-        needs = f"`stochcore train` needs {error.name}, which is not installed"
+        package = str(error.name).partition(".")[0]
+        needs = f"`stochcore train` needs {package}, which is not installed"
         raise ModuleNotFoundError(f"{needs}: pip install 'stochcore[cli]'") from None
 
 
@@ -257,7 +253,7 @@ def print_plan(args: argparse.Namespace, images: Images, isa: str) -> None:
     height, width = images.shape
     n_pixels = height * width
     sizes = f"{len(images.train):,} images of {height} x {width} to train, {len(images.test):,} to test"
-    steps = f"{args.steps:,} steps of {args.batch} images, Adam from {args.learning_rate:g} to 0"
+    steps = f"{args.steps:,} steps of {args.batch} images, Adam at {args.learning_rate:g}"
     old = any((args.out / name).exists() for name in FILES)
     lines = {
         "data": f"{images.name}: {sizes}",
@@ -280,7 +276,7 @@ def descend(args: argparse.Namespace, images: Images, model: Any) -> tuple[Any, 
                 model,
                 data=images.train,
                 batch_size=args.batch,
-                optimizer=optimize.Adam(learning_rate(args.learning_rate, args.steps)),
+                optimizer=optimize.Adam(args.learning_rate),
                 n_steps=args.steps,
                 n_samples=args.samples,
                 estimator=args.estimator,

@@ -280,8 +280,8 @@ class Bernoulli(IndependentSites):
     >>> q = sc.Bernoulli(logits=[0.0, 2.0, -2.0])
     >>> q.sample(4, sc.Stream(0))
     array([[1, 1, 0],
-           [0, 1, 0],
            [0, 0, 0],
+           [0, 1, 1],
            [1, 1, 0]], dtype=uint8)
     >>> q.log_prob([[1, 1, 0]])
     array([-0.94700323])

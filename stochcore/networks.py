@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Mapping
@@ -13,18 +14,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _files, _networks
+from ._training import (
+    NAMES,
+    NEVER,
+    Trainer,
+    checked_images,
+    checked_parameters,
+    evaluation_noise,
+    samples,
+    view,
+)
 from .distributions import Bernoulli
-from .estimators import Estimator, LeaveOneOut, ScoreFunction, resolve
-from .noise import BATCHING, BINARISING, EVALUATION, INITIALISING, LAYERS, Stream, as_stream
+from .estimators import Estimator
+from .noise import INITIALISING, LAYERS, Stream, as_stream
 
 __all__ = ["BernoulliVAE"]
 
 Array = NDArray[Any]
 
 FORMAT = "stochcore.BernoulliVAE 1"
-NAMES = ("W", "b", "V", "c", "prior")
-NEVER = np.float32(-200)  # bias of padding (csrc/vae.h): a unit that is never on
-HALF = 1 << 63  # the units' noise lies half a stream away from the pixels'
 MOST = 1 << 24  # pixels, units, samples: far beyond sense, and no size overflows
 
 
@@ -33,18 +41,19 @@ class BernoulliVAE:
 
     A variational autoencoder with one layer of Bernoulli units between two linear maps, in float32.
 
-    Prior: z_h ~ Bernoulli(sigmoid(prior_h)). Decoder: pixel x_d ~ Bernoulli(sigmoid(z V + c)_d). Encoder: q(z_h = 1 | x)
-    = sigmoid((x - mean) W + b)_h. The cost is minus the evidence lower bound,
+    Prior: z_h ~ Bernoulli(sigmoid(prior_h)). Decoder: x_d ~ Bernoulli(sigmoid(z V + c)_d). Encoder: z_h ~
+    Bernoulli(sigmoid((x - mean) W + b)_h). The cost is minus the evidence lower bound, in nats:
 
-        J(z) = -(log p(x | z) + log p(z) - log q(z | x)),  in nats.
+        J(z) = -(log p(x | z) + log p(z) - log q(z | x)).
 
-    Decoder and prior learn by ordinary gradients, averaged over samples of z. The encoder learns through its discrete
-    units by the score function: the mean over K samples of (J_k - baseline_k) (z_k - q), times (x - mean) for W.
-    With ``leave_one_out`` the baseline of a sample is the mean cost of the image's other samples. Both are unbiased. (The
-    cost also depends on the encoder directly, through log q; that derivative has expectation zero and is left out.)
+    Decoder and prior learn by ordinary gradients, averaged over K samples of z. The encoder learns through
+    its discrete units by the score function: the mean over samples of (J_k - baseline_k) (z_k - q), times
+    x - mean for W. With ``leave_one_out`` a sample's baseline is the mean cost of the image's other samples.
+    Both are unbiased. (J also depends on the encoder directly, through log q; that derivative has expectation
+    zero and is left out.)
 
-    It starts from W ~ N(0, 1/n_visible), V ~ N(0, 1/n_latents), b = prior = 0 and c = logit(mean). A model is a value:
-    ``stochcore.minimize(model, data=...)`` returns a new one.
+    The start: W ~ N(0, 1/n_visible), V ~ N(0, 1/n_latents), b = prior = 0 and c = logit(mean). A model is a
+    value: ``stochcore.minimize(model, data=...)`` makes a new one.
 
     Parameters
     ----------
@@ -67,10 +76,11 @@ class BernoulliVAE:
 
     Notes
     -----
-    Score function: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
-    learning", Machine Learning 8, 1992. On such networks: Mnih and Gregor, "Neural variational inference and learning in
-    belief networks", ICML 2014. The set-up (inputs centred, decoder bias from the data, pixels binarised afresh): Dong,
-    Mnih and Tucker, "DisARM: an antithetic gradient estimator for binary latent variables", NeurIPS 2020.
+    Score function: Williams, "Simple statistical gradient-following algorithms for connectionist
+    reinforcement learning", Machine Learning 8, 1992. On such networks: Mnih and Gregor, "Neural variational
+    inference and learning in belief networks", ICML 2014. The set-up (inputs centred, decoder bias from the
+    data, pixels binarised afresh): Dong, Mnih and Tucker, "DisARM: an antithetic gradient estimator for
+    binary latent variables", NeurIPS 2020.
 
     Examples
     --------
@@ -96,7 +106,7 @@ class BernoulliVAE:
         H = _check.integer("n_latents", n_latents, 1, MOST)
         centre = np.full(D, 0.5) if mean is None else _check.probabilities("mean", mean).reshape(-1)
         if centre.shape != (D,):
-            raise ValueError(f"`mean` must hold n_visible = {D} numbers, got shape {np.shape(mean)}")
+            raise ValueError(f"`mean` must hold n_visible = {D} numbers, got {centre.size}")
         centre = centre.clip(0.01, 0.99).astype(np.float32)
         noise = as_stream(seed)._replace(purpose=INITIALISING)
         W = noise.normal((D, H), dtype=np.float32) * np.float32(1 / math.sqrt(D))
@@ -122,23 +132,10 @@ class BernoulliVAE:
         Raises
         ------
         TypeError, ValueError
-            An array that is missing, not needed, not finite, or of a wrong type or shape.
+            An array that is missing, not needed, not finite, or of a wrong shape or type.
         """
-        if set(parameters) != set(NAMES):
-            raise ValueError(f"`parameters` must have the names {', '.join(NAMES)}, got {', '.join(parameters)}")
-        arrays = {name: _check.reals(name, parameters[name]) for name in NAMES}
-        W = arrays["W"]
-        if W.ndim != 2 or 0 in W.shape:
-            raise ValueError(f"`W` must have the shape (n_visible, n_latents), got {W.shape}")
-        D, H = W.shape
-        centre = _check.probabilities("mean", mean)
-        for name, array, shape in zip(
-            (*NAMES, "mean"), (*arrays.values(), centre), ((D, H), (H,), (H, D), (D,), (H,), (D,)), strict=True
-        ):
-            if array.shape != shape:
-                raise ValueError(f"`{name}` must have shape {shape} beside W's {W.shape}, got {array.shape}")
-            if not np.isfinite(array.astype(np.float32)).all():
-                raise ValueError(f"`{name}` must be finite in float32, got {np.abs(array).max()}")
+        arrays, centre = checked_parameters(parameters, mean)
+        D, H = arrays["W"].shape
         model = cls.__new__(cls)
         model._set(D, H, arrays, centre)
         return model
@@ -149,10 +146,16 @@ class BernoulliVAE:
         network.mean[:D] = mean
         flat = network.parameters
         for name in ("b", "c", "prior"):
-            _view(flat, name, D, H, padding=True)[:] = NEVER
+            view(flat, name, D, H, padding=True)[:] = NEVER
         for name in NAMES:
-            _view(flat, name, D, H)[...] = arrays[name]
+            view(flat, name, D, H)[...] = arrays[name]
         self._adopt(network, D, H)
+
+    def _renew(self, network: _networks.Network) -> BernoulliVAE:
+        """Return a model of the same shape with the network's parameters."""
+        model = BernoulliVAE.__new__(BernoulliVAE)
+        model._adopt(network, self.n_visible, self.n_latents)
+        return model
 
     def _adopt(self, network: _networks.Network, D: int, H: int) -> None:
         network.parameters.flags.writeable = network.mean.flags.writeable = False
@@ -165,15 +168,14 @@ class BernoulliVAE:
         return self._named(self._network.parameters)
 
     def _named(self, flat: Array) -> Mapping[str, Array]:
-        return MappingProxyType({name: _view(flat, name, self.n_visible, self.n_latents) for name in NAMES})
+        return MappingProxyType({name: view(flat, name, self.n_visible, self.n_latents) for name in NAMES})
 
     def __repr__(self) -> str:
-        return f"BernoulliVAE(n_visible={self.n_visible}, n_latents={self.n_latents})"
+        return f"BernoulliVAE({self.n_visible}, n_latents={self.n_latents})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, ({name: np.array(array) for name, array in self.parameters.items()}, np.array(self.mean))
-
-    # ---- learning ----------------------------------------------------------------------------------------------------
+        make = functools.partial(type(self).from_parameters, mean=self.mean.copy())
+        return make, ({name: array.copy() for name, array in self.parameters.items()},)
 
     def trainer(
         self,
@@ -184,17 +186,17 @@ class BernoulliVAE:
         estimator: str | Estimator = "leave_one_out",
         seed: int | Stream = 0,
         n_threads: int | None = None,
-    ) -> _Trainer:
+    ) -> Trainer:
         """Return what `stochcore.minimize` drives: a copy of the model that moves.
 
-        Step t takes images t * batch_size .. (t + 1) * batch_size of an endless row of random orders of the data, so that
-        no image is left out of an epoch, and binarises them afresh.
+        Step t takes images t * batch_size .. (t + 1) * batch_size of an endless row of random orders of the
+        data, so that no image is left out of an epoch, and binarises them afresh.
 
         Parameters
         ----------
         data : array_like, shape (n_images, n_visible) or (n_images, height, width)
-            Probabilities that a pixel is on: floats in [0, 1], kept in float32; bool; or uint8, which stands for
-            value / 255.
+            Probabilities that a pixel is on: floats in [0, 1], kept in float32; bool; or uint8, which stands
+            for value / 255.
         batch_size : int
             At most n_images.
         n_samples : int
@@ -208,14 +210,15 @@ class BernoulliVAE:
 
         Returns
         -------
-        trainer
+        Trainer
         """
         images = self._images("data", data)
         batch = _check.integer("batch_size", batch_size, 1)
         if batch > len(images):
             raise ValueError(f"`batch_size` must be at most the number of images, {len(images)}, got {batch}")
-        K, loo, baseline = _samples(n_samples, estimator)
-        return _Trainer(self, images, batch, K, loo, baseline, as_stream(seed), _check.threads(n_threads))
+        rule, noise = samples(n_samples, estimator), as_stream(seed)
+        network = self._network.copy()
+        return Trainer(network, self._renew, images, batch, rule, noise, _check.threads(n_threads))
 
     def gradient(
         self,
@@ -226,7 +229,7 @@ class BernoulliVAE:
         seed: int | Stream = 0,
         n_threads: int | None = None,
     ) -> tuple[float, dict[str, Array]]:
-        """Return one estimate of the mean cost of binary images, and of its gradient: what a training step uses.
+        """Return one estimate of the mean cost of binary images and of its gradient, as a step uses it.
 
         Parameters
         ----------
@@ -239,20 +242,23 @@ class BernoulliVAE:
         -------
         cost : float
             Minus the bound, the mean over images and samples.
-        grad : dict
-            Gradients of the cost, in the shapes of the parameters, float32.
+        grad : dict of ndarray
+            Its gradients, in the shapes of the parameters, float32.
         """
         images = self._images("x", x)
         bad = (images != 0) & (images != 1)
         if bad.any():
             raise ValueError(f"`x` must hold 0 and 1 only, got {_check._first(images, bad)}")
-        K, loo, baseline = _samples(n_samples, estimator)
-        stream = as_stream(seed)
-        trainer = _Trainer(self, images, len(images), K, loo, baseline, stream, _check.threads(n_threads))
+        trainer = self.trainer(
+            images[:, : self.n_visible],
+            batch_size=len(images),
+            n_samples=n_samples,
+            estimator=estimator,
+            seed=seed,
+            n_threads=n_threads,
+        )
         grad = trainer.gradient()
         return float(trainer.records[0, 0]), {name: np.array(g) for name, g in self._named(grad).items()}
-
-    # ---- looking -----------------------------------------------------------------------------------------------------
 
     def bound(
         self,
@@ -264,9 +270,9 @@ class BernoulliVAE:
     ) -> tuple[float, float]:
         """Return the evidence lower bound, in nats: its mean over images, and the standard error of that.
 
-        Each draw binarises an image afresh and takes one sample of its units. The standard error is that of the Monte
-        Carlo average with the images fixed, sqrt(sum_i var_i / n_draws) / n_images: another seed moves the mean by so
-        much, another set of images by more.
+        Each draw binarises an image afresh and takes one sample of its units. The standard error is that of
+        the Monte Carlo average with the images fixed, sqrt(sum_i var_i / n_draws) / n_images: another seed
+        moves the mean by so much, another set of images by more.
 
         Parameters
         ----------
@@ -285,7 +291,7 @@ class BernoulliVAE:
         """
         images = self._images("data", data)
         n_draws = _check.integer("n_draws", n_draws, 2, 1 << 40)
-        pixels, latents = _evaluation(seed)
+        pixels, latents = evaluation_noise(seed)
         mean, squares = _networks.bound(
             self._network, images, n_draws, pixels, latents, _check.threads(n_threads)
         )
@@ -306,8 +312,8 @@ class BernoulliVAE:
         -------
         ndarray of float32, shape (n_images, n_latents)
         """
-        x = np.ascontiguousarray(self._images("x", x)[:, : self.n_visible])
-        return np.ascontiguousarray(_networks.encode(self._network, x)[:, : self.n_latents])
+        grey = np.ascontiguousarray(self._images("x", x)[:, : self.n_visible])
+        return np.ascontiguousarray(_networks.encode(self._network, grey)[:, : self.n_latents])
 
     def decode(self, z: ArrayLike) -> Array:
         """Return the probability of each pixel, sigmoid(z V + c).
@@ -342,7 +348,7 @@ class BernoulliVAE:
         ndarray of float32, in the shape of the data
             Probabilities of the pixels.
         """
-        pixels, latents = _evaluation(seed)
+        pixels, latents = evaluation_noise(seed)
         grey = np.ascontiguousarray(self._images("data", data)[:, : self.n_visible])
         z = _networks.bernoulli(latents, self.encode(_networks.bernoulli(pixels, grey)))
         return self.decode(z).reshape(np.shape(data))
@@ -369,14 +375,7 @@ class BernoulliVAE:
         return self.decode(z)
 
     def _images(self, name: str, data: ArrayLike) -> Array:
-        """Return images as float32, a padded row each."""
-        array = np.asarray(data)
-        if array.ndim not in (2, 3) or array.size == 0 or math.prod(array.shape[1:]) != self.n_visible:
-            shapes = f"(n, {self.n_visible}) or (n, height, width) with height x width = {self.n_visible}"
-            raise ValueError(f"`{name}` must have the shape {shapes}, n at least 1, got {array.shape}")
-        return _grey(name, array, self._network.visible_stride)
-
-    # ---- files -------------------------------------------------------------------------------------------------------
+        return checked_images(name, np.asarray(data), self.n_visible, self._network.visible_stride)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an .npz file (no pickles), which appears whole or not at all.
@@ -403,170 +402,13 @@ class BernoulliVAE:
 
         Raises
         ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If it is truncated, or something else.
+        OSError, ValueError
+            A file that cannot be read; one that is truncated, or something else.
         """
         arrays = _files.read_npz(Path(path))
-        found = str(arrays.pop("format", "no format"))
-        if found != FORMAT:
-            raise ValueError(f"`path` must be a file of format {FORMAT!r}, got {str(path)!r}: {found}")
         try:
-            return cls.from_parameters(arrays, mean=arrays.pop("mean"))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"`path` must be a whole {FORMAT!r}, got {str(path)!r}: {error}") from None
-
-
-class _Trainer:
-    """A model in training. `parameters` are live, in the kernels' layout; see `stochcore.minimize` for the rest."""
-
-    def __init__(
-        self,
-        model: BernoulliVAE,
-        images: Array,
-        batch: int,
-        n_samples: int,
-        leave_one_out: bool,
-        baseline: float,
-        stream: Stream,
-        n_threads: int | None,
-    ) -> None:
-        self._model, self._network = model, model._network.copy()
-        self._n, self._batch, self._n_threads = len(images), batch, n_threads
-        self._descent = _networks.Descent(
-            self._network,
-            images,
-            batch,
-            n_samples,
-            leave_one_out,
-            baseline,
-            stream._replace(purpose=BINARISING),
-            stream._replace(purpose=LAYERS),
-        )
-        self._orders = stream._replace(purpose=BATCHING)
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
-        self.parameters: Array = self._network.parameters
-        self.records: Array = np.empty((0, 3))
-
-    @property
-    def completed(self) -> int:
-        """How many steps of the last run are done."""
-        return self._descent.completed
-
-    @completed.setter
-    def completed(self, value: int) -> None:
-        self._descent.completed = value
-
-    def run(self, kind: int, scalars: Array, first_step: int, moments: Array) -> Array:
-        """Take a step for each row of scalars: cost, standard error over images, norm of the gradient."""
-        self.completed, self.records = 0, np.empty((len(scalars), 3))
-        piece = max(1, (1 << 16) // self._batch)
-        for start in range(0, len(scalars), piece):
-            part, step = slice(start, start + piece), first_step + start
-            rows = self._rows(step, len(scalars[part]))
-            status = self._descent.run(
-                kind, scalars[part], step, rows, moments, self.records[part], self._n_threads
-            )
-            if status:
-                at, why = first_step + self.completed, self.records[self.completed, 0]
-                raise ValueError(
-                    f"the descent diverged at step {at}, try a smaller `learning_rate`: its cost is {why}"
-                )
-        return self.records
-
-    def gradient(self) -> Array:
-        """Return the gradient at step 0 for all images in their order, in the layout of the parameters."""
-        self.completed, self.records = 0, np.empty((1, 3))
-        rows = np.arange(self._n).reshape(1, -1)
-        moments = np.zeros((2, self.parameters.size), dtype=np.float32)
-        status = self._descent.run(
-            _networks.NO_UPDATE, np.zeros((1, 6)), 0, rows, moments, self.records, self._n_threads
-        )
-        if status:
-            raise ValueError(f"the cost is not finite: {self.records[0, 0]}")
-        return self._descent.gradient()
-
-    def model(self) -> BernoulliVAE:
-        """Return the model as it is now."""
-        model = BernoulliVAE.__new__(BernoulliVAE)
-        model._adopt(self._network.copy(), self._model.n_visible, self._model.n_latents)
-        return model
-
-    def _rows(self, step: int, count: int) -> Array:
-        """Which images the steps step .. step + count take, a row each."""
-        at, stop = step * self._batch, (step + count) * self._batch
-        parts = []
-        while at < stop:
-            epoch, start = divmod(at, self._n)
-            end = min(self._n, start + stop - at)
-            parts.append(self._epoch_order(epoch)[start:end])
-            at += end - start
-        return np.concatenate(parts).reshape(count, self._batch)
-
-    def _epoch_order(self, epoch: int) -> Array:
-        """Return all images in the random order of an epoch: by the high word of their k, then by number."""
-        if epoch != self._epoch:
-            words = self._orders.at(epoch * self._n)._k53(self._n) >> np.uint64(21)
-            keys = words << np.uint64(32) | np.arange(self._n, dtype=np.uint64)
-            keys.sort()  # a sort of distinct numbers has one result, by whatever algorithm
-            self._order = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            self._epoch = epoch
-        return self._order
-
-
-def _restore(parameters: Mapping[str, Array], mean: Array) -> BernoulliVAE:
-    return BernoulliVAE.from_parameters(parameters, mean=mean)
-
-
-def _view(flat: Array, name: str, D: int, H: int, *, padding: bool = False) -> Array:
-    """Return one parameter's part of the flat vector: W, b, V, c, prior one after the other, rows padded to 16."""
-    ds, hs = -(-D // 16) * 16, -(-H // 16) * 16
-    rows, stride, width = {
-        "W": (D, hs, H), "b": (1, hs, H), "V": (H, ds, D), "c": (1, ds, D), "prior": (1, hs, H)
-    }[name]  # fmt: skip
-    start = {
-        "W": 0,
-        "b": D * hs,
-        "V": (D + 1) * hs,
-        "c": (D + 1) * hs + H * ds,
-        "prior": (D + 1) * hs + (H + 1) * ds,
-    }[name]
-    part = flat[start : start + rows * stride].reshape(rows, stride)
-    part = part if padding else part[:, :width]
-    return part if name in "WV" else part[0]
-
-
-def _grey(name: str, array: Array, stride: int) -> Array:
-    """Return pixels as float32 in [0, 1], a row of `stride` for each image."""
-    if array.dtype == np.uint8 and array.max() == 1:
-        raise ValueError(f"`{name}` must be bool or float if it is binary: a uint8 array stands for value / 255")
-    if array.dtype.kind not in "bf" and array.dtype != np.uint8:
-        raise TypeError(f"`{name}` must be floats in [0, 1], bool, or uint8 in 0 .. 255, got dtype {array.dtype}")
-    if array.dtype.kind == "f":
-        bad = ~((array >= 0) & (array <= 1))
-        if bad.any():
-            raise ValueError(f"`{name}` must lie in [0, 1], got {_check._first(array, bad)}")
-    out: Array = _networks.aligned(len(array) * stride, np.float32).reshape(len(array), stride)
-    pixels = out[:, : array[0].size]
-    pixels[:] = array.reshape(len(array), -1)
-    if array.dtype == np.uint8:
-        pixels /= np.float32(255)
-    return out
-
-
-def _samples(n_samples: int, estimator: str | Estimator) -> tuple[int, bool, float]:
-    """Return how many samples, whether they are each other's baseline, and the baseline if not."""
-    K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
-    if not isinstance(chosen, (LeaveOneOut, ScoreFunction)):
-        raise ValueError(f"`estimator` must be 'leave_one_out' or 'score_function' here, got {chosen.name!r}")
-    if chosen.least > K:
-        raise ValueError(f"`n_samples` must be at least {chosen.least} for {chosen.name}, got {K}")
-    given = getattr(chosen, "baseline", None)
-    return K, isinstance(chosen, LeaveOneOut), 0.0 if given is None else _check.real("baseline", given)
-
-
-def _evaluation(seed: int | Stream) -> tuple[Stream, Stream]:
-    """Return the noise of pixels and of units for looking at a model."""
-    pixels = as_stream(seed)._replace(purpose=EVALUATION)
-    return pixels, pixels._replace(offset=(pixels.offset + HALF) % (1 << 64))
+            if str(arrays.pop("format", None)) != FORMAT:
+                raise ValueError("it is of another kind")
+            return cls.from_parameters(arrays, mean=arrays.pop("mean", np.empty(0)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"`path` must be a {FORMAT!r} file, got {str(path)!r}: {error}") from None

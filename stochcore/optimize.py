@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._descent import FamilyTrainer, History, Plan, describe, diverged
+from ._descent import FamilyTrainer, History, Plan, diverged
 from ._files import read_npz, write_npz
 from ._progress import Progress
 from .estimators import Estimator, resolve
@@ -75,9 +75,9 @@ class Fit:
     @property
     def best_cost(self) -> Any:
         """The best cost so far."""
-        if not self.n_steps:
-            return np.full(self._plan.batch_shape, self._sign * np.inf)[()]
-        return self.history.best_cost[-1]
+        never = np.full(self._plan.batch_shape, self._sign * np.inf)
+        best = self.history.best_cost[-1] if self.n_steps else never
+        return best if self._plan.batch_shape else float(best)
 
     @property
     def best_y(self) -> Array | None:
@@ -198,7 +198,7 @@ class Fit:
         about = {
             "format": FORMAT,
             "version": __version__,
-            "model": describe(self._plan.model, trainer),
+            "model": repr(self._plan.model),
             "plan": plan,
             "seconds": self.seconds,
         }
@@ -250,12 +250,11 @@ class Fit:
             The file is damaged, no fit, or one of another model.
         """
         about, arrays = _read(Path(path))
+        if repr(model) != about["model"]:
+            raise ValueError(f"`model` must be like that of {str(path)!r}, {about['model']}, got {model!r}")
         given = {"model": model, "cost": cost, "data": data, "n_threads": _check.threads(n_threads)}
         plan = Plan.again(about["plan"], arrays.get("baseline"), optimizer, **given)
         fit = cls(plan)
-        came = describe(model, fit._trainer)
-        if came != about["model"]:
-            raise ValueError(f"`model` must be like that of {str(path)!r}, {about['model']}, got {came}")
         fit._put(arrays["parameters"], arrays["moments"], arrays["records"], about["seconds"])
         if isinstance(fit._trainer, FamilyTrainer) and "best_y" in arrays:
             fit._trainer.best = arrays["best_cost"], arrays["best_y"]

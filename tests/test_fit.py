@@ -285,8 +285,8 @@ def test_interruptions_at_any_moment_leave_a_whole_fit():
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        for i in range(300):
-            signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0001 * i)
+        for i in range(100):
+            signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0003 * i)
             try:
                 fit = sc.minimize(START, LINEAR, n_steps=400, n_samples=4)
                 signal.setitimer(signal.ITIMER_REAL, 0)

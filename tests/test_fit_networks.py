@@ -53,7 +53,8 @@ def test_network_learns_and_resumes(tmp_path):
     again = sc.Fit.load(tmp_path / "fit.npz", network(), data=images())
     assert vae_bits(again.resume(567)) == vae_bits(whole)
     with pytest.raises(
-        ValueError, match=r"^`model` must be like that of '.*', BernoulliVAE with \d+ parameters, got "
+        ValueError,
+        match=r"^`model` must be like that of '.*', BernoulliVAE\(n_visible=16, n_latents=5\), got ",
     ):
         sc.Fit.load(tmp_path / "fit.npz", sc.BernoulliVAE(16, 6), data=images())
 

@@ -225,6 +225,7 @@ def test_a_descent_that_leaves_the_finite_numbers_says_so():
 
 SCRIPT = """
 import numpy as np, stochcore as sc, sys
+from stochcore import _optimize
 w = np.linspace(-1.0, 1.0, 50)
 start = sc.Bernoulli(probs=np.full(50, 0.4))
 options = dict(n_steps=12, n_samples=700, n_threads=int(sys.argv[1]))
@@ -234,6 +235,11 @@ for optimizer in (sc.SGD(0.3), sc.Momentum(0.1), sc.RMSProp(0.05), sc.Adam(decay
         fit = sc.minimize(start, cost, optimizer=optimizer, **options)
         records = [fit.history[name].tobytes() for name in fit.history]
         print((fit.model.probs.tobytes() + fit.best_y.tobytes() + b"".join(records)).hex())
+    for dtype in (np.float64, np.float32):
+        p, moments = sc.Stream(1).normal(37, dtype=dtype), np.zeros((2, 37), dtype)
+        for t, g in enumerate(sc.Stream(2).normal((12, 37), dtype=dtype)):
+            _optimize.update(optimizer.kind, optimizer.scalars(t, 1), 0, g, p, moments)
+        print((p.tobytes() + moments.tobytes()).hex())
 """
 
 

@@ -105,7 +105,7 @@ static void sc_add_rows(ptrdiff_t n, const float *start, const uint32_t *bits, p
     }
 }
 
-/* ---- forward: a block of images ----------------------------------------------------------------------------------- */
+/* ---- forward: a block of images ---------------------------------------------------------------------------------- */
 
 /* p = sigmoid(l); returns the sum of softplus(l) = max(l, 0) + log(1 + e^-|l|), with one logarithm for up to 32 lanes'
  * product of factors that are at most 2. */
@@ -148,6 +148,8 @@ static void sc_vae_binarise(const sc_vae_work *w, const int64_t *rows, uint64_t 
     const ptrdiff_t D = w->vae.n_visible, ds = w->vae.visible_stride, bs = sc_vae_batch_stride(w);
     const uint64_t element = (number + (uint64_t)first) * (uint64_t)D;
     uint32_t *words = w->words + first * sc_vae_words(w);
+    for (ptrdiff_t i = first; i < first + n; i++) /* rows at random: have them come while the noise is made */
+        for (ptrdiff_t d = 0; d < ds; d += 16) __builtin_prefetch(w->data + rows[i] * ds + d);
     sc_fill_words(&w->pixels, element, n * D, words);
     for (ptrdiff_t i = 0; i < n; i++) {
         const float *p = w->data + rows[first + i] * ds;
@@ -298,7 +300,7 @@ static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *rec
     return SC_OK;
 }
 
-/* ---- learning: a chunk of parameters ------------------------------------------------------------------------------- */
+/* ---- learning: a chunk of parameters ----------------------------------------------------------------------------- */
 
 /* Parameters at .. at + n have their gradient: add up its squares, and move them. */
 static void sc_vae_move(const sc_vae_work *w, ptrdiff_t at, ptrdiff_t n, int kind, const sc_step_scalars *s, float *m,
@@ -394,7 +396,7 @@ static void sc_vae_learn(const sc_vae_work *w, ptrdiff_t chunk, int kind, const 
     }
 }
 
-/* ---- looking at a model -------------------------------------------------------------------------------------------- */
+/* ---- looking at a model ------------------------------------------------------------------------------------------ */
 
 /* n images from `first` of `images`, n_draws times, one sample each: mean and sum of squared deviations of each image's
  * bound (Welford 1962). `w` is scratch for that many images. */

@@ -1,0 +1,193 @@
+"""What networks train with: the trainer that `minimize` drives, the layout of parameters, checked images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _check, _networks
+from .estimators import Estimator, LeaveOneOut, ScoreFunction, resolve
+from .noise import BATCHING, BINARISING, EVALUATION, LAYERS, Stream, as_stream
+
+Array = NDArray[Any]
+
+NAMES = ("W", "b", "V", "c", "prior")
+NEVER = np.float32(-200)  # bias of padding (csrc/vae.h): a unit that is never on
+HALF = 1 << 63  # the units' noise lies half a stream away from the pixels'
+MOST = 1 << 24  # samples: far beyond sense, and no size overflows
+
+
+class Trainer:
+    """A network that `stochcore.minimize` moves. `parameters` are live, in the kernels' layout."""
+
+    def __init__(
+        self,
+        network: _networks.Network,
+        renew: Callable[[_networks.Network], Any],
+        images: Array,
+        batch: int,
+        rule: tuple[int, bool, float],
+        stream: Stream,
+        n_threads: int | None,
+    ) -> None:
+        self._network, self._renew = network, renew
+        self._n, self._batch, self._n_threads = len(images), batch, n_threads
+        self._descent = _networks.Descent(
+            self._network,
+            images,
+            batch,
+            *rule,
+            stream._replace(purpose=BINARISING),
+            stream._replace(purpose=LAYERS),
+        )
+        self._orders = stream._replace(purpose=BATCHING)
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+        self.parameters: Array = self._network.parameters
+        self.records: Array = np.empty((0, 3))
+
+    @property
+    def completed(self) -> int:
+        """How many steps of the last run are done."""
+        return self._descent.completed
+
+    @completed.setter
+    def completed(self, value: int) -> None:
+        self._descent.completed = value
+
+    def run(self, kind: int, scalars: Array, first_step: int, moments: Array) -> Array:
+        """Take a step for each row of scalars: cost, standard error over images, norm of the gradient."""
+        self.completed, self.records = 0, np.empty((len(scalars), 3))
+        piece = max(1, (1 << 16) // self._batch)
+        for start in range(0, len(scalars), piece):
+            part, step = slice(start, start + piece), first_step + start
+            rows = self._rows(step, len(scalars[part]))
+            status = self._descent.run(
+                kind, scalars[part], step, rows, moments, self.records[part], self._n_threads
+            )
+            if status:
+                at, why = first_step + self.completed, self.records[self.completed, 0]
+                raise ValueError(
+                    f"the descent diverged at step {at}, try a smaller `learning_rate`: its cost is {why}"
+                )
+        return self.records
+
+    def gradient(self) -> Array:
+        """Return the gradient at step 0 for all images in their order, in the layout of the parameters."""
+        self.completed, self.records = 0, np.empty((1, 3))
+        rows = np.arange(self._n).reshape(1, -1)
+        moments = np.zeros((2, self.parameters.size), dtype=np.float32)
+        status = self._descent.run(
+            _networks.NO_UPDATE, np.zeros((1, 6)), 0, rows, moments, self.records, self._n_threads
+        )
+        if status:
+            raise ValueError(f"the cost is not finite: {self.records[0, 0]}")
+        return self._descent.gradient()
+
+    def model(self) -> Any:
+        """Return the model as it is now."""
+        return self._renew(self._network.copy())
+
+    def _rows(self, step: int, count: int) -> Array:
+        """Which images the steps step .. step + count take, a row each."""
+        at, stop = step * self._batch, (step + count) * self._batch
+        parts = []
+        while at < stop:
+            epoch, start = divmod(at, self._n)
+            end = min(self._n, start + stop - at)
+            parts.append(self._epoch_order(epoch)[start:end])
+            at += end - start
+        return np.concatenate(parts).reshape(count, self._batch)
+
+    def _epoch_order(self, epoch: int) -> Array:
+        """Return all images in the random order of an epoch: by the high word of their k, then by number."""
+        if epoch != self._epoch:
+            words = self._orders.at(epoch * self._n)._k53(self._n) >> np.uint64(21)
+            keys = words << np.uint64(32) | np.arange(self._n, dtype=np.uint64)
+            keys.sort()  # a sort of distinct numbers has one result, by whatever algorithm
+            self._order = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+            self._epoch = epoch
+        return self._order
+
+
+def checked_parameters(
+    parameters: Mapping[str, ArrayLike], mean: ArrayLike
+) -> tuple[dict[str, Array], Array]:
+    """Return parameters and mean as float64 arrays whose shapes fit each other."""
+    if set(parameters) != set(NAMES):
+        raise ValueError(f"`parameters` must hold {', '.join(NAMES)}, got {', '.join(parameters)}")
+    arrays = {name: _check.reals(name, parameters[name]) for name in NAMES}
+    centre, W = _check.probabilities("mean", mean), arrays["W"]
+    if W.ndim != 2 or 0 in W.shape:
+        raise ValueError(f"`W` must have the shape (n_visible, n_latents), got {W.shape}")
+    D, H = W.shape
+    shapes = (D, H), (H,), (H, D), (D,), (H,), (D,)
+    for name, array, shape in zip((*NAMES, "mean"), (*arrays.values(), centre), shapes, strict=True):
+        if array.shape != shape:
+            raise ValueError(f"`{name}` must have shape {shape} beside W's {W.shape}, got {array.shape}")
+        if np.abs(array).max() > np.finfo(np.float32).max:
+            raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
+    return arrays, centre
+
+
+def view(flat: Array, name: str, D: int, H: int, *, padding: bool = False) -> Array:
+    """Return one parameter's part of the flat vector: W, b, V, c, prior in turn, rows padded to 16."""
+    ds, hs = -(-D // 16) * 16, -(-H // 16) * 16
+    rows, stride, width = {
+        "W": (D, hs, H), "b": (1, hs, H), "V": (H, ds, D), "c": (1, ds, D), "prior": (1, hs, H)
+    }[name]  # fmt: skip
+    start = {
+        "W": 0,
+        "b": D * hs,
+        "V": (D + 1) * hs,
+        "c": (D + 1) * hs + H * ds,
+        "prior": (D + 1) * hs + (H + 1) * ds,
+    }[name]
+    part = flat[start : start + rows * stride].reshape(rows, stride)
+    part = part if padding else part[:, :width]
+    return part if name in "WV" else part[0]
+
+
+def checked_images(name: str, array: Array, n_visible: int, stride: int) -> Array:
+    """Return pixels as float32 in [0, 1], a row of `stride` for each image."""
+    if array.ndim not in (2, 3) or array.size == 0 or math.prod(array.shape[1:]) != n_visible:
+        shapes = f"(n, {n_visible}) or (n, height, width) with height x width = {n_visible}"
+        raise ValueError(f"`{name}` must have the shape {shapes}, n at least 1, got {array.shape}")
+    if array.dtype == np.uint8 and array.max() == 1:
+        raise ValueError(
+            f"`{name}` must be bool or float if it is binary: a uint8 array stands for value / 255"
+        )
+    if array.dtype.kind not in "bf" and array.dtype != np.uint8:
+        raise TypeError(
+            f"`{name}` must be floats in [0, 1], bool, or uint8 in 0 .. 255, got dtype {array.dtype}"
+        )
+    if array.dtype.kind == "f":
+        bad = ~((array >= 0) & (array <= 1))
+        if bad.any():
+            raise ValueError(f"`{name}` must lie in [0, 1], got {_check._first(array, bad)}")
+    out: Array = _networks.aligned(len(array) * stride, np.float32).reshape(len(array), stride)
+    pixels = out[:, :n_visible]
+    pixels[:] = array.reshape(len(array), -1)
+    if array.dtype == np.uint8:
+        pixels /= np.float32(255)
+    return out
+
+
+def samples(n_samples: int, estimator: str | Estimator) -> tuple[int, bool, float]:
+    """Return how many samples, whether they are each other's baseline, and the baseline if not."""
+    K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
+    if not isinstance(chosen, (LeaveOneOut, ScoreFunction)):
+        raise ValueError(f"`estimator` must be 'leave_one_out' or 'score_function' here, got {chosen.name!r}")
+    if chosen.least > K:
+        raise ValueError(f"`n_samples` must be at least {chosen.least} for {chosen.name}, got {K}")
+    given = getattr(chosen, "baseline", None)
+    return K, isinstance(chosen, LeaveOneOut), 0.0 if given is None else _check.real("baseline", given)
+
+
+def evaluation_noise(seed: int | Stream) -> tuple[Stream, Stream]:
+    """Return the noise of pixels and of units for looking at a model."""
+    pixels = as_stream(seed)._replace(purpose=EVALUATION)
+    return pixels, pixels._replace(offset=(pixels.offset + HALF) % (1 << 64))
