@@ -22,7 +22,8 @@ static int sc_runs(const char *isa)
         return 1; /* built on plain C stand-ins for the instructions, to test the lanes anywhere */
 #else
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("fma");
 #endif
     }
 #endif

@@ -76,9 +76,7 @@ def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     """Return a finite C-contiguous float64 array of real numbers (integers, float16, float32, float64)."""
     array = _array(name, value)
     if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
-        raise TypeError(
-            f"`{name}` must hold real numbers (float64 or what converts to it), got dtype {array.dtype}"
-        )
+        raise TypeError(f"`{name}` must hold real numbers (float64 or what converts to it), got dtype {array.dtype}")
     array = np.require(array, np.float64, ["C", "A"]).reshape(array.shape)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"`{name}` must have {ndim} axes, got shape {array.shape}")

@@ -19,7 +19,8 @@ cdef Py_ssize_t MANY_CLASSES = 24  # beyond, the sampler searches and needs no r
 cdef class Sites:
     """Sites(kind, by_probs, parameters, n_problems, n_sites, n_classes)
 
-    kind: "bernoulli" or "categorical"; parameters: flat float64, [sites] or [sites * n_classes], logits or probabilities.
+    kind: "bernoulli" or "categorical"; parameters: flat float64, [sites] or [sites * n_classes], logits or
+    probabilities.
     """
 
     def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
@@ -35,6 +36,9 @@ cdef class Sites:
         else:
             self.categorical_tables(parameters)
         self.threshold_tables()
+        for table in (self.probs, self.complement, self.log_probs, self.thresholds, self.high):
+            if table is not None:
+                table.flags.writeable = False
 
     cdef int bernoulli_tables(self, const double[::1] parameters) except -1:
         """probs = p, complement = 1 - p (accurate where it is small), log_probs = rows log(1 - p), log p."""

@@ -30,8 +30,8 @@ cdef class Job:
     cdef object keep  # what the struct points at
     cdef Py_ssize_t node_size
 
-    def __init__(self, Sites sites, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind, bint within,
-                 const double[::1] baseline, const double[::1] sample_baseline, Py_ssize_t first_sample,
+    def __init__(self, Sites sites, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind,
+                 bint within, const double[::1] baseline, const double[::1] sample_baseline, Py_ssize_t first_sample,
                  const double[::1] parameter_baseline, object cost):
         self.keep = (sites, baseline, sample_baseline, parameter_baseline, cost)
         self.job.family = sites.family
@@ -53,9 +53,10 @@ cdef class Job:
         """Memory for each thread: what sc_scratch points at, as a list of arrays with a row a thread."""
         cdef Py_ssize_t rows = self.job.block_rows + SC_LEAST, problems = self.job.family.n_problems
         cdef Py_ssize_t width = self.job.family.n_sites * problems * (1 if self.job.family.kind == SC_BERNOULLI else 4)
+        cdef Py_ssize_t each = self.job.n_parameters // problems
         return (
             np.empty((threads, rows * width if samples else 1), dtype=np.uint8),
-            np.empty((threads, rows * (problems + 4) + self.job.family.n_sites + 3 * (self.job.n_parameters // problems))),
+            np.empty((threads, rows * (problems + 4) + self.job.family.n_sites + 3 * each)),
         )
 
     def fold(self, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop,

@@ -65,14 +65,10 @@ class Trainer:
         for start in range(0, len(scalars), piece):
             part, step = slice(start, start + piece), first_step + start
             rows = self._rows(step, len(scalars[part]))
-            status = self._descent.run(
-                kind, scalars[part], step, rows, moments, self.records[part], self._n_threads
-            )
+            status = self._descent.run(kind, scalars[part], step, rows, moments, self.records[part], self._n_threads)
             if status:
                 at, why = first_step + self.completed, self.records[self.completed, 0]
-                raise ValueError(
-                    f"the descent diverged at step {at}, try a smaller `learning_rate`: its cost is {why}"
-                )
+                raise ValueError(f"the descent diverged at step {at}, try a smaller `learning_rate`: its cost is {why}")
         return self.records
 
     def gradient(self) -> Array:
@@ -113,9 +109,7 @@ class Trainer:
         return self._order
 
 
-def checked_parameters(
-    parameters: Mapping[str, ArrayLike], mean: ArrayLike
-) -> tuple[dict[str, Array], Array]:
+def checked_parameters(parameters: Mapping[str, ArrayLike], mean: ArrayLike) -> tuple[dict[str, Array], Array]:
     """Return parameters and mean as float64 arrays whose shapes fit each other."""
     if set(parameters) != set(NAMES):
         raise ValueError(f"`parameters` must hold {', '.join(NAMES)}, got {', '.join(parameters)}")
@@ -157,13 +151,9 @@ def checked_images(name: str, array: Array, n_visible: int, stride: int) -> Arra
         shapes = f"(n, {n_visible}) or (n, height, width) with height x width = {n_visible}"
         raise ValueError(f"`{name}` must have the shape {shapes}, n at least 1, got {array.shape}")
     if array.dtype == np.uint8 and array.max() == 1:
-        raise ValueError(
-            f"`{name}` must be bool or float if it is binary: a uint8 array stands for value / 255"
-        )
+        raise ValueError(f"`{name}` must be bool or float if it is binary: a uint8 array stands for value / 255")
     if array.dtype.kind not in "bf" and array.dtype != np.uint8:
-        raise TypeError(
-            f"`{name}` must be floats in [0, 1], bool, or uint8 in 0 .. 255, got dtype {array.dtype}"
-        )
+        raise TypeError(f"`{name}` must be floats in [0, 1], bool, or uint8 in 0 .. 255, got dtype {array.dtype}")
     if array.dtype.kind == "f":
         bad = ~((array >= 0) & (array <= 1))
         if bad.any():

@@ -29,7 +29,7 @@ from .version import __version__
 Bound = tuple[float, float]  # with its standard error
 
 FILES = ("model.npz", "history.csv", "report.png")
-SMOOTH = 500  # steps that the bound in the bar is averaged over
+SMOOTH = 500  # the bound in the bar is the mean of a tenth of the steps, at most so many
 DRAWS = 100  # for each held-out image
 # What the library calls an argument, and what the command line does.
 OPTIONS = {"n_latents": "latents", "n_steps": "steps", "batch_size": "batch", "n_samples": "samples"}
@@ -314,7 +314,7 @@ class Progress:
         """Show the state of `fit`."""
         done, now = fit.n_steps, time.monotonic()
         speed = done / max(now - self.start, 1e-9)
-        bound = -fit.history.cost[-SMOOTH:].mean()
+        bound = -fit.history.cost[-max(20, min(SMOOTH, done // 10)) :].mean()
         state = f"step {done:,} of {self.n_steps:,}, bound {bound:.2f}, {speed:,.0f} steps/s, "
         if self.bar is not None:
             self.bar.set_description_str(state, refresh=False)

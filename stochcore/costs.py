@@ -4,9 +4,9 @@ The protocol. A cost maps samples to one number each: y of shape (n, *sites) to 
 family with ``batch_ndims``. Three kinds obey it:
 
 - built in (`Linear`, `Quadratic`): evaluated inside the parallel loop, no samples stored;
-- a Python callable ``cost(y)``: called on chunks of at most 2^20 outcomes and of constant length (only the last chunk of an
-  estimate is shorter), in order, on one thread; y is read-only. What it raises comes out unchanged. For the same bits on
-  every run it must itself be reproducible;
+- a Python callable ``cost(y)``: called on chunks of at most 2^20 outcomes (or one block, where that is more) and of
+  constant length (only the last chunk of an estimate may differ), in order, on one thread; y is read-only. What it
+  raises comes out unchanged. For the same bits on every run it must itself be reproducible;
 - compiled functions are still to come.
 
 J must be finite. It is taken not to depend on the parameters other than through y.
@@ -153,9 +153,7 @@ class Quadratic(BuiltIn):
         shape = self.quadratic.shape
         self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0)
         if len(shape) != self.batch_ndims + 2 or shape[-1] != shape[-2] or self.quadratic.size == 0:
-            raise ValueError(
-                f"`Q` must have shape (D, D) after {self.batch_ndims} axes of problems, got {shape}"
-            )
+            raise ValueError(f"`Q` must have shape (D, D) after {self.batch_ndims} axes of problems, got {shape}")
         self.linear = np.zeros(shape[:-1]) if b is None else _check.reals("b", b).copy()
         if self.linear.shape != shape[:-1]:
             raise ValueError(f"`b` must have shape {shape[:-1]}, got {self.linear.shape}")
@@ -166,9 +164,7 @@ def as_cost(cost: object) -> BuiltIn | Cost:
     if isinstance(cost, BuiltIn):
         return cost
     if cost is None or not callable(cost):
-        raise TypeError(
-            f"`cost` must be one of stochcore.costs or a callable J(y), got {_check._short(cost)}"
-        )
+        raise TypeError(f"`cost` must be one of stochcore.costs or a callable J(y), got {_check._short(cost)}")
     return cost
 
 

@@ -148,9 +148,7 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
             )
         if magic[3] not in (2, 3):
             what = "labels" if magic[3] == 1 else "other data"
-            raise _bad(
-                path, f"an idx file of {magic[3]} dimension(s), which is {what}; images have 3, or 2 if flat"
-            )
+            raise _bad(path, f"an idx file of {magic[3]} dimension(s), which is {what}; images have 3, or 2 if flat")
         header = file.read(4 * magic[3])
         if len(header) < 4 * magic[3]:
             raise _bad(path, "truncated in its header")
@@ -174,9 +172,7 @@ def _read_up_to(file: BinaryIO, size: int) -> bytearray:
 def _split(path: Path, arrays: list[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
     for array in arrays:
         if array.ndim not in (2, 3):
-            raise _bad(
-                path, f"images have the shape (n, height, width) or (n, pixels), these have {array.shape}"
-            )
+            raise _bad(path, f"images have the shape (n, height, width) or (n, pixels), these have {array.shape}")
         if math.prod(array.shape[1:]) == 0:
             raise _bad(path, f"its images have no pixels: the shape is {array.shape}")
     if len(arrays) == 1:

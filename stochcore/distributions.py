@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Array = NDArray[Any]
+F = TypeVar("F", bound="IndependentSites")
 
 MAX_OUTCOMES = 1 << 20
 
@@ -93,11 +94,9 @@ class IndependentSites:
 
     def with_parameters(self, parameters: ArrayLike) -> Self:
         """Return the same family with other parameters of the same kind (logits or probs)."""
-        return type(self)(**{self.given: parameters, "batch_ndims": self.batch_ndims})
+        return _make(type(self), self.given, parameters, self.batch_ndims)
 
-    def sample(
-        self, n: int, stream: Stream, *, out: Array | None = None, n_threads: int | None = None
-    ) -> Array:
+    def sample(self, n: int, stream: Stream, *, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Draw n samples: the bits of ``step(stream.uniform(noise_shape(n)))``, without storing the noise.
 
         Parameters
@@ -143,9 +142,7 @@ class IndependentSites:
             raise TypeError(f"`z` must be float64 noise or integers k, got dtype {u.dtype}")
         sites = len(self.site_shape)
         if u.ndim < sites or u.shape[u.ndim - sites :] != self.site_shape:
-            raise ValueError(
-                f"`z` must have the sites {self.site_shape} as its last axes, got shape {u.shape}"
-            )
+            raise ValueError(f"`z` must have the sites {self.site_shape} as its last axes, got shape {u.shape}")
         low_high = (0, 1) if u.dtype.kind == "f" else (0, 2**53)
         bad = ~((u >= low_high[0]) & (u < low_high[1]))
         if bad.any():
@@ -235,17 +232,19 @@ class IndependentSites:
         return self.given == "probs" and bool(np.any((self.parameters == 0) | (self.parameters == 1)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.given, self.parameters, self.batch_ndims)
+        return _make, (type(self), self.given, self.parameters, self.batch_ndims)
 
     def __repr__(self) -> str:
         batch = f", batch_ndims={self.batch_ndims}" if self.batch_ndims else ""
         return f"{type(self).__name__}({self.given}=<{_by(self.parameters.shape)}>{batch})"
 
 
-def _restore(
-    family: type[IndependentSites], given: str, parameters: Array, batch_ndims: int
-) -> IndependentSites:
-    return family(**{given: parameters, "batch_ndims": batch_ndims})  # type: ignore[arg-type]
+def _make(family: type[F], given: str, parameters: ArrayLike, batch_ndims: int) -> F:
+    """Build a family from parameters of one kind."""
+    by_logits = given == "logits"
+    return family(
+        logits=parameters if by_logits else None, probs=None if by_logits else parameters, batch_ndims=batch_ndims
+    )
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -429,10 +428,10 @@ class Categorical(IndependentSites):
         """
         chosen = self._outcomes(y)[..., None] == np.arange(self.n_classes)
         if self.given == "logits":
-            return chosen - self.probs
+            return np.asarray(chosen - self.probs)
         with np.errstate(divide="ignore"):
-            inverse = np.where(chosen, 1.0 / self.probs, 0.0)
-        return np.asarray(inverse - inverse.sum(axis=-1, keepdims=True) / self.n_classes)
+            inverse = 1.0 / np.where(chosen, self.probs, 0.0).sum(axis=-1, keepdims=True)  # 1 / p_y
+        return np.where(chosen, inverse * (1.0 - 1.0 / self.n_classes), -inverse / self.n_classes)
 
     def _site_probs(self, y: Array) -> Array:
         return np.take_along_axis(

@@ -17,9 +17,7 @@ from . import _check, _estimate
 Array = NDArray[Any]
 
 BLOCKS_PER_SHARD = 64
-ENOUGH_GROUPS = (
-    32  # from so many on, groups are compared with each other; below, the error bar comes from inside them
-)
+ENOUGH_GROUPS = 32  # from so many on, groups are compared with each other; below, the error bar comes from inside them
 LEAST = 8  # a last block of fewer samples joins the one before it (csrc/job.h)
 
 
@@ -233,9 +231,7 @@ class Estimate:
             raise ValueError(f"`other` must begin at the sample where this estimate ends, got {came}")
         shard = self._tree.layout.shard_rows
         if stop % shard:
-            raise ValueError(
-                f"only whole shards merge: this estimate must end at a multiple of {shard}, got {stop}"
-            )
+            raise ValueError(f"only whole shards merge: this estimate must end at a multiple of {shard}, got {stop}")
         tree = Tree(self._tree.layout, self._tree.nodes)
         for first, size, node in other._tree.nodes:
             tree.push(first, size, node)
@@ -248,20 +244,14 @@ class Estimate:
         )
 
     def __repr__(self) -> str:
-        cost = (
-            f"{self.cost:.6g} +- {self.cost_se:.2g}"
-            if np.ndim(self.cost) == 0
-            else f"<{np.shape(self.cost)}>"
-        )
+        cost = f"{self.cost:.6g} +- {self.cost_se:.2g}" if np.ndim(self.cost) == 0 else f"<{np.shape(self.cost)}>"
         grad = f"grad of shape {self.grad.shape}, norm {np.linalg.norm(self.grad):.4g}"
         worst = np.max(self.grad_se, initial=0.0)
         bias = "" if self.unbiased else ", biased"
         return f"Estimate(cost {cost}; {grad}, se <= {worst:.2g}; {self.n_samples} samples{bias})"
 
 
-def from_tree(
-    tree: Tree, *, source: Source, first_sample: int, seconds: float, unbiased: bool
-) -> Estimate:
+def from_tree(tree: Tree, *, source: Source, first_sample: int, seconds: float, unbiased: bool) -> Estimate:
     """Read an Estimate off the total of a tree."""
     layout, node = tree.layout, tree.total()
     n, groups = node[0], node[1]
@@ -291,8 +281,8 @@ def from_tree(
 def student_quantile(p: float, dof: float) -> float:
     """Return the p-quantile (p > 1/2) of Student's t.
 
-    Up to 300 degrees of freedom by bisection on the finite series of Abramowitz and Stegun, 26.7.3 and 26.7.4; beyond by
-    their expansion 26.7.5 in 1/dof, whose error is below 1e-9 there.
+    Up to 300 degrees of freedom by bisection on the finite series of Abramowitz and Stegun, 26.7.3 and 26.7.4;
+    beyond by their expansion 26.7.5 in 1/dof, whose error is below 1e-9 there.
     """
     dof = max(dof, 1)
     if dof > 300:

@@ -52,8 +52,8 @@ class ScoreFunction(Estimator):
     Parameters
     ----------
     baseline : array_like, optional
-        A number; one for each problem, shape (*batch); one for each parameter (Williams' b_ij), shape of the parameters;
-        or one for each sample, shape (n_samples, *batch). Left out: 0.
+        A number; one for each problem, shape (*batch); one for each parameter (Williams' b_ij), shape of the
+        parameters; or one for each sample, shape (n_samples, *batch). Left out: 0.
     """
 
     baseline: ArrayLike | None = None
@@ -91,9 +91,7 @@ def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Es
     if baseline is None:
         return made
     if not isinstance(made, ScoreFunction) or made.baseline is not None:
-        raise ValueError(
-            f"`baseline` goes with estimator 'score_function' without one of its own, got {made!r}"
-        )
+        raise ValueError(f"`baseline` goes with estimator 'score_function' without one of its own, got {made!r}")
     return ScoreFunction(baseline)
 
 
@@ -182,14 +180,10 @@ def sample_estimate(
     """Estimate with arguments that are resolved already; says nothing where all costs are equal."""
     started = time.perf_counter()
     if not isinstance(model, IndependentSites):
-        raise TypeError(
-            f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}"
-        )
+        raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     n_samples = _check.integer("n_samples", n_samples, 1)
     if n_samples < estimator.least:
-        raise ValueError(
-            f"`n_samples` must be at least {estimator.least} for {estimator.name}, got {n_samples}"
-        )
+        raise ValueError(f"`n_samples` must be at least {estimator.least} for {estimator.name}, got {n_samples}")
     layout = Layout(model.batch_shape, model.parameters.shape, block_rows(model.n_elements))
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
@@ -202,9 +196,7 @@ def sample_estimate(
     last_block = first_block + layout.blocks(n_samples)
     for start in range(first_block, last_block, BLOCKS_PER_SHARD):
         blocks = min(BLOCKS_PER_SHARD, last_block - start)
-        stop = (
-            first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
-        )
+        stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
         node = np.empty(layout.node_size)
         if isinstance(cost, BuiltIn):
             _fold(job, node, True, start, blocks, stop, None, None, n_threads)
@@ -256,7 +248,7 @@ def _job(
 def _baselines(
     baseline: ArrayLike, model: IndependentSites, n_samples: int
 ) -> tuple[Array, Array | None, Array | None]:
-    """Sort a baseline by its shape: one for each problem, each sample, or each parameter (relative to the problem's)."""
+    """Sort a baseline by its shape: one a problem, one a sample, or one a parameter (less the problem's)."""
     b = _check.reals("baseline", baseline)
     shapes = {
         "problem": model.batch_shape,

@@ -48,9 +48,7 @@ def exact(model: IndependentSites, cost: BuiltIn | Cost) -> Estimate:
     """
     started = time.perf_counter()
     if not isinstance(model, IndependentSites):
-        raise TypeError(
-            f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}"
-        )
+        raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     price = as_cost(cost)
     events = model.enumerate()
     spread = events.reshape(len(events), *(1,) * len(model.batch_shape), *model.event_shape)
@@ -61,10 +59,10 @@ def exact(model: IndependentSites, cost: BuiltIn | Cost) -> Estimate:
         j = price(flat).reshape(len(events), *model.batch_shape)
     else:
         j = evaluate(price, y.copy(), model.batch_shape)
-    if not np.isfinite(j).all():
-        raise ValueError(
-            f"`cost` must be finite, got {j[~np.isfinite(j)][0]} for outcome {events[np.argwhere(~np.isfinite(j))[0][0]].tolist()}"
-        )
+    bad = ~np.isfinite(j)
+    if bad.any():
+        outcome = events[np.argwhere(bad)[0][0]].tolist()
+        raise ValueError(f"`cost` must be finite, got {j[bad][0]} for outcome {outcome}")
     p = model.outcome_probs(y)
     mean = _ordered_sum(p * j)
     gradient = weighted_score(model, y, p * (j - mean))  # the score has mean zero: the centre costs nothing

@@ -46,14 +46,13 @@ class BernoulliVAE:
 
         J(z) = -(log p(x | z) + log p(z) - log q(z | x)).
 
-    Decoder and prior learn by ordinary gradients, averaged over K samples of z. The encoder learns through
-    its discrete units by the score function: the mean over samples of (J_k - baseline_k) (z_k - q), times
-    x - mean for W. With ``leave_one_out`` a sample's baseline is the mean cost of the image's other samples.
-    Both are unbiased. (J also depends on the encoder directly, through log q; that derivative has expectation
-    zero and is left out.)
+    Decoder and prior learn by ordinary gradients, averaged over K samples of z. The encoder learns through its discrete
+    units by the score function: the mean over samples of (J_k - baseline_k) (z_k - q), times x - mean for W. With
+    ``leave_one_out`` a sample's baseline is the mean cost of the image's other samples. Both are unbiased. (J also
+    depends on the encoder directly, through log q; that derivative has expectation zero and is left out.)
 
-    The start: W ~ N(0, 1/n_visible), V ~ N(0, 1/n_latents), b = prior = 0 and c = logit(mean). A model is a
-    value: ``stochcore.minimize(model, data=...)`` makes a new one.
+    The start: W ~ N(0, 1/n_visible), V ~ N(0, 1/n_latents), b = prior = 0 and c = logit(mean). A model is a value:
+    ``stochcore.minimize(model, data=...)`` makes a new one.
 
     Parameters
     ----------
@@ -76,31 +75,23 @@ class BernoulliVAE:
 
     Notes
     -----
-    Score function: Williams, "Simple statistical gradient-following algorithms for connectionist
-    reinforcement learning", Machine Learning 8, 1992. On such networks: Mnih and Gregor, "Neural variational
-    inference and learning in belief networks", ICML 2014. The set-up (inputs centred, decoder bias from the
-    data, pixels binarised afresh): Dong, Mnih and Tucker, "DisARM: an antithetic gradient estimator for
-    binary latent variables", NeurIPS 2020.
+    Score function: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
+    learning", Machine Learning 8, 1992. On such networks: Mnih and Gregor, "Neural variational inference and learning
+    in belief networks", ICML 2014. The set-up (inputs centred, decoder bias from the data, pixels binarised afresh):
+    Dong, Mnih and Tucker, "DisARM: an antithetic gradient estimator for binary latent variables", NeurIPS 2020.
 
     Examples
     --------
     >>> import numpy as np, stochcore as sc
     >>> images = np.eye(4)[np.arange(40) % 4]
     >>> model = sc.BernoulliVAE(4, n_latents=2, mean=images.mean(axis=0))
-    >>> fit = sc.minimize(
-    ...     model, data=images, batch_size=10, optimizer=sc.Adam(0.03), n_steps=300, n_samples=2
-    ... )
+    >>> fit = sc.minimize(model, data=images, batch_size=10, optimizer=sc.Adam(0.03), n_steps=300, n_samples=2)
     >>> bool(fit.model.bound(images)[0] > model.bound(images)[0] + 0.5)
     True
     """
 
     def __init__(
-        self,
-        n_visible: int,
-        n_latents: int = 32,
-        *,
-        mean: ArrayLike | None = None,
-        seed: int | Stream = 0,
+        self, n_visible: int, n_latents: int = 32, *, mean: ArrayLike | None = None, seed: int | Stream = 0
     ) -> None:
         D = _check.integer("n_visible", n_visible, 1, MOST)
         H = _check.integer("n_latents", n_latents, 1, MOST)
@@ -116,7 +107,7 @@ class BernoulliVAE:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, ArrayLike], *, mean: ArrayLike) -> BernoulliVAE:
-        """Return a model with these parameters.
+        """Return a model with these parameters, which must be finite and fit each other.
 
         Parameters
         ----------
@@ -128,11 +119,6 @@ class BernoulliVAE:
         Returns
         -------
         BernoulliVAE
-
-        Raises
-        ------
-        TypeError, ValueError
-            An array that is missing, not needed, not finite, or of a wrong shape or type.
         """
         arrays, centre = checked_parameters(parameters, mean)
         D, H = arrays["W"].shape
@@ -270,9 +256,9 @@ class BernoulliVAE:
     ) -> tuple[float, float]:
         """Return the evidence lower bound, in nats: its mean over images, and the standard error of that.
 
-        Each draw binarises an image afresh and takes one sample of its units. The standard error is that of
-        the Monte Carlo average with the images fixed, sqrt(sum_i var_i / n_draws) / n_images: another seed
-        moves the mean by so much, another set of images by more.
+        Each draw binarises an image afresh and takes one sample of its units. The standard error is that of the Monte
+        Carlo average with the images fixed, sqrt(sum_i var_i / n_draws) / n_images: another seed moves the mean by so
+        much, another set of images by more.
 
         Parameters
         ----------
@@ -292,9 +278,7 @@ class BernoulliVAE:
         images = self._images("data", data)
         n_draws = _check.integer("n_draws", n_draws, 2, 1 << 40)
         pixels, latents = evaluation_noise(seed)
-        mean, squares = _networks.bound(
-            self._network, images, n_draws, pixels, latents, _check.threads(n_threads)
-        )
+        mean, squares = _networks.bound(self._network, images, n_draws, pixels, latents, _check.threads(n_threads))
         if not np.isfinite(mean).all():
             raise ValueError(f"the bound is not finite: {mean[~np.isfinite(mean)][0]}")
         n = len(images)
@@ -383,7 +367,7 @@ class BernoulliVAE:
         Parameters
         ----------
         path : path
-            Taken as it is; replaced if it exists.
+            Replaced if it exists.
         """
         arrays = {name: np.ascontiguousarray(array) for name, array in self.parameters.items()}
         _files.write_npz(Path(path), {"format": np.array(FORMAT), **arrays, "mean": self.mean})

@@ -68,9 +68,7 @@ def thin(history: Mapping[str, ArrayLike], n_rows: int = 1000) -> dict[str, NDAr
     }
 
 
-def learning_curve(
-    axes: Axes, history: Mapping[str, ArrayLike], test_bound: tuple[float, float] | None = None
-) -> None:
+def learning_curve(axes: Axes, history: Mapping[str, ArrayLike], test_bound: tuple[float, float] | None = None) -> None:
     """Draw the bound against the step with a band of two standard errors.
 
     Parameters
@@ -87,9 +85,7 @@ def learning_curve(
     marker = "o" if len(step) < 3 else None
     axes.plot(step, bound, color=BLUE, linewidth=1.6, marker=marker, label="training, with 2 standard errors")
     if test_bound:
-        axes.axhline(
-            test_bound[0], color=ORANGE, linewidth=1.4, dashes=(5, 3), label="held-out images, at the end"
-        )
+        axes.axhline(test_bound[0], color=ORANGE, linewidth=1.4, dashes=(5, 3), label="held-out images, at the end")
     levels = [*bound[np.isfinite(bound)], *(test_bound[:1] if test_bound else [])] or [0.0]
     top = max(levels)
     # The first steps fall far below: the eye wants the rest.
@@ -97,9 +93,7 @@ def learning_curve(
     room = 0.1 * (top - bottom)
     axes.set_ylim(bottom - room, top + room)
     axes.set_xlim(0, float(rows["step"][-1]) if len(step) else 1)
-    axes.legend(
-        loc="lower right", frameon=True, framealpha=1, edgecolor="white", borderaxespad=1.0, labelspacing=0.7
-    )
+    axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="white", borderaxespad=1.0, labelspacing=0.7)
     axes.set_title("Bound, nats per image", loc="left", fontsize=12, pad=10)
     axes.set_xlabel("step")
     axes.locator_params(axis="x", nbins=5, integer=True)

@@ -1,7 +1,7 @@
 """Prints a line `name hash` for everything that the contract promises bit for bit; contract.txt holds what it must be.
 
-`python tests/contract.py` uses the instruction set in STOCHCORE_ISA; `--threads N` the number of threads. After a change
-that is meant to change bits: `python tests/contract.py > tests/contract.txt`, and a line in CHANGELOG.md.
+`python tests/contract.py` uses the instruction set in STOCHCORE_ISA, and `--threads N`. After a change that is meant to
+change bits: `python tests/contract.py > tests/contract.txt`, and a line in CHANGELOG.md.
 """
 
 import argparse
@@ -67,7 +67,12 @@ def costs():
         sites = model.event_shape
         yield name, model, "linear", sc.costs.Linear(numbers(sites, 11))
         if len(sites) == 1 and sites[0] <= 1000:
-            yield name, model, "quadratic", sc.costs.Quadratic(numbers((*sites, *sites), 12), numbers(sites, 13))
+            yield (
+                name,
+                model,
+                "quadratic",
+                sc.costs.Quadratic(numbers((*sites, *sites), 12), numbers(sites, 13)),
+            )
         weights = numbers(sites, 14)
 
         def python(y, weights=weights):  # in order, without NumPy's sum
@@ -88,7 +93,10 @@ def estimates(threads):
         for n in sizes:
             for estimator in ("leave_one_out", "score_function"):
                 e = sc.estimate(model, cost, n, estimator=estimator, seed=3, n_threads=threads)
-                yield f"{estimator} {name} {priced} {n}", (e.cost, e.cost_se, e.grad, e.grad_se, e.best_cost, e.best_y)
+                yield (
+                    f"{estimator} {name} {priced} {n}",
+                    (e.cost, e.cost_se, e.grad, e.grad_se, e.best_cost, e.best_y),
+                )
         if model.event_shape[0] <= 7 and model.n_classes <= 4:
             e = sc.exact(model, cost)
             yield f"exact {name} {priced}", (e.cost, e.grad)

@@ -121,7 +121,7 @@ def test_shapes(items, kind):
 
 
 @given(
-    st.one_of(st.floats(), st.text(), st.none(), st.booleans(), st.binary(), st.complex_numbers()),
+    st.one_of(st.floats(), st.text("1a "), st.none(), st.booleans(), st.binary(), st.complex_numbers()),
     st.lists(st.integers(0, 3), max_size=2),
 )
 def test_no_shapes(wrong, items):
@@ -256,9 +256,7 @@ def test_arrays_of_reals_are_aligned():
     ],
 )
 def test_no_arrays_of_reals(value, dtype):
-    with refuses(
-        TypeError, f"`w` must hold real numbers (float64 or what converts to it), got dtype {dtype}"
-    ):
+    with refuses(TypeError, f"`w` must hold real numbers (float64 or what converts to it), got dtype {dtype}"):
         _check.reals("w", value)
 
 
@@ -306,7 +304,7 @@ def test_an_output_that_fits_is_returned(shape, dtype):
 
 @pytest.mark.parametrize(
     ("out", "came"),
-    [(3, "3"), ("f8", "'f8'"), ([0.0], "[0.0]"), (memoryview(bytes(8)), "a memoryview"), (Odd(), "a Odd")],
+    [(3, "3"), ("f8", "'f8'"), ([0.0], "[0.0]"), ([0.0] * 50, "a list"), (Odd(), "a Odd")],
 )
 def test_no_output(out, came):
     with refuses(TypeError, f"`out` must be a NumPy array, got {came}"):
@@ -339,9 +337,7 @@ def test_outputs_that_overlap_an_input():
 
 
 @given(
-    hnp.arrays(
-        st.sampled_from([np.int8, np.uint8, np.int64, np.uint64]), hnp.array_shapes(max_dims=3, max_side=3)
-    ),
+    hnp.arrays(st.sampled_from([np.int8, np.uint8, np.int64, np.uint64]), hnp.array_shapes(max_dims=3, max_side=3)),
     st.integers(1, 4),
     st.sampled_from([np.uint8, np.int32]),
 )

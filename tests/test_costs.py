@@ -101,9 +101,7 @@ def test_any_layout_of_outcomes():
 
 @given(st.data())
 def test_shapes_of_sites_and_problems(data):
-    lead, batch, event = (
-        tuple(data.draw(st.lists(st.integers(1, 4), max_size=2))) for _ in ("lead", "batch", "event")
-    )
+    lead, batch, event = (tuple(data.draw(st.lists(st.integers(1, 4), max_size=2))) for _ in ("lead", "batch", "event"))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     y = rng.integers(0, 5, size=(*lead, *batch, *event))
     w = rng.integers(-9, 9, size=(*batch, *event)).astype(float)
@@ -148,12 +146,6 @@ def test_a_cost_of_samples():
     assert np.array_equal(Linear(w)(y), y @ w)
     y = Categorical(logits=np.zeros((5, 3))).sample(100, Stream(0))
     assert np.array_equal(Linear(w)(y), y @ w)
-
-
-def test_quadratic_takes_sites_of_any_shape():
-    Q = np.arange(36.0).reshape(6, 6)
-    y = Bernoulli(logits=np.zeros((2, 3))).sample(20, Stream(0))
-    assert np.array_equal(Quadratic(Q)(y), Quadratic(Q)(y.reshape(20, 6)))
 
 
 def test_repr():

@@ -38,14 +38,13 @@ def refuses(error, message):
     return pytest.raises(error, match=exactly(message))
 
 
-def make(shape, classes=None, given="logits", seed=0, **more):
+def make(shape, classes=None, given_as="logits", seed=0, **more):
     """A family with parameters of no pattern; probs of categorical hold zeros."""
     rng = np.random.default_rng(seed)
     if classes is None:
-        return Bernoulli(
-            **{given: 3 * rng.normal(size=shape) if given == "logits" else rng.random(shape)}, **more
-        )
-    if given == "logits":
+        parameters = 3 * rng.normal(size=shape) if given_as == "logits" else rng.random(shape)
+        return Bernoulli(**{given_as: parameters}, **more)
+    if given_as == "logits":
         return Categorical(logits=2 * rng.normal(size=(*shape, classes)), **more)
     probs = rng.gamma(0.5, size=(*shape, classes)) * (rng.random((*shape, classes)) < 0.8)
     probs[..., -1] += 1e-3
@@ -192,9 +191,7 @@ def test_ties_of_categorical(sites, classes):
             assert same(y, q.step(k))
 
 
-EXTREMES = np.array(
-    [0, 1, 2, TOP // 4 - 1, TOP // 4, TOP // 2 - 1, TOP // 2, TOP - 2, TOP - 1], dtype=np.uint64
-)
+EXTREMES = np.array([0, 1, 2, TOP // 4 - 1, TOP // 4, TOP // 2 - 1, TOP // 2, TOP - 2, TOP - 1], dtype=np.uint64)
 
 
 @pytest.mark.parametrize(
@@ -224,9 +221,7 @@ def test_chi_square_of_samples():
     counts = np.bincount(q.sample(n, Stream(5)) @ np.array([5, 1]), minlength=25)
     assert scipy.stats.chisquare(counts, n * q.outcome_probs(q.enumerate())).pvalue > 1e-3
     q = make((), 100)
-    assert (
-        scipy.stats.chisquare(np.bincount(q.sample(n, Stream(5)), minlength=100), n * q.probs).pvalue > 1e-3
-    )
+    assert scipy.stats.chisquare(np.bincount(q.sample(n, Stream(5)), minlength=100), n * q.probs).pvalue > 1e-3
     q = make((1000,))
     z = (q.sample(2000, Stream(6)).mean(axis=0) - q.mean) / np.sqrt(q.variance / 2000)
     assert scipy.stats.kstest(z[q.variance > 0.01], "norm").pvalue > 1e-3
@@ -295,11 +290,7 @@ def test_log_prob_of_bernoulli(shape, given_as):
 def test_log_prob_of_categorical(shape, classes, given_as):
     q = make(shape, classes, given_as, seed=1)
     y = q.sample(5, Stream(1))
-    logs = (
-        scipy.special.log_softmax(q.logits, axis=-1)
-        if given_as == "logits"
-        else np.log(np.maximum(q.probs, 1e-320))
-    )
+    logs = scipy.special.log_softmax(q.logits, axis=-1) if given_as == "logits" else np.log(np.maximum(q.probs, 1e-320))
     each = np.take_along_axis(np.broadcast_to(logs, (*y.shape, classes)), y[..., None], axis=-1)
     np.testing.assert_allclose(q.log_prob(y), each.reshape(5, -1).sum(axis=1), rtol=2e-14, atol=1e-15)
 
@@ -402,9 +393,7 @@ def test_score_of_categorical_by_probs_is_the_derivative_along_the_simplex():
         along -= along.mean(axis=-1, keepdims=True)
         h = 1e-6
         up, down = (q.with_parameters(q.parameters + sign * h * along).log_prob(y) for sign in (1, -1))
-        np.testing.assert_allclose(
-            (score * along).sum(axis=(1, 2)), (up - down) / (2 * h), rtol=1e-5, atol=1e-6
-        )
+        np.testing.assert_allclose((score * along).sum(axis=(1, 2)), (up - down) / (2 * h), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("given_as", GIVEN)
@@ -430,6 +419,8 @@ def test_score_where_a_probability_is_zero_or_one():
     q = Categorical(probs=[0.0, 0.5, 0.5])
     np.testing.assert_allclose(q.score(1), [-2 / 3, 4 / 3, -2 / 3])
     np.testing.assert_array_equal(q.score(0), [np.inf, -np.inf, -np.inf])
+    assert Bernoulli(probs=[5e-324, 0.5]).score([1, 1]).tolist() == [np.inf, 2.0]
+    assert Categorical(probs=[5e-324, 1.0]).score(0).tolist() == [np.inf, -np.inf]
 
 
 # Enumeration and moments
@@ -466,6 +457,7 @@ def test_probabilities_of_the_outcomes(classes, given_as):
 def test_the_limit_of_enumeration():
     assert Categorical(logits=np.zeros((2, 2**10))).enumerate().shape == (2**20, 2)
     assert Categorical(logits=np.zeros((10, 4)), batch_ndims=1).enumerate().tolist() == [0, 1, 2, 3]
+    assert Categorical(logits=np.zeros((30, 1))).enumerate().tolist() == [[0] * 30]
     message = "enumeration must have at most 2^20 outcomes, got {} classes on {} sites"
     for q in (make((21,)), make((13,), 3), make((2,), 2**10 + 1), make((1000,), 100)):
         with refuses(ValueError, message.format(q.n_classes, q.n_elements)):
@@ -669,6 +661,7 @@ def test_bad_noise(classes, z, error, message):
         (True, Stream(0), TypeError, "`n` must be an integer, got True"),
         (2, 0, TypeError, "`stream` must be a stochcore.Stream, got int"),
         (2, None, TypeError, "`stream` must be a stochcore.Stream, got NoneType"),
+        (2**70, Stream(0), ValueError, f"a stream has 2^64 elements: {2**71} from element 0 on do not fit"),
         (2, Stream(0).at(2**64 - 3), ValueError,
          "a stream has 2^64 elements: 4 from element 18446744073709551613 on do not fit"),
     ],
@@ -704,7 +697,7 @@ def test_out_of_samples(classes):
         (
             [[0] * 3] * 4,
             TypeError,
-            "`out` must be a NumPy array, got [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]",
+            "`out` must be a NumPy array, got a list",
         ),
         (np.empty((4, 3), np.int64), TypeError, f"`out` must have dtype {name}, got int64"),
         (np.empty((3, 4), q.dtype), ValueError, "`out` must have shape (4, 3), got (3, 4)"),

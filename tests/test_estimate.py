@@ -125,11 +125,15 @@ def test_merge_of_few_groups_keeps_the_inner_error_bar():
 def test_merge_refuses():
     a = sc.estimate(MODEL, COST, SHARD)
     b = sc.estimate(MODEL, COST, SHARD, first_sample=SHARD)
-    with pytest.raises(ValueError, match=r"`other` must begin at the sample where this estimate ends, got 0 after 65536"):
+    with pytest.raises(
+        ValueError, match=r"`other` must begin at the sample where this estimate ends, got 0 after 65536"
+    ):
         a.merge(a)
     with pytest.raises(ValueError, match=r"must begin at the sample where this estimate ends, got 0 after 131072"):
         b.merge(a)
-    with pytest.raises(ValueError, match=r"only whole shards merge: this estimate must end at a multiple of 65536, got 100"):
+    with pytest.raises(
+        ValueError, match=r"only whole shards merge: this estimate must end at a multiple of 65536, got 100"
+    ):
         sc.estimate(MODEL, COST, 100).merge(pickle.loads(pickle.dumps(_moved(b, 100))))
     others = {
         "stream": sc.estimate(MODEL, COST, SHARD, first_sample=SHARD, seed=1),
@@ -196,7 +200,8 @@ def test_no_error_bar_is_silently_nan_or_zero():
         e = sc.estimate(MODEL, COST, n, seed=2)
         assert np.isfinite(e.grad_se).all()
         assert not np.isnan(e.ci()).any()
-    assert not np.isnan(one.ci()).any() and not np.isnan(one.ci(of="cost")).any()
+    assert not np.isnan(one.ci()).any()
+    assert not np.isnan(one.ci(of="cost")).any()
 
 
 def test_a_cost_that_does_not_vary_is_said():

@@ -195,7 +195,7 @@ class SelfIncluding:
         return _with(e, grad=terms.mean(axis=0), grad_se=terms.std(axis=0, ddof=1) / np.sqrt(n))
 
 
-class WrongStandardError:
+class WrongErrorBar:
     """A planted mutant: the standard deviation of the terms is taken for that of their mean."""
 
     name = "mutant: wrong standard error"
@@ -205,7 +205,7 @@ class WrongStandardError:
         return _with(e, grad_se=e.grad_se * np.sqrt(n))
 
 
-class DependentTerms(WrongStandardError):
+class CountedTwice(WrongErrorBar):
     """A planted mutant: each sample counted twice, as if it were two."""
 
     name = "mutant: dependent terms"
@@ -225,10 +225,16 @@ def _with(estimate, **changes):
 def test_planted_mutants_are_caught():
     model, cost = FAMILIES["bits"], QUADRATIC[3]
     good = sc.check_unbiased(model, cost, n_samples=(2, 4), n_replicates=3000, seed=6)
-    assert good.passed and "no bias seen" in str(good)
+    assert good.passed
+    assert "no bias seen" in str(good)
     bad = sc.check_unbiased(model, cost, SelfIncluding(), n_samples=(2, 4), n_replicates=3000, seed=6)
-    assert not bad.passed and "BIASED" in str(bad)
-    for mutant, low, high in ((None, 0.93, 0.97), (WrongStandardError(), 0.99, 1.0), (DependentTerms(), 0.0, 0.9)):
+    assert not bad.passed
+    assert "BIASED" in str(bad)
+    for mutant, low, high in (
+        (None, 0.93, 0.97),
+        (WrongErrorBar(), 0.99, 1.0),
+        (CountedTwice(), 0.0, 0.9),
+    ):
         found = sc.check_unbiased(model, cost, mutant or "leave_one_out", n_samples=300, n_replicates=1000, seed=6)
         assert low <= found.coverage_grad[0] <= high
 
@@ -355,11 +361,18 @@ def test_bad_arguments():
         10,
         estimator="reinforce",
     )
-    check(TypeError, "`estimator` must be one of 'score_function', 'leave_one_out' or an Estimator", model, cost, 10, estimator=3)
+    check(
+        TypeError,
+        "`estimator` must be one of 'score_function', 'leave_one_out' or an Estimator",
+        model,
+        cost,
+        10,
+        estimator=3,
+    )
     check(ValueError, "`baseline` goes with estimator 'score_function'", model, cost, 10, baseline=1.0)
     check(
         ValueError,
-        "`baseline` must be a number or have one of the shapes () (problem), (3,) (parameter), (10,) (sample), got (4,)",
+        "`baseline` must be a number or have one of the shapes () (problem), (3,) (parameter), (10,) (sample), got",
         model,
         cost,
         10,
@@ -375,7 +388,15 @@ def test_bad_arguments():
         estimator="score_function",
         baseline=np.zeros(3),
     )
-    check(ValueError, "`baseline` must be finite, got nan", model, cost, 9, estimator="score_function", baseline=np.nan)
+    check(
+        ValueError,
+        "`baseline` must be finite, got nan",
+        model,
+        cost,
+        9,
+        estimator="score_function",
+        baseline=np.nan,
+    )
     check(TypeError, "`model` must be a family such as Bernoulli or Categorical, got 'x'", "x", cost, 10)
     check(ValueError, "`n_threads` must be in [1, 1024], got 0", model, cost, 10, n_threads=0)
     check(ValueError, "a stream has 2^64 elements", model, cost, 10, seed=sc.Stream(0).at(2**64 - 29))
@@ -418,16 +439,16 @@ def test_ctrl_c_stops_within_100_ms(kind):
 
 
 def test_another_handlers_exception_comes_through():
-    class Alarm(Exception):
+    class AlarmError(Exception):
         pass
 
     def handler(*_):
-        raise Alarm
+        raise AlarmError
 
     before = signal.signal(signal.SIGALRM, handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.2)
-        with pytest.raises(Alarm):
+        with pytest.raises(AlarmError):
             sc.estimate(sc.Bernoulli(logits=np.zeros(1000)), sc.costs.Linear(np.ones(1000)), 10**9)
     finally:
         signal.signal(signal.SIGALRM, before)

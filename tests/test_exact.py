@@ -84,14 +84,34 @@ def test_messages():
 
     cost = sc.costs.Linear(np.ones(21))
     big = sc.Bernoulli(logits=np.zeros(21))
-    check(ValueError, "enumeration must have at most 2^20 outcomes, got 2 classes on 21 sites", lambda: sc.exact(big, cost))
+    check(
+        ValueError,
+        "enumeration must have at most 2^20 outcomes, got 2 classes on 21 sites",
+        lambda: sc.exact(big, cost),
+    )
     small = sc.Bernoulli(logits=[0.0])
-    check(ValueError, "`cost` must be finite, got nan for outcome [1]", lambda: sc.exact(small, lambda y: np.where(y[:, 0], np.nan, 1)))
-    check(ValueError, "`cost` must return shape (2,) for y of shape (2, 1), got (2, 1)", lambda: sc.exact(small, lambda y: y))
+    check(
+        ValueError,
+        "`cost` must be finite, got nan for outcome [1]",
+        lambda: sc.exact(small, lambda y: np.where(y[:, 0], np.nan, 1)),
+    )
+    check(
+        ValueError,
+        "`cost` must return shape (2,) for y of shape (2, 1), got (2, 1)",
+        lambda: sc.exact(small, lambda y: y),
+    )
     check(TypeError, "`model` must be a family", lambda: sc.exact(3, cost))
     one = sc.costs.Linear([1.0])
-    check(ValueError, "`n_replicates` must be at least 2, got 1", lambda: sc.check_unbiased(small, one, n_replicates=1))
-    check(ValueError, "`n_samples` must be at least 1, got 0", lambda: sc.check_unbiased(small, one, n_samples=0))
+    check(
+        ValueError,
+        "`n_replicates` must be at least 2, got 1",
+        lambda: sc.check_unbiased(small, one, n_replicates=1),
+    )
+    check(
+        ValueError,
+        "`n_samples` must be at least 1, got 0",
+        lambda: sc.check_unbiased(small, one, n_samples=0),
+    )
     check(
         ValueError,
         "`n_samples` must be at least 2 for leave_one_out, got 1",

@@ -218,9 +218,7 @@ def test_a_slice_is_another_address(kind, dtype, data):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_bits_on_any_number_of_threads(kind, dtype):
     n = 200_003
-    one, two, three, every = (
-        getattr(Stream(3).at(5), kind)(n, dtype=dtype, n_threads=t) for t in (1, 2, 3, None)
-    )
+    one, two, three, every = (getattr(Stream(3).at(5), kind)(n, dtype=dtype, n_threads=t) for t in (1, 2, 3, None))
     assert same(one, two)
     assert same(one, three)
     assert same(one, every)
@@ -512,6 +510,7 @@ STREAM_RANGE = "`stream` must be in [0, 2^32 - 1], got "
         (lambda: Stream(0).uniform(True), TypeError, "`shape` must be an integer, got True"),
         (lambda: Stream(0).uniform(2, n_threads=0), ValueError, "`n_threads` must be in [1, 1024], got 0"),
         (lambda: Stream(0).normal(2, n_threads=-2), ValueError, "`n_threads` must be in [1, 1024], got -2"),
+        (lambda: Stream(0).uniform(0, n_threads=0), ValueError, "`n_threads` must be in [1, 1024], got 0"),
         (lambda: Stream(0).uniform(2, n_threads=1.0), TypeError, "`n_threads` must be an integer, got 1.0"),
     ],
 )
@@ -538,6 +537,8 @@ def test_the_end_of_a_stream():
         (lambda: near.at(4), 4, LAST - 3),
         (lambda: near.at(3).uniform(1), 1, LAST),
         (lambda: Stream(0).at(LAST + 1), LAST + 1, 0),
+        (lambda: Stream(0).uniform(2**70), 2**70, 0),
+        (lambda: Stream(0).at(5).normal((2**40, 2**40)), 2**80, 5),
     ):
         with pytest.raises(ValueError, match=exactly(message.format(count, start))):
             call()

@@ -183,8 +183,8 @@ static void sc_sample_categorical(const sc_family *f, const sc_stream *s, uint64
                 vw_store((uint32_t *)(y + done + i), count);
             }
             for (; i < stop; i++, at++)
-                y[done + i] = few ? sc_count_classes(f, words[i], s, first + (uint64_t)(done + i), at)
-                                  : sc_class_of(f, k[i], at);
+                y[done + i] =
+                    few ? sc_count_classes(f, words[i], s, first + (uint64_t)(done + i), at) : sc_class_of(f, k[i], at);
             if (at == f->period) at = 0;
         }
         done += run;

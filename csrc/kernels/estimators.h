@@ -99,7 +99,8 @@ static void sc_map_simplex(const sc_totals *t, ptrdiff_t n_classes, const double
             for (int j = 0; j < 3; j++) r[j] = s[2][j] - b * (2.0 * s[1][j] - b * s[0][j]);
             r[0] -= own, r[1] -= own * v, r[2] -= own * v * v;
             const double at_own = v - v / classes - mean;
-            squares = own * (at_own * at_own) + r[2] / (classes * classes) + 2.0 * mean * r[1] / classes + mean * mean * r[0];
+            squares =
+                own * (at_own * at_own) + r[2] / (classes * classes) + 2.0 * mean * r[1] / classes + mean * mean * r[0];
         }
         sc_finish(t, v * (h[1][c] - b * h0) - (s[1][1] - b * s[0][1]) / classes, squares, g + c, within + c);
     }

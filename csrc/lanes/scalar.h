@@ -20,12 +20,24 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef struct { double v[8]; } vd;
-typedef struct { uint64_t v[8]; } vl;
-typedef struct { float v[16]; } vf;
-typedef struct { uint32_t v[16]; } vw;
-typedef struct { uint8_t v[8]; } vm;
-typedef struct { uint8_t v[16]; } vn;
+typedef struct {
+    double v[8];
+} vd;
+typedef struct {
+    uint64_t v[8];
+} vl;
+typedef struct {
+    float v[16];
+} vf;
+typedef struct {
+    uint32_t v[16];
+} vw;
+typedef struct {
+    uint8_t v[8];
+} vm;
+typedef struct {
+    uint8_t v[16];
+} vn;
 
 #define SC_LANES_EACH(type, width, expression)                                                                         \
     type r;                                                                                                            \
@@ -51,7 +63,7 @@ static inline vm vd_lt(vd a, vd b) { SC_LANES_EACH(vm, 8, a.v[i] < b.v[i]); }
 static inline vm vd_le(vd a, vd b) { SC_LANES_EACH(vm, 8, a.v[i] <= b.v[i]); }
 static inline vm vd_eq(vd a, vd b) { SC_LANES_EACH(vm, 8, a.v[i] == b.v[i]); }
 static inline vd vd_select(vm m, vd a, vd b) { SC_LANES_EACH(vd, 8, m.v[i] ? a.v[i] : b.v[i]); }
-static inline vd vd_load_u8(const uint8_t *p) { SC_LANES_EACH(vd, 8, (double)p[i]); }   /* 8 bytes as numbers */
+static inline vd vd_load_u8(const uint8_t *p) { SC_LANES_EACH(vd, 8, (double)p[i]); } /* 8 bytes as numbers */
 static inline vd vd_load_i32(const int32_t *p) { SC_LANES_EACH(vd, 8, (double)p[i]); }
 static inline vd vd_load_f32(const float *p) { SC_LANES_EACH(vd, 8, (double)p[i]); }
 static inline int vm_any(vm m)
@@ -76,8 +88,18 @@ static inline vl vl_xor(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] ^ b.v[i]); }
 #define vl_shr(a, n) vl_shr_(a, n)
 static inline vl vl_shl_(vl a, int n) { SC_LANES_EACH(vl, 8, a.v[i] << n); }
 static inline vl vl_shr_(vl a, int n) { SC_LANES_EACH(vl, 8, a.v[i] >> n); }
-static inline vl vl_from_bits(vd a) { vl r; memcpy(&r, &a, sizeof r); return r; } /* the same 64 bits */
-static inline vd vd_from_bits(vl a) { vd r; memcpy(&r, &a, sizeof r); return r; }
+static inline vl vl_from_bits(vd a)
+{
+    vl r;
+    memcpy(&r, &a, sizeof r);
+    return r;
+} /* the same 64 bits */
+static inline vd vd_from_bits(vl a)
+{
+    vd r;
+    memcpy(&r, &a, sizeof r);
+    return r;
+}
 
 /* ---- float32 ---------------------------------------------------------------------------------------------------- */
 static inline vf vf_set1(float x) { SC_LANES_EACH(vf, 16, x); }
@@ -99,10 +121,20 @@ static inline vn vf_le(vf a, vf b) { SC_LANES_EACH(vn, 16, a.v[i] <= b.v[i]); }
 static inline vn vf_eq(vf a, vf b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vf vf_select(vn m, vf a, vf b) { SC_LANES_EACH(vf, 16, m.v[i] ? a.v[i] : b.v[i]); }
 static inline vf vf_load_u8(const uint8_t *p) { SC_LANES_EACH(vf, 16, (float)p[i]); } /* 16 bytes as numbers */
-static inline vd vf_lo_f64(vf a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); }             /* lanes 0..7, widened */
-static inline vd vf_hi_f64(vf a) { SC_LANES_EACH(vd, 8, (double)a.v[i + 8]); }         /* lanes 8..15, widened */
-static inline vf vf_from_bits(vw a) { vf r; memcpy(&r, &a, sizeof r); return r; }
-static inline vw vw_from_bits(vf a) { vw r; memcpy(&r, &a, sizeof r); return r; }
+static inline vd vf_lo_f64(vf a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); } /* lanes 0..7, widened */
+static inline vd vf_hi_f64(vf a) { SC_LANES_EACH(vd, 8, (double)a.v[i + 8]); } /* lanes 8..15, widened */
+static inline vf vf_from_bits(vw a)
+{
+    vf r;
+    memcpy(&r, &a, sizeof r);
+    return r;
+}
+static inline vw vw_from_bits(vf a)
+{
+    vw r;
+    memcpy(&r, &a, sizeof r);
+    return r;
+}
 
 /* ---- uint32 ----------------------------------------------------------------------------------------------------- */
 static inline vw vw_set1(uint32_t x) { SC_LANES_EACH(vw, 16, x); }
@@ -119,15 +151,13 @@ static inline vw vw_xor(vw a, vw b) { SC_LANES_EACH(vw, 16, a.v[i] ^ b.v[i]); }
 static inline vw vw_shl_(vw a, int n) { SC_LANES_EACH(vw, 16, a.v[i] << n); }
 static inline vw vw_shr_(vw a, int n) { SC_LANES_EACH(vw, 16, a.v[i] >> n); }
 static inline vw vw_sra_(vw a, int n)
-{
-    SC_LANES_EACH(vw, 16, (a.v[i] >> n) | ((a.v[i] >> 31) && n ? ~UINT32_C(0) << (32 - n) : 0));
-}
+{ SC_LANES_EACH(vw, 16, (a.v[i] >> n) | ((a.v[i] >> 31) && n ? ~UINT32_C(0) << (32 - n) : 0)); }
 static inline vn vw_ltu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] < b.v[i]); } /* unsigned */
 static inline vn vw_eq(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vw vw_select(vn m, vw a, vw b) { SC_LANES_EACH(vw, 16, m.v[i] ? a.v[i] : b.v[i]); }
 static inline vf vw_to_f32(vw a) { SC_LANES_EACH(vf, 16, (float)(int32_t)a.v[i]); } /* signed, rounded to nearest */
-static inline vd vw_lo_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); }         /* unsigned lanes 0..7, exact */
-static inline vd vw_hi_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i + 8]); }     /* unsigned lanes 8..15, exact */
+static inline vd vw_lo_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); } /* unsigned lanes 0..7, exact */
+static inline vd vw_hi_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i + 8]); } /* unsigned lanes 8..15, exact */
 static inline vl vw_lo_u64(vw a) { SC_LANES_EACH(vl, 8, (uint64_t)a.v[i]); }
 static inline vl vw_hi_u64(vw a) { SC_LANES_EACH(vl, 8, (uint64_t)a.v[i + 8]); }
 static inline vn vn_and(vn a, vn b) { SC_LANES_EACH(vn, 16, (uint8_t)(a.v[i] & b.v[i])); }
