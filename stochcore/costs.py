@@ -85,7 +85,7 @@ class BuiltIn:
                 self.linear.reshape(-1),
                 None if self.quadratic is None else self.quadratic.reshape(-1),
                 sites,
-                np.ascontiguousarray(array, dtype=narrow).reshape(-1),
+                np.require(array, narrow, ["C", "A"]).reshape(-1),
                 problems,
                 sites,
                 out.reshape(-1),
@@ -128,7 +128,8 @@ class Linear(BuiltIn):
 class Quadratic(BuiltIn):
     """Quadratic(Q, b=None, *, batch_ndims=0)
 
-    J(y) = y'Qy + b . y, over the sites in C order.
+    J(y) = y'Qy + b . y. A model whose sites have several axes is taken in C order; a call on samples of one's own
+    wants the sites flat.
 
     Parameters
     ----------

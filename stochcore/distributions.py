@@ -117,10 +117,11 @@ class IndependentSites:
         """
         if not isinstance(stream, Stream):
             raise TypeError(f"`stream` must be a stochcore.Stream, got {type(stream).__name__}")
-        y = _check.output(out, self.noise_shape(n), self.dtype)
-        _check.addresses(stream.offset, y.size)
+        shape, threads = self.noise_shape(n), _check.threads(n_threads)
+        _check.addresses(stream.offset, math.prod(shape))
+        y = _check.output(out, shape, self.dtype)
         if y.size:
-            self._tables.sample(stream, y.shape[0], y.reshape(-1), _check.threads(n_threads))
+            self._tables.sample(stream, y.shape[0], y.reshape(-1), threads)
         return y
 
     def step(self, z: ArrayLike, *, out: Array | None = None) -> Array:
@@ -129,7 +130,8 @@ class IndependentSites:
         Parameters
         ----------
         z : array_like of shape (..., *sites)
-            float64 uniform noise in [0, 1), or the integers k in 0 .. 2^53 - 1 behind it (u = k 2^-53).
+            float64 uniform noise in [0, 1), or the integers k in 0 .. 2^53 - 1 behind it (u = k 2^-53). A number that
+            is no multiple of 2^-53 counts as the multiple below it.
         out : ndarray, optional
             Of z's shape and the outcome type. Returned.
 
@@ -196,13 +198,15 @@ class IndependentSites:
             More than 2^20 outcomes.
         """
         sites = math.prod(self.event_shape)
-        if sites * np.log2(max(self.n_classes, 2)) > np.log2(MAX_OUTCOMES) + 1e-9:
+        if sites * math.log2(self.n_classes) > math.log2(MAX_OUTCOMES) + 1e-9:
             raise ValueError(
                 f"enumeration must have at most 2^20 outcomes, got {self.n_classes} classes on {sites} sites"
             )
-        count = np.arange(self.n_classes**sites)[:, None]
-        place = self.n_classes ** np.arange(sites - 1, -1, -1, dtype=np.int64)
-        return np.asarray(count // place % self.n_classes, dtype=self.dtype).reshape(-1, *self.event_shape)
+        count = np.arange(self.n_classes**sites)
+        y = np.empty((count.size, sites), dtype=self.dtype)
+        for site in range(sites - 1, -1, -1):
+            count, y[:, site] = np.divmod(count, self.n_classes)
+        return y.reshape(-1, *self.event_shape)
 
     def outcome_probs(self, y: ArrayLike) -> Array:
         """Return p(y; w) of each sample: the product over its sites, in their order.
@@ -338,7 +342,7 @@ class Bernoulli(IndependentSites):
         array = self._outcomes(y)
         if self.given == "logits":
             return np.where(array == 1, self._complement, -self.probs)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return np.where(array == 1, 1.0 / self.probs, -1.0 / (1.0 - self.probs))
 
     def _site_probs(self, y: Array) -> Array:
@@ -429,7 +433,7 @@ class Categorical(IndependentSites):
         chosen = self._outcomes(y)[..., None] == np.arange(self.n_classes)
         if self.given == "logits":
             return np.asarray(chosen - self.probs)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             inverse = 1.0 / np.where(chosen, self.probs, 0.0).sum(axis=-1, keepdims=True)  # 1 / p_y
         return np.where(chosen, inverse * (1.0 - 1.0 / self.n_classes), -inverse / self.n_classes)
 

@@ -139,6 +139,8 @@ class Estimate:
         Wall time.
     unbiased : bool
         Is the expectation of `grad` the gradient?
+    dof : float
+        Degrees of freedom of `grad_se`, for Student's t: groups - 1, or samples - 1.
     first_sample : int
         The samples are first_sample .. first_sample + n_samples of the stream.
     best_cost, best_y
@@ -160,7 +162,7 @@ class Estimate:
     source: Source | None = None
     _best_sample: Any = field(default=None)
     _tree: Tree | None = field(default=None)
-    _dof: float = field(default=math.inf)
+    dof: float = field(default=math.inf)
 
     @property
     def best_y(self) -> Array:
@@ -197,7 +199,7 @@ class Estimate:
             "of",
             of,
             {
-                "grad": (self.grad, self.grad_se, self._dof),
+                "grad": (self.grad, self.grad_se, self.dof),
                 "cost": (self.cost, self.cost_se, self.n_samples - 1),
             },
         )
@@ -273,7 +275,7 @@ def from_tree(tree: Tree, *, source: Source, first_sample: int, seconds: float, 
         source=source,
         _best_sample=best_sample,
         _tree=tree,
-        _dof=groups - 1 if many else n - 1,
+        dof=groups - 1 if many else n - 1,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _check
 from .costs import BuiltIn, Cost, as_cost, evaluate
 from .distributions import IndependentSites
-from .estimate import Estimate
+from .estimate import Estimate, student_quantile
 from .estimators import Estimator, resolve, sample_estimate, weighted_score
 from .noise import Stream
 
@@ -195,44 +194,40 @@ def check_unbiased(
     run = getattr(estimator, "estimate", None)
     if run is None:
         chosen = resolve(estimator, baseline)
-        name = chosen.name
+        name_of = chosen.name
 
         def run(m: IndependentSites, c: BuiltIn | Cost, n: int, s: Stream) -> Estimate:
             return sample_estimate(m, c, n, chosen, s, n_threads=n_threads)
 
     else:
-        name = getattr(estimator, "name", type(estimator).__name__)
-    z_cost, z_grad, cover_cost, cover_grad = [], [], [], []
+        name_of = getattr(estimator, "name", type(estimator).__name__)
+    rows = []
     for i, n in enumerate(sizes):
-        costs, grads = np.empty((count, *np.shape(truth.cost))), np.empty((count, *truth.grad.shape))
-        inside_cost = inside_grad = 0.0
+        values = {name: np.empty((count, *np.shape(getattr(truth, name)))) for name in _READ}
         for r in range(count):
             found = run(model, price, n, Stream(seed, stream=i * count + r))
-            costs[r], grads[r] = found.cost, found.grad
-            inside_cost += _share_inside(found.ci(level, of="cost"), truth.cost)
-            inside_grad += _share_inside(found.ci(level), truth.grad)
-        z_cost.append(_z(costs, truth.cost))
-        z_grad.append(_z(grads, truth.grad))
-        cover_cost.append(inside_cost / count)
-        cover_grad.append(inside_grad / count)
-    return Unbiasedness(
-        name,
-        sizes,
-        count,
-        np.array(z_cost),
-        np.array(z_grad),
-        np.array(cover_cost),
-        np.array(cover_grad),
-        level,
-    )
+            for name, array in values.items():
+                array[r] = getattr(found, name)
+        cost, cost_se, grad, grad_se = values.values()
+        rows.append(
+            (
+                _z(cost, truth.cost),
+                _z(grad, truth.grad),
+                _coverage(cost, cost_se, truth.cost, level, n - 1),
+                _coverage(grad, grad_se, truth.grad, level, found.dof),
+            )
+        )
+    z_cost, z_grad, in_cost, in_grad = (np.array(column) for column in zip(*rows, strict=True))
+    return Unbiasedness(name_of, sizes, count, z_cost, z_grad, in_cost, in_grad, level)
 
 
-def _share_inside(interval: tuple[Any, Any], truth: Any) -> float:
-    """Share of the entries whose interval holds the truth, to rounding."""
+_READ = ("cost", "cost_se", "grad", "grad_se")
+
+
+def _coverage(values: Array, se: Array, truth: Any, level: float, dof: float) -> float:
+    """Share of the intervals that hold the truth, to rounding."""
     slack = 1e-12 * np.maximum(1.0, np.abs(truth))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # inf - inf cannot happen, inf * 0 can: it covers
-        return float(np.mean(~((interval[0] > truth + slack) | (interval[1] < truth - slack))))
+    return float(np.mean(np.abs(values - truth) <= student_quantile(0.5 + level / 2, dof) * se + slack))
 
 
 def _z(values: Array, truth: Any) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,9 @@ class Stream:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a Stream is a value: make another one instead of setting `{name}`")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Stream is a value: `{name}` stays")
 
     def _replace(self, *, offset: int | None = None, purpose: int | None = None) -> Stream:
         other = object.__new__(Stream)
@@ -211,10 +215,11 @@ class Stream:
             wanted = np.dtype(object)
         if wanted not in _FLOATS:
             raise TypeError(f"`dtype` must be float64 or float32, got {dtype!r}")
+        threads = _check.threads(n_threads)
+        _check.addresses(self.offset, math.prod(want))
         array = _check.output(out, want, wanted)
-        _check.addresses(self.offset, array.size)
         if array.size:
-            _noise.fill(self, kind, array.reshape(-1), _check.threads(n_threads))
+            _noise.fill(self, kind, array.reshape(-1), threads)
         return array
 
 

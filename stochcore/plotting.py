@@ -59,13 +59,12 @@ def thin(history: Mapping[str, ArrayLike], n_rows: int = 1000) -> dict[str, NDAr
     def sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.add.reduceat(values, starts) if len(values) else values
 
-    return {
-        "step": np.cumsum(steps),
-        "steps": steps,
-        "bound": -sums(cost) / np.maximum(steps, 1),
-        "se": np.sqrt(sums(cost_se**2)) / np.maximum(steps, 1),
-        "grad_norm": sums(grad_norm) / np.maximum(steps, 1),
-    }
+    n = np.maximum(steps, 1)
+    mean, se = sums(cost) / n, np.sqrt(sums(cost_se**2)) / n
+    # One image a step says nothing about its error; several such steps do.
+    spread = np.sqrt(sums((cost - np.repeat(mean, steps.astype(np.intp))) ** 2) / n / np.maximum(n - 1, 1))
+    se = np.where(np.isfinite(se) | (n < 2), se, spread)
+    return {"step": np.cumsum(steps), "steps": steps, "bound": -mean, "se": se, "grad_norm": sums(grad_norm) / n}
 
 
 def learning_curve(axes: Axes, history: Mapping[str, ArrayLike], test_bound: tuple[float, float] | None = None) -> None:
@@ -81,6 +80,7 @@ def learning_curve(axes: Axes, history: Mapping[str, ArrayLike], test_bound: tup
     """
     rows = thin(history, 160)
     step, bound, se = rows["step"] - (rows["steps"] - 1) / 2, rows["bound"], rows["se"]
+    se = np.where(np.isfinite(se), se, np.nan)
     axes.fill_between(step, bound - 2 * se, bound + 2 * se, color=BLUE, alpha=0.25, linewidth=0)
     marker = "o" if len(step) < 3 else None
     axes.plot(step, bound, color=BLUE, linewidth=1.6, marker=marker, label="training, with 2 standard errors")

@@ -557,7 +557,7 @@ def test_many_python_threads_at_once():
 
 
 FORK = """
-import os, sys, warnings
+import os, signal, sys, warnings
 import stochcore as sc
 warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: what is tested here
 
@@ -571,6 +571,7 @@ for depth in range(2):  # a child, and a child of it
     if child:
         _, status = os.waitpid(child, 0)
         sys.exit(os.waitstatus_to_exitcode(status) or bits() != before)
+    signal.alarm(30)  # ends a child that hangs
     if bits() != before:
         os._exit(3)
 os._exit(0)
@@ -580,7 +581,7 @@ os._exit(0)
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_forked_child_has_the_same_bits():
     command = [sys.executable, "-c", FORK]
-    done = subprocess.run(command, timeout=60, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, timeout=120, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

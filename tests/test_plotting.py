@@ -40,6 +40,15 @@ def test_thin_averages_and_combines_errors():
         assert rows["grad_norm"][i] == pytest.approx(steps["grad_norm"][group].mean(), rel=1e-14)
 
 
+def test_thin_takes_the_spread_of_steps_that_do_not_know_their_error():
+    steps = history(9)
+    steps["cost_se"][:] = np.inf
+    se = plotting.thin(steps, 2)["se"]
+    for found, cost in zip(se, (steps["cost"][:5], steps["cost"][5:]), strict=True):
+        assert found == pytest.approx(cost.std(ddof=1) / np.sqrt(len(cost)), rel=1e-12)
+    assert np.isinf(plotting.thin(steps)["se"]).all()
+
+
 @pytest.mark.parametrize("n_steps", [0, 1, 999, 1000, 1001, 20000])
 def test_thin_keeps_every_step_once(n_steps):
     rows = plotting.thin(history(n_steps))
