@@ -438,6 +438,5 @@ class Categorical(IndependentSites):
         return np.where(chosen, inverse * (1.0 - 1.0 / self.n_classes), -inverse / self.n_classes)
 
     def _site_probs(self, y: Array) -> Array:
-        return np.take_along_axis(
-            np.broadcast_to(self.probs, (*y.shape, self.n_classes)), y[..., None].astype(np.int64), axis=-1
-        )[..., 0]
+        each = np.broadcast_to(self.probs, (*y.shape, self.n_classes))
+        return np.asarray(np.take_along_axis(each, y[..., None].astype(np.int64), axis=-1)[..., 0])

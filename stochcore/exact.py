@@ -208,12 +208,12 @@ def check_unbiased(
             found = run(model, price, n, Stream(seed, stream=i * count + r))
             for name, array in values.items():
                 array[r] = getattr(found, name)
-        cost, cost_se, grad, grad_se = values.values()
+        j, j_se, grad, grad_se = values.values()
         rows.append(
             (
-                _z(cost, truth.cost),
+                _z(j, truth.cost),
                 _z(grad, truth.grad),
-                _coverage(cost, cost_se, truth.cost, level, n - 1),
+                _coverage(j, j_se, truth.cost, level, n - 1),
                 _coverage(grad, grad_se, truth.grad, level, found.dof),
             )
         )
