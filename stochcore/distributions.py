@@ -435,7 +435,7 @@ class Categorical(IndependentSites):
             return np.asarray(chosen - self.probs)
         with np.errstate(divide="ignore", over="ignore"):
             inverse = 1.0 / np.where(chosen, self.probs, 0.0).sum(axis=-1, keepdims=True)  # 1 / p_y
-        return np.where(chosen, inverse * (1.0 - 1.0 / self.n_classes), -inverse / self.n_classes)
+        return np.asarray(np.where(chosen, inverse * (1.0 - 1.0 / self.n_classes), -inverse / self.n_classes))
 
     def _site_probs(self, y: Array) -> Array:
         each = np.broadcast_to(self.probs, (*y.shape, self.n_classes))
