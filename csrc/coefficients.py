@@ -39,9 +39,7 @@ HEADER = pathlib.Path(__file__).parent / "kernels" / "functions.h"
 class Grid:
     """The kernel and its weight on a fine grid: minimax on the grid is minimax for all that matters here."""
 
-    def __init__(
-        self, f: Function, weight: Function, a: mpf, b: mpf, count: int = 400, log_spaced: bool = False
-    ):
+    def __init__(self, f: Function, weight: Function, a: mpf, b: mpf, count: int = 400, log_spaced: bool = False):
         lo, hi = (mp.log(a), mp.log(b)) if log_spaced else (mpf(a), mpf(b))
         middle, half = (lo + hi) / 2, (hi - lo) / 2
         nodes = [middle - half * mp.cos(mp.pi * (2 * i + 1) / (2 * count)) for i in range(count)]

@@ -2,6 +2,4 @@ from typing import Any
 
 import numpy as np
 
-def merge(
-    left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], problems: int, parameters: int
-) -> None: ...
+def merge(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], problems: int, parameters: int) -> None: ...

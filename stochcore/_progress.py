@@ -23,9 +23,7 @@ class Progress:
 
     def __init__(self, progress: bool | Callable[[Any], object], n_steps: int, label: str) -> None:
         if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
-            raise TypeError(
-                f"`progress` must be a bool or a function of the Fit, got {_check._short(progress)}"
-            )
+            raise TypeError(f"`progress` must be a bool or a function of the Fit, got {_check._short(progress)}")
         self._call = progress if callable(progress) else None
         self._label, self._due = label, 0.0
         self._bar: Any = None

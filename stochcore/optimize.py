@@ -95,9 +95,7 @@ class Fit:
         return -1 if self._plan.maximize else 1
 
     def __repr__(self) -> str:
-        told = (
-            f", last cost {self.history.cost[-1]:.6g}" if self.n_steps and not self._plan.batch_shape else ""
-        )
+        told = f", last cost {self.history.cost[-1]:.6g}" if self.n_steps and not self._plan.batch_shape else ""
         return f"Fit({type(self._plan.model).__name__} after {self.n_steps} steps{told})"
 
     def resume(

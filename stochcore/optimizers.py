@@ -68,9 +68,7 @@ class Optimizer:
         rates = [float(self.learning_rate(step)) for step in range(first_step, first_step + n_steps)]
         for step, rate in enumerate(rates, first_step):
             if not 0.0 <= rate < math.inf:
-                raise ValueError(
-                    f"`learning_rate` must be finite and not negative, got {rate} at step {step}"
-                )
+                raise ValueError(f"`learning_rate` must be finite and not negative, got {rate} at step {step}")
         return rates
 
     def _constants(self) -> tuple[float, float, float]:

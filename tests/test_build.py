@@ -186,7 +186,5 @@ def test_the_wheel_holds_what_others_build_on_and_no_sources(dist: Path) -> None
     assert {"stochcore/py.typed", "stochcore/include/stochcore.h"} <= names
     for source in package.glob("_*.pyx"):
         assert [n for n in names if n.startswith(f"stochcore/{source.stem}.") and n.endswith(".so")], source
-    assert not [
-        n for n in names if n.endswith((".c", ".pyx", ".o")) or n.startswith(("tests", "csrc", "build"))
-    ]
+    assert not [n for n in names if n.endswith((".c", ".pyx", ".o")) or n.startswith(("tests", "csrc", "build"))]
     assert not [n for n in names if n.endswith(".h") and not n.startswith("stochcore/include/")]

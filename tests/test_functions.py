@@ -115,9 +115,7 @@ def inputs_of_log(n: int, dtype: type[Any], plus_one: bool) -> Array:
     anything = g.integers(1, largest, n // 4, dtype=bits).view(dtype)
     ordinary = np.exp(g.uniform(-3, 3, n // 4)).astype(dtype)
     denormal = g.integers(1, 2**52 if double else 2**23, n // 20, dtype=bits).view(dtype)
-    x: Array = np.concatenate(
-        [anything, ordinary, borders, denormal, np.linspace(0.5, 2, n // 4, dtype=dtype)]
-    )
+    x: Array = np.concatenate([anything, ordinary, borders, denormal, np.linspace(0.5, 2, n // 4, dtype=dtype)])
     if not plus_one:
         return np.extract(x != 1, x)
     small = (g.uniform(-1, 1, n // 4) * 2.0 ** g.uniform(-60, 0, n // 4)).astype(dtype)

@@ -182,8 +182,7 @@ def test_no_steps_return_the_start():
         (
             {"cost": sc.costs.Linear([1.0, 2.0]), "n_steps": 0},
             ValueError,
-            "`cost` must fit the sites (20,) of the model (batch ()), "
-            "got weights of shape (2,) with batch_ndims=0",
+            "`cost` must fit the sites (20,) of the model (batch ()), got weights of shape (2,) with batch_ndims=0",
         ),
         (
             {"estimator": "magic", "n_steps": 0},
@@ -217,9 +216,7 @@ def test_what_a_cost_raises_comes_out_unchanged_and_brings_the_fit():
 
 
 def test_a_descent_that_leaves_the_finite_numbers_says_so():
-    with pytest.raises(
-        ValueError, match=r"^the descent diverged before step \d, try a smaller `learning_rate`: "
-    ):
+    with pytest.raises(ValueError, match=r"^the descent diverged before step \d, try a smaller `learning_rate`: "):
         sc.minimize(START, sc.costs.Linear(1e10 * WEIGHTS), optimizer=sc.SGD(1e300), n_steps=9, n_samples=4)
 
 

@@ -86,19 +86,14 @@ def test_optimizer_is_its_formula(optimizer, n, dtype):
 def test_update_of_a_slice_is_a_slice_of_the_update(optimizer, dtype):
     grads, start = some_grads(53, dtype), sc.Stream(4).normal(53, dtype=dtype)
     whole = walk(optimizer, grads, start)
-    parts = [
-        walk(optimizer, np.ascontiguousarray(grads[:, a:b]), start[a:b])
-        for a, b in ((0, 3), (3, 40), (40, 53))
-    ]
+    parts = [walk(optimizer, np.ascontiguousarray(grads[:, a:b]), start[a:b]) for a, b in ((0, 3), (3, 40), (40, 53))]
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=ids)
 def test_scalars_depend_on_the_number_of_the_step_alone(optimizer):
     whole = optimizer.scalars(0, 300)
-    cut = np.vstack(
-        [optimizer.scalars(a, b - a) for a, b in ((0, 1), (1, 17), (17, 17), (17, 256), (256, 300))]
-    )
+    cut = np.vstack([optimizer.scalars(a, b - a) for a, b in ((0, 1), (1, 17), (17, 17), (17, 256), (256, 300))])
     assert whole.shape == (300, 6)
     assert whole.tobytes() == cut.tobytes()
 
@@ -117,9 +112,7 @@ def test_update_refuses_what_does_not_fit():
     p, moments, scalars = np.zeros(3), np.zeros((2, 3)), sc.SGD(1.0).scalars(0, 2)
     with pytest.raises(ValueError, match=r"^no row 2 in scalars of shape \(2, 6\)$"):
         _optimize.update(0, scalars, 2, p, p, moments)
-    with pytest.raises(
-        ValueError, match=r"^arrays do not fit: 3 parameters, a gradient of 2, moments \(2, 3\)$"
-    ):
+    with pytest.raises(ValueError, match=r"^arrays do not fit: 3 parameters, a gradient of 2, moments \(2, 3\)$"):
         _optimize.update(0, scalars, 0, p[:2], p, moments)
     fixed = p.copy()
     fixed.flags.writeable = False
