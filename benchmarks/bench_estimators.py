@@ -1,0 +1,89 @@
+"""estimators: the gradient of an expected cost by leave-one-out, over sites and samples; and its memory.
+
+The cost is linear with a weight for each site, J = w . y, so that the gradient is known: w p (1 - p). Ours
+comes with standard errors of cost and gradient and the best sample; the peers' is the gradient alone.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from side_by_side import ALL, OURS, SMOKE, THREADS, Work, cases, held_to, measured, peer
+
+import stochcore as sc
+
+# sites, samples; the first is the one that peers are compared at
+GRID = (
+    ((20, 100), (1, 10))
+    if SMOKE
+    else (
+        (1_000, 20_000),
+        *((sites, n) for sites in (1, 10, 100, 1_000, 10_000) for n in (100, 10_000) if sites * n <= 10**7),
+        (1, 1_000_000),
+        (10, 1_000_000),
+        (100, 100_000),
+        (10_000, 1_000),
+    )
+)
+FEW = 10**6  # pairs below which more threads are of no use
+MEMORY = (1_000, 1_000) if SMOKE else (1_000_000, 1_000)  # samples, sites
+
+
+def gradient(theta: Any, w: Any, n: int, threads: int) -> Any:
+    model, cost = sc.Bernoulli(logits=theta), sc.costs.Linear(w)
+    return lambda: sc.estimate(model, cost, n, n_threads=threads).grad
+
+
+@cases(
+    [
+        (
+            Work(
+                "estimators",
+                f"{sites:,} site{'s' * (sites > 1)}, {n:,} samples",
+                sites * n,
+                "pairs (sample, site)",
+                threads,
+                headline=i == 0,
+            ),
+            sites,
+            n,
+        )
+        for i, (sites, n) in enumerate(GRID)
+        for threads in THREADS
+        if threads == 1 or sites * n >= FEW or SMOKE
+    ],
+    peers=("numpy", "numba", "torch", "jax"),
+)
+def bench_gradient(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
+    sites, n = arguments
+    theta, w = np.linspace(-2, 2, sites), np.linspace(1, 2, sites)
+    make = gradient if who == OURS else peer(who).gradient
+    grad = np.asarray(measured(benchmark, work, who, make(theta, w, n, work.threads)))
+    p = 1 / (1 + np.exp(-theta))
+    spread = np.sqrt((w**2 * p * (1 - p)).sum())  # of J
+    held_to(grad, w * p * (1 - p), 2 * (spread + 2) * np.sqrt(p * (1 - p) / n))
+
+
+@pytest.mark.parametrize("cost", ["Linear", "a Python callable"])
+def bench_memory(benchmark: Any, cost: str) -> None:
+    n, sites = MEMORY
+    program = [sys.executable, str(Path(__file__).with_name("memory.py")), cost, str(n), str(sites), str(ALL)]
+
+    def run() -> Any:
+        return json.loads(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
+
+    found = benchmark.pedantic(run, rounds=1)
+    benchmark.extra_info.update(
+        {
+            "memory": True,
+            "what": f"sc.estimate, {cost}, {n:,} samples of {sites:,} sites",
+            "threads": ALL,
+            **found,
+        },
+        floor=200,
+        goal=50,
+    )

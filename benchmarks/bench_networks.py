@@ -1,0 +1,67 @@
+"""networks: training steps of a Bernoulli variational autoencoder, two samples of the units for each image.
+
+The peer is the JAX program behind the figures in the references (DisARM's pair of samples, Adam), after its
+compilation.
+"""
+
+from typing import Any
+
+import numpy as np
+from side_by_side import ALL, OURS, SMOKE, THREADS, Work, cases, measured, peer
+
+import stochcore as sc
+from stochcore.data import load_images
+
+RATE = 0.003
+
+
+def digits() -> Any:
+    return load_images("digits").train
+
+
+def mnist_like() -> Any:
+    """784 pixels, most of them dark."""
+    rng = np.random.default_rng(0)
+    return (rng.random((5_000, 784)) ** 6).astype(np.float32)
+
+
+# name, images, units, batch, steps in a call
+DIGITS = ("digits, 32 units, batch 50", digits, 32, 50, 20 if SMOKE else 500)
+WIDE = ("784 pixels, 200 units, batch 100", mnist_like, 200, 100, 3 if SMOKE else 25)
+
+
+def train(images: Any, n_latents: int, batch: int, n_steps: int, rate: float, threads: int) -> Any:
+    model = sc.BernoulliVAE(images.shape[1], n_latents, mean=images.mean(axis=0), seed=0)
+    fit = sc.minimize(
+        model,
+        data=images,
+        batch_size=batch,
+        optimizer=sc.Adam(rate),
+        n_steps=1,
+        n_samples=2,
+        n_threads=threads,
+    )
+    return lambda: fit.resume(n_steps, n_threads=threads)
+
+
+def work(name: str, steps: int, threads: int) -> Work:
+    """The digits are held to the JAX program, on all cores."""
+    held = {"floor": 1.0, "goal": 2.0, "against": "jax"} if name == DIGITS[0] and threads == ALL else {}
+    return Work("networks", name, steps, "steps", threads, headline=True, **held)  # type: ignore[arg-type]
+
+
+@cases(
+    [
+        (work(name, steps, threads), images, units, batch, steps)
+        for name, images, units, batch, steps in (DIGITS, WIDE)
+        for threads in THREADS
+    ],
+    peers=("jax",),
+)
+def bench_train(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
+    load, units, batch, steps = arguments
+    data = load()
+    make = train if who == OURS else peer(who).train
+    run = make(data, units, batch, steps, RATE, work.threads)
+    small_change = data.shape[1] * units * batch * 3 / 128  # as _networks.pyx counts the work of a step
+    measured(benchmark, work, who, run, elements=small_change)

@@ -1,0 +1,113 @@
+"""JAX: all under jit, compiled before the clock starts; loops are scans. It takes all cores."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from peers_numpy import rows
+
+Array = np.ndarray[Any, Any]
+Run = Callable[[], Any]
+
+ENGINE = "unsafe_rbg"  # its fastest generator on CPUs
+
+
+def compiled(function: Callable[..., Any], *arguments: Any) -> Run:
+    """Compile for these arguments; return the call, which waits for the result."""
+    ready = jax.jit(function).lower(*arguments).compile()
+    return lambda: jax.block_until_ready(ready(*arguments))
+
+
+def key(seed: int = 1) -> Any:
+    return jax.random.key(seed, impl=ENGINE)
+
+
+def fill(kind: str, dtype: str, size: int, threads: int) -> Run:
+    draw = {"uniform": jax.random.uniform, "normal": jax.random.normal}[kind]
+    with jax.enable_x64(dtype == "float64"):
+        return compiled(lambda k: draw(k, (size,), dtype), key())
+
+
+def bernoulli(p: Array, n: int, threads: int) -> Run:
+    return compiled(lambda k, p: jax.random.uniform(k, (n, p.size)) < p, key(), jnp.array(p, jnp.float32))
+
+
+def gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
+    block = rows(n, theta.size)
+
+    def whole(k: Any, theta: Any, w: Any) -> Any:
+        p = jax.nn.sigmoid(theta)
+
+        def step(total: Any, k: Any) -> Any:
+            y = (jax.random.uniform(k, (block, theta.size)) < p).astype(jnp.float32)
+            j = y @ w
+            return total + (j - j.mean()) @ y, None
+
+        total = jax.lax.scan(step, jnp.zeros(theta.size), jax.random.split(k, n // block))[0]
+        return total / n * (block / (block - 1))
+
+    return compiled(whole, key(), jnp.array(theta, jnp.float32), jnp.array(w, jnp.float32))
+
+
+def descend(theta: Array, w: Array, n_samples: int, n_steps: int, threads: int) -> Run:
+    """Steps of leave-one-out and Adam."""
+    adam = optax.adam(0.01)
+
+    def whole(k: Any, theta: Any, w: Any) -> Any:
+        def step(state: Any, k: Any) -> Any:
+            theta, moments = state
+            y = (jax.random.uniform(k, (n_samples, theta.size)) < jax.nn.sigmoid(theta)).astype(jnp.float32)
+            j = y @ w
+            move, moments = adam.update((j - j.mean()) @ y / (n_samples - 1), moments, theta)
+            return (optax.apply_updates(theta, move), moments), None
+
+        return jax.lax.scan(step, (theta, adam.init(theta)), jax.random.split(k, n_steps))[0][0]
+
+    return compiled(whole, key(), jnp.array(theta, jnp.float32), jnp.array(w, jnp.float32))
+
+
+def train(images: Array, n_latents: int, batch: int, n_steps: int, rate: float, threads: int) -> Run:
+    """Train a Bernoulli VAE with DisARM's pair of samples and Adam (Dong, Mnih and Tucker, NeurIPS 2020)."""
+    n, D, H = *images.shape, n_latents
+    mean = images.mean(axis=0).clip(0.01, 0.99)
+    a, b = jax.random.split(jax.random.key(0))
+    start = {
+        "W": jax.random.normal(a, (D, H)) * D**-0.5,
+        "b": jnp.zeros(H),
+        "V": jax.random.normal(b, (H, D)) * H**-0.5,
+        "c": jnp.array(np.log(mean / (1 - mean))),
+        "p": jnp.zeros(H),
+    }
+    adam = optax.adam(rate)
+    data, centre = jnp.array(images), jnp.array(mean)
+
+    def log_prob(logits: Any, y: Any) -> Any:
+        return (logits * y - jax.nn.softplus(logits)).sum(-1)
+
+    def bound(P: Any, y: Any, logits: Any, x: Any) -> Any:
+        prior = jnp.broadcast_to(P["p"], y.shape)
+        return log_prob(y @ P["V"] + P["c"], x) + log_prob(prior, y) - log_prob(logits, y)
+
+    def loss(P: Any, k: Any) -> Any:
+        k1, k2, k3 = jax.random.split(k, 3)
+        x = data[jax.random.randint(k1, (batch,), 0, n)]
+        x = (jax.random.uniform(k3, x.shape) < x).astype(jnp.float32)
+        logits = (x - centre) @ P["W"] + P["b"]
+        u, p = jax.random.uniform(k2, (batch, H)), jax.nn.sigmoid(logits)
+        y1, y2 = (u < p) * 1.0, ((1 - u) < p) * 1.0
+        f1, f2 = bound(P, y1, logits, x), bound(P, y2, logits, x)
+        pair = 0.5 * (f1 - f2)[:, None] * ((y1 - y2) * jax.nn.sigmoid(jnp.abs(logits)))
+        return -(0.5 * (f1 + f2)).mean() - (jax.lax.stop_gradient(pair) * logits).sum() / batch
+
+    def whole(state: Any, k: Any) -> Any:
+        def step(state: Any, k: Any) -> Any:
+            P, moments = state
+            move, moments = adam.update(jax.grad(loss)(P, k), moments, P)
+            return (optax.apply_updates(P, move), moments), None
+
+        return jax.lax.scan(step, state, jax.random.split(k, n_steps))[0]
+
+    return compiled(whole, (start, adam.init(start)), jax.random.key(7))
