@@ -15,9 +15,7 @@ FEW = 10**5  # pairs in a step below which more threads are of no use
 def descend(theta: Any, w: Any, n_samples: int, n_steps: int, threads: int) -> Any:
     model, cost, adam = sc.Bernoulli(logits=theta), sc.costs.Linear(w), sc.Adam(0.01)
     return lambda: (
-        sc.minimize(
-            model, cost, optimizer=adam, n_steps=n_steps, n_samples=n_samples, n_threads=threads
-        ).model.logits
+        sc.minimize(model, cost, optimizer=adam, n_steps=n_steps, n_samples=n_samples, n_threads=threads).model.logits
     )
 
 

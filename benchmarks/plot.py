@@ -61,11 +61,7 @@ def draw(bars: list[Bar], subtitle: str, target: Path) -> None:
             faster, slower = (BLUE, ORANGE) if bar.threads == most > 1 else (SKY, SAND)
             color = faster if bar.ratio >= 1 else slower
             axes.barh(y, bar.ratio - 1, left=1, height=0.72, color=color, zorder=2)
-            text = (
-                f" {bar.ratio:.2g}{TIMES} {bar.peer}"
-                if bar.ratio < 9.95
-                else f" {bar.ratio:.0f}{TIMES} {bar.peer}"
-            )
+            text = f" {bar.ratio:.2g}{TIMES} {bar.peer}" if bar.ratio < 9.95 else f" {bar.ratio:.0f}{TIMES} {bar.peer}"
             axes.text(max(bar.ratio, 1), y, text, va="center", fontsize=8.5)
         axes.axvline(1, color=INK, lw=1, zorder=3)
         for y, text, heading in words:
@@ -93,9 +89,7 @@ def draw(bars: list[Bar], subtitle: str, target: Path) -> None:
         for i, (colors, text) in enumerate(reversed(legend)):
             right = 0.97 - 0.13 * i
             for square, color in zip((0.0, 0.016), colors, strict=True):
-                figure.text(
-                    right - 0.115 + square, 1 - 0.32 / high, "\N{BLACK SQUARE}", color=color, va="center"
-                )
+                figure.text(right - 0.115 + square, 1 - 0.32 / high, "\N{BLACK SQUARE}", color=color, va="center")
             figure.text(right - 0.08, 1 - 0.32 / high, text, fontsize=9, va="center")
         figure.savefig(target)
 

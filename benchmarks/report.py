@@ -103,9 +103,7 @@ def prose(text: str) -> str:
 
 def short(rate: float) -> str:
     """Write a number with three digits and G, M or k."""
-    size, letter = next(
-        ((s, f" {c}") for s, c in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if rate >= 10 * s), (1.0, "")
-    )
+    size, letter = next(((s, f" {c}") for s, c in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if rate >= 10 * s), (1.0, ""))
     if rate >= 1e9:
         size, letter = 1e9, " G"
     return f"{rate / size:,.{0 if rate >= 99.95 * size else 1 if rate >= 9.995 * size else 2}f}{letter}"
@@ -146,8 +144,7 @@ def promises(lines: list[Line], found: dict[str, Any]) -> list[list[str]]:
             verdict = judge(used <= info["floor"], used <= info["goal"])
             rows.append(
                 [
-                    f"extra memory of {info['what']}, {plural(info['threads'], 'thread')} "
-                    f"({info['seconds']:.2g} s)",
+                    f"extra memory of {info['what']}, {plural(info['threads'], 'thread')} ({info['seconds']:.2g} s)",
                     f"{info['floor']} MB",
                     f"{info['goal']} MB",
                     f"{used:.1f} MB",
@@ -183,9 +180,7 @@ def setting(found: dict[str, Any]) -> list[str]:
         f"- {found['datetime'][:16].replace('T', ' ')} UTC{at}, by `make bench`",
     ]
     if absent:
-        lines.append(
-            f"- not installed, so not in the tables: {', '.join(absent)} (`make bench-peers` installs them)"
-        )
+        lines.append(f"- not installed, so not in the tables: {', '.join(absent)} (`make bench-peers` installs them)")
     return lines
 
 
@@ -223,9 +218,7 @@ def main() -> None:
     """Write the page and the plot; print what matters most."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, help="what pytest --benchmark-json wrote")
-    parser.add_argument(
-        "--docs", type=Path, default=Path(__file__).parents[1] / "docs", help="where to write"
-    )
+    parser.add_argument("--docs", type=Path, default=Path(__file__).parents[1] / "docs", help="where to write")
     arguments = parser.parse_args()
     found = json.loads(arguments.file.read_text(encoding="utf-8"))
     lines = read(found)
@@ -234,9 +227,7 @@ def main() -> None:
     arguments.docs.mkdir(exist_ok=True)
     (arguments.docs / "benchmarks.md").write_text(page(lines, found), encoding="utf-8")
     bars = [
-        plot.Bar(
-            STAGES[line.stage], line.what, line.threads, line.ratio(line.fastest) or 0, NAMES[line.fastest]
-        )
+        plot.Bar(STAGES[line.stage], line.what, line.threads, line.ratio(line.fastest) or 0, NAMES[line.fastest])
         for stage in STAGES
         for line in lines
         if line.stage == stage and line.headline and line.fastest

@@ -72,9 +72,7 @@ def path(threads: int, elements: float = np.inf) -> str:
     return f"{CONFIG['instruction_set']}, {used} thread{'s' * (used > 1)}"
 
 
-def measured(
-    benchmark: Any, work: Work, who: str, run: Callable[[], Any], elements: float | None = None
-) -> Any:
+def measured(benchmark: Any, work: Work, who: str, run: Callable[[], Any], elements: float | None = None) -> Any:
     """Time a callable under the name of its work; return what it returns.
 
     `elements`: how many numbers the work touches, where that is not its items.
