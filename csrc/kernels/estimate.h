@@ -21,14 +21,20 @@
 enum { SC_NODE_HEAD = 2, SC_NODE_PROBLEM = 4, SC_NODE_PARAMETER = 3 };
 
 static inline ptrdiff_t sc_node_size(ptrdiff_t problems, ptrdiff_t parameters)
-{ return SC_NODE_HEAD + SC_NODE_PROBLEM * problems + SC_NODE_PARAMETER * parameters; }
+{
+    return SC_NODE_HEAD + SC_NODE_PROBLEM * problems + SC_NODE_PARAMETER * parameters;
+}
 
 static inline double *sc_node_problem(double *node, ptrdiff_t problem)
-{ return node + SC_NODE_HEAD + SC_NODE_PROBLEM * problem; }
+{
+    return node + SC_NODE_HEAD + SC_NODE_PROBLEM * problem;
+}
 
 /* g, between, within: three arrays of `parameters` one after the other */
 static inline double *sc_node_gradient(double *node, ptrdiff_t problems)
-{ return node + SC_NODE_HEAD + SC_NODE_PROBLEM * problems; }
+{
+    return node + SC_NODE_HEAD + SC_NODE_PROBLEM * problems;
+}
 
 /* left := left and then right */
 static void sc_merge(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters)

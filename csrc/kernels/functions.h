@@ -183,7 +183,9 @@ SC_INLINE vd sc_split(vd x, vl *biased)
 
 /* A small integer as float64, less `offset`. */
 SC_INLINE vd sc_small(vl a, double offset)
-{ return vd_sub(vd_from_bits(vl_or(a, vl_set1(UINT64_C(0x4330000000000000)))), vd_set1(0x1p+52 + offset)); }
+{
+    return vd_sub(vd_from_bits(vl_or(a, vl_set1(UINT64_C(0x4330000000000000)))), vd_set1(0x1p+52 + offset));
+}
 
 /* log x for normal x > 0. */
 SC_INLINE vd sc_log_normal(vd x)

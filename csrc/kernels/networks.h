@@ -52,7 +52,9 @@ SC_INLINE vn sc_lanes_of(uint32_t bits)
 
 /* Sixteen bits to or from a place of a plane. */
 static inline void sc_put_bits(uint32_t *plane, ptrdiff_t feature, uint32_t bits)
-{ *plane = feature & 16 ? *plane | bits << 16 : bits; }
+{
+    *plane = feature & 16 ? *plane | bits << 16 : bits;
+}
 
 static inline uint32_t sc_get_bits(uint32_t plane, ptrdiff_t feature) { return plane >> (feature & 16); }
 

@@ -90,7 +90,9 @@ SC_WORD vd vd_load_i32(const int32_t *p)
                 _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)(p + 4)))};
 }
 SC_WORD vd vd_load_f32(const float *p)
-{ return (vd){_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))}; }
+{
+    return (vd){_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
+}
 SC_WORD int vm_any(vm m) { return _mm256_movemask_pd(_mm256_or_pd(m.lo, m.hi)) != 0; }
 SC_WORD vm vm_and(vm a, vm b) { SC_HALVES2(vm, _mm256_and_pd, a, b); }
 SC_WORD vm vm_or(vm a, vm b) { SC_HALVES2(vm, _mm256_or_pd, a, b); }
@@ -98,7 +100,9 @@ SC_WORD vm vm_or(vm a, vm b) { SC_HALVES2(vm, _mm256_or_pd, a, b); }
 /* ---- uint64 ----------------------------------------------------------------------------------------------------- */
 SC_WORD vl vl_set1(uint64_t x) { return (vl){_mm256_set1_epi64x((int64_t)x), _mm256_set1_epi64x((int64_t)x)}; }
 SC_WORD vl vl_load(const uint64_t *p)
-{ return (vl){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 4))}; }
+{
+    return (vl){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 4))};
+}
 SC_WORD void vl_store(uint64_t *p, vl a)
 {
     _mm256_storeu_si256((__m256i *)p, a.lo);
@@ -160,7 +164,9 @@ SC_WORD vf vf_load_u8(const uint8_t *p)
                 _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8))))};
 }
 SC_WORD vd sc_widen_ps(__m256 a)
-{ return (vd){_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))}; }
+{
+    return (vd){_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))};
+}
 SC_WORD vd vf_lo_f64(vf a) { return sc_widen_ps(a.lo); }
 SC_WORD vd vf_hi_f64(vf a) { return sc_widen_ps(a.hi); }
 SC_WORD vf vf_from_bits(vw a) { SC_HALVES1(vf, _mm256_castsi256_ps, a); }
@@ -169,7 +175,9 @@ SC_WORD vw vw_from_bits(vf a) { SC_HALVES1(vw, _mm256_castps_si256, a); }
 /* ---- uint32 ----------------------------------------------------------------------------------------------------- */
 SC_WORD vw vw_set1(uint32_t x) { return (vw){_mm256_set1_epi32((int32_t)x), _mm256_set1_epi32((int32_t)x)}; }
 SC_WORD vw vw_load(const uint32_t *p)
-{ return (vw){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 8))}; }
+{
+    return (vw){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 8))};
+}
 SC_WORD void vw_store(uint32_t *p, vw a)
 {
     _mm256_storeu_si256((__m256i *)p, a.lo);

@@ -48,7 +48,9 @@ SC_WORD vm vd_le(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 SC_WORD vm vd_eq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 SC_WORD vd vd_select(vm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); }
 SC_WORD vd vd_load_u8(const uint8_t *p)
-{ return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p))); }
+{
+    return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
 SC_WORD vd vd_load_i32(const int32_t *p) { return _mm512_cvtepi32_pd(_mm256_loadu_si256((const __m256i *)p)); }
 SC_WORD vd vd_load_f32(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 SC_WORD int vm_any(vm m) { return m != 0; }
@@ -93,7 +95,9 @@ SC_WORD vn vf_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 SC_WORD vn vf_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 SC_WORD vf vf_select(vn m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 SC_WORD vf vf_load_u8(const uint8_t *p)
-{ return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p))); }
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 SC_WORD vd vf_lo_f64(vf a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
 SC_WORD vd vf_hi_f64(vf a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
 SC_WORD vf vf_from_bits(vw a) { return _mm512_castsi512_ps(a); }
@@ -126,7 +130,9 @@ SC_WORD void vn_store_u8(uint8_t *p, vn m) { _mm_storeu_si128((__m128i *)p, _mm_
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */
 SC_WORD vw vw_group(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
-{ return _mm512_broadcast_i32x4(_mm_setr_epi32((int32_t)a, (int32_t)b, (int32_t)c, (int32_t)d)); }
+{
+    return _mm512_broadcast_i32x4(_mm_setr_epi32((int32_t)a, (int32_t)b, (int32_t)c, (int32_t)d));
+}
 SC_WORD vw vw_mul_even(vw a, vw b) { return _mm512_mul_epu32(a, b); }
 SC_WORD vw vw_reverse4(vw a) { return _mm512_shuffle_epi32(a, _MM_PERM_ABCD); }
 SC_WORD vw vw_odd_to_even(vw a) { return _mm512_srli_epi64(a, 32); }

@@ -151,7 +151,9 @@ static inline vw vw_xor(vw a, vw b) { SC_LANES_EACH(vw, 16, a.v[i] ^ b.v[i]); }
 static inline vw vw_shl_(vw a, int n) { SC_LANES_EACH(vw, 16, a.v[i] << n); }
 static inline vw vw_shr_(vw a, int n) { SC_LANES_EACH(vw, 16, a.v[i] >> n); }
 static inline vw vw_sra_(vw a, int n)
-{ SC_LANES_EACH(vw, 16, (a.v[i] >> n) | ((a.v[i] >> 31) && n ? ~UINT32_C(0) << (32 - n) : 0)); }
+{
+    SC_LANES_EACH(vw, 16, (a.v[i] >> n) | ((a.v[i] >> 31) && n ? ~UINT32_C(0) << (32 - n) : 0));
+}
 static inline vn vw_ltu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] < b.v[i]); } /* unsigned */
 static inline vn vw_eq(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vw vw_select(vn m, vw a, vw b) { SC_LANES_EACH(vw, 16, m.v[i] ? a.v[i] : b.v[i]); }

@@ -46,7 +46,9 @@ typedef struct sc_stream {
 } sc_stream;
 
 static inline uint32_t sc_counter3(uint32_t purpose, uint32_t attempt, uint32_t plane)
-{ return purpose << 24 | attempt << 18 | plane << 16; }
+{
+    return purpose << 24 | attempt << 18 | plane << 16;
+}
 
 static inline void sc_philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
@@ -78,7 +80,9 @@ static inline uint32_t sc_word(const sc_stream *s, uint64_t element, uint32_t pl
 
 /* k(e), uniform on 0 .. 2^53 - 1. */
 static inline uint64_t sc_k(const sc_stream *s, uint64_t element)
-{ return (uint64_t)sc_word(s, element, 0) << 21 | sc_word(s, element, 1) >> 11; }
+{
+    return (uint64_t)sc_word(s, element, 0) << 21 | sc_word(s, element, 1) >> 11;
+}
 
 /* The uniform of element e: k(e) 2^-53, in [0, 1). */
 static inline double sc_uniform(const sc_stream *s, uint64_t element) { return (double)sc_k(s, element) * 0x1p-53; }
