@@ -138,7 +138,7 @@ lint-c: .venv/dev.stamp
 lint-types: .venv/dev.stamp .venv/built.stamp
 	$(BIN)/mypy
 	@mkdir -p build && echo '.*\.__pyx_capi__' > build/stubtest.allow
-	$(BIN)/stubtest stochcore --allowlist build/stubtest.allow --ignore-unused-allowlist
+	$(BIN)/stubtest stochcore --mypy-config-file pyproject.toml --allowlist build/stubtest.allow --ignore-unused-allowlist
 
 lint-spelling: .venv/dev.stamp
 	$(BIN)/codespell
