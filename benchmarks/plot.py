@@ -61,7 +61,8 @@ def draw(bars: list[Bar], subtitle: str, target: Path) -> None:
             faster, slower = (BLUE, ORANGE) if bar.threads == most > 1 else (SKY, SAND)
             color = faster if bar.ratio >= 1 else slower
             axes.barh(y, bar.ratio - 1, left=1, height=0.72, color=color, zorder=2)
-            text = f" {bar.ratio:.2g}{TIMES} {bar.peer}" if bar.ratio < 9.95 else f" {bar.ratio:.0f}{TIMES} {bar.peer}"
+            digits = 0 if bar.ratio >= 9.95 else 1 if bar.ratio >= 1 else 2
+            text = f" {bar.ratio:.{digits}f}{TIMES} {bar.peer}"
             axes.text(max(bar.ratio, 1), y, text, va="center", fontsize=8.5)
         axes.axvline(1, color=INK, lw=1, zorder=3)
         for y, text, heading in words:

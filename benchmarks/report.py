@@ -103,10 +103,10 @@ def prose(text: str) -> str:
 
 def short(rate: float) -> str:
     """Write a number with three digits and G, M or k."""
-    size, letter = next(((s, f" {c}") for s, c in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if rate >= 10 * s), (1.0, ""))
-    if rate >= 1e9:
-        size, letter = 1e9, " G"
-    return f"{rate / size:,.{0 if rate >= 99.95 * size else 1 if rate >= 9.995 * size else 2}f}{letter}"
+    scales = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"), (0.0, 1.0, ""))
+    size, letter = next((size, letter) for least, size, letter in scales if rate >= least)
+    value = rate / size
+    return f"{value:,.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}{letter}"
 
 
 def times(ratio: float) -> str:
