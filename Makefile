@@ -73,9 +73,10 @@ test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instr
 	    else echo "== $$isa: not on this CPU"; fi; \
 	done
 
-# A build of its own in build/NAME, put before the package in place: $(call variant,NAME,VARIABLES)
+# A build of its own in build/NAME, put before the package in place (PYTHONSAFEPATH: also for `python -c` here).
+# $(call variant,NAME,VARIABLES)
 variant = $(2) $(BIN)/python setup.py -q build --build-base build/$(1) --build-lib build/$(1)/lib
-on_variant = PYTHONPATH=$(CURDIR)/build/$(1)/lib STOCHCORE_BUILD_UNDER_TEST=$(CURDIR)/build/$(1)/lib
+on_variant = PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/$(1)/lib STOCHCORE_BUILD_UNDER_TEST=$(CURDIR)/build/$(1)/lib
 
 test-serial: .venv/dev.stamp  ## run the tests on a build without OpenMP
 	$(call variant,serial,STOCHCORE_NO_OPENMP=1)
