@@ -59,10 +59,6 @@ test-slow: .venv/dev.stamp .venv/built.stamp  ## run the tests that take longer
 # Tests that compile C of their own run the same whatever the build: `make test` has them.
 ANY_BUILD := --ignore=tests/test_functions.py --ignore=tests/test_lanes.py
 
-# What depends on how the kernels were built; the other files compile probes of their own, or no kernel matters to them.
-ON_KERNELS := $(filter-out $(patsubst %,tests/test_%.py,build check cli data functions lanes plotting), \
-	$(wildcard tests/test_*.py))
-
 # The best one is what `make test` runs on; one that this CPU lacks is left out, and says so.
 test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instruction sets of this CPU
 	@best=$$(env -u STOCHCORE_ISA $(BIN)/python -c '$(ISA)'); \

@@ -16,9 +16,9 @@ def generator() -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(1))
 
 
-def rows(n: int, width: int) -> int:
-    """Largest divisor of n for which a block of so many rows stays in the cache."""
-    most = max(2, CACHED // width)
+def rows(n: int, width: int, numbers: int = CACHED) -> int:
+    """Largest divisor of n for which a block of so many rows holds no more than so many numbers."""
+    most = max(2, numbers // width)
     return next(k for k in range(min(n, most), 0, -1) if n % k == 0)
 
 

@@ -19,11 +19,15 @@ def fill(kind: str, dtype: str, size: int, threads: int) -> Run:
 
 def bernoulli(p: Array, n: int, threads: int) -> Run:
     torch.set_num_threads(threads)
-    wide, out = (
-        torch.tensor(p, dtype=torch.float32).expand(n, p.size),
-        torch.empty((n, p.size), dtype=torch.uint8),
-    )
-    return lambda: out.bernoulli_(wide)
+    block, p32 = rows(n, p.size), torch.tensor(p, dtype=torch.float32)
+    u, y = torch.empty((block, p.size)), torch.empty((n, p.size), dtype=torch.bool)
+
+    def run() -> torch.Tensor:  # some twice as fast as torch.bernoulli
+        for start in range(0, n, block):
+            torch.lt(u.uniform_(), p32, out=y[start : start + block])
+        return y
+
+    return run
 
 
 def categorical(p: Array, n: int, threads: int) -> Run:
@@ -36,12 +40,12 @@ def gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
     torch.set_num_threads(threads)
     block = rows(n, theta.size)
     p, w32 = torch.sigmoid(torch.tensor(theta, dtype=torch.float32)), torch.tensor(w, dtype=torch.float32)
-    wide, y = p.expand(block, theta.size), torch.empty((block, theta.size))
+    u = torch.empty((block, theta.size))
 
     def run() -> torch.Tensor:
         total = torch.zeros(theta.size)
         for _ in range(0, n, block):
-            y.bernoulli_(wide)
+            y = torch.lt(u.uniform_(), p).float()
             j = y @ w32
             total += (j - j.mean()) @ y
         return total / n * (block / (block - 1))

@@ -27,7 +27,7 @@ STAGES = {
 }
 NOTES = {
     "noise": """
-        NumPy draws with SFC64, its fastest generator, JAX with unsafe_rbg, one of its own.""",
+        NumPy draws with SFC64, JAX with threefry for float32 and unsafe_rbg for float64: the faster ones.""",
     "distributions": """
         Each site has probabilities of its own. Ours are exact to 2^-53; the peers' uniforms are float32,
         except NumPy's for categories. JAX is left out of categories: it draws a Gumbel for each class.""",
