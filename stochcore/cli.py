@@ -5,6 +5,7 @@ Exit status: 0 done, 2 bad input (one line on stderr, no traceback), 130 interru
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
 import importlib
@@ -14,6 +15,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -205,7 +207,8 @@ def run_train(args: argparse.Namespace) -> int:
         if not interrupted:
             bound = fit.model.bound(images.test, n_draws=DRAWS, seed=args.seed, n_threads=args.threads)
     try:
-        draw_report(args, images, fit, bound)
+        with insistent():
+            draw_report(args, images, fit, bound)
     except KeyboardInterrupt:  # a second one: leave no picture of an earlier run beside this model
         bound = None
         (args.out / "report.png").unlink(missing_ok=True)
@@ -381,6 +384,27 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def insistent() -> Iterator[None]:
+    """Lose no Ctrl-C: one that falls where Python cannot raise (a weakref callback, say) is sent again."""
+    before, again = sys.unraisablehook, []
+
+    def hook(report: sys.UnraisableHookArgs) -> None:
+        if issubclass(report.exc_type, KeyboardInterrupt):
+            again.append(threading.Timer(0.01, _thread.interrupt_main))
+            again[-1].start()
+        else:
+            before(report)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()
 
 
 def plus_minus(mean: float, error: float, sign: str = "+-") -> str:
