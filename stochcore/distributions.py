@@ -287,7 +287,7 @@ class Bernoulli(IndependentSites):
            [0, 1, 1],
            [1, 1, 0]], dtype=uint8)
     >>> q.log_prob([[1, 1, 0]])
-    array([-0.94700323])
+    array([-0.9470032])
     """
 
     kind = "bernoulli"
