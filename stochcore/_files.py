@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 import zlib
@@ -19,10 +20,12 @@ DAMAGES = (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.Ba
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:
     """Write arrays beside `path`, then move the file there: nobody sees half of it."""
+    whole = io.BytesIO()  # a zip file that breaks off half-way would have more to say when it is collected
+    np.savez(whole, **arrays)  # type: ignore[arg-type]
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.write(whole.getbuffer())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
