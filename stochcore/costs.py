@@ -178,4 +178,4 @@ def evaluate(cost: Cost, y: Array, batch_shape: tuple[int, ...]) -> Array:
         raise TypeError(f"`cost` must return real numbers, got dtype {values.dtype}")
     if values.shape != want:
         raise ValueError(f"`cost` must return shape {want} for y of shape {y.shape}, got {values.shape}")
-    return np.ascontiguousarray(values, dtype=np.float64)
+    return np.require(values, np.float64, ["C", "A"])
