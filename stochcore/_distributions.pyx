@@ -80,6 +80,7 @@ cdef class Sites:
         if n <= SHORT_ROW and self.family.n_classes <= MANY_CLASSES:
             period = n * 16 // gcd(n, 16)
         cdef uint64_t[:, ::1] tiled = np.tile(np.asarray(thresholds), (1, period // n))
+        # 2^53 ties at the top word, and wins there
         cdef uint32_t[:, ::1] high = np.minimum(np.asarray(tiled) >> np.uint64(21), 0xFFFFFFFF).astype(np.uint32)
         self.thresholds, self.high = np.asarray(tiled), np.asarray(high)
         self.family.period = period

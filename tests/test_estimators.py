@@ -433,7 +433,7 @@ def test_ctrl_c_stops_within_100_ms(kind):
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         sc.estimate(model, cost, 10**9)
-    assert time.monotonic() - sent[0] < 0.1 + 0.1  # the second tenth is for a busy machine
+    assert time.monotonic() - sent[0] < 0.1
     timer.join()
     assert np.isfinite(sc.estimate(model, cost, 64).cost)  # and all is well afterwards
 

@@ -30,12 +30,6 @@ static inline uint64_t sc_threshold(double p)
     return t + ((double)t < scaled);
 }
 
-static inline uint32_t sc_threshold_high(uint64_t t)
-{
-    uint64_t high = t >> 21;
-    return high > UINT32_MAX ? UINT32_MAX : (uint32_t)high; /* 2^53 ties at the top word, and wins there */
-}
-
 /* From logits: p = sigmoid(l), log p, log(1 - p). */
 static void sc_bernoulli_logits(ptrdiff_t n, const double *logits, double *p, double *log_p, double *log_q)
 {
