@@ -40,10 +40,15 @@ SANITIZE_FLAGS = [
     "-fno-omit-frame-pointer",
 ]
 SANITIZE_FLAGS += ["-O1", "-g"]
+AVX2 = ["-DSC_ISA_AVX2", "-mavx2", "-mfma", "-maes"]
+AVX512 = ["-DSC_ISA_AVX512", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-maes"]
+AVX512 += ["-mprefer-vector-width=512"]
 ISA_FLAGS = {
-    "scalar": [],
-    "avx2": ["-mavx2", "-mfma"],
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+    "scalar": ["-DSC_ISA_SCALAR"],
+    "avx2": AVX2,
+    "avx2_vaes": [*AVX2, "-mvaes"],
+    "avx512": AVX512,
+    "avx512_vaes": [*AVX512, "-mvaes"],
 }
 DIRECTIVES = {
     "language_level": 3,
@@ -129,7 +134,7 @@ class BuildExt(build_ext):
 
     def compile_kernels(self, isas: dict[str, list[str]]) -> list[str]:
         """Compile kernels.c once per instruction set, and dispatch.c; return the objects."""
-        jobs = [(CSRC / "kernels.c", isa, [f"-DSC_ISA_{isa.upper()}", *flags]) for isa, flags in isas.items()]
+        jobs = [(CSRC / "kernels.c", isa, flags) for isa, flags in isas.items()]
         have = [f"-DSC_HAVE_{isa.upper()}" for isa in isas if isa != "scalar"]
         if "-DSC_EMULATE_AVX512" in isas.get("avx512", []):
             have.append("-DSC_EMULATE_AVX512")
@@ -153,14 +158,15 @@ class BuildExt(build_ext):
     def isa_flags(self) -> dict[str, list[str]]:
         """Find the instruction sets that the compiler can build, with their flags."""
         found = {"scalar": ISA_FLAGS["scalar"]}
-        for isa in ("avx2", "avx512"):
+        for isa in ("avx2", "avx2_vaes", "avx512", "avx512_vaes"):
             if self.compiles(X86_PROGRAM, ISA_FLAGS[isa]):
                 found[isa] = ISA_FLAGS[isa]
         if wanted("STOCHCORE_TEST_EMULATE_AVX512"):
+            found.pop("avx512_vaes", None)
             if not self.compiles(SIMDE_PROGRAM, ISA_FLAGS["avx2"]):
                 raise CompileError("STOCHCORE_TEST_EMULATE_AVX512=1 needs SIMDe (Debian: libsimde-dev)")
             # How 64-byte vectors are passed changed once; here no call that passes one leaves its file.
-            found["avx512"] = ["-DSC_EMULATE_AVX512", "-Wno-psabi", *ISA_FLAGS["avx2"]]
+            found["avx512"] = ["-DSC_ISA_AVX512", "-DSC_EMULATE_AVX512", "-Wno-psabi", *AVX2[1:]]
         return found
 
     def openmp_flags(self) -> list[str]:

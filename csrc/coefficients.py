@@ -1,4 +1,4 @@
-"""Derive every coefficient of csrc/kernels/functions.h.
+"""Derive every coefficient of csrc/kernels/functions.h, quantiles.h and normal_rows.h.
 
 Each function there approximates one smooth kernel on one interval by a polynomial or a quotient of
 polynomials. This program computes the kernel to 50 digits with mpmath, fits it by the Remez exchange (so the
@@ -8,16 +8,19 @@ weighted error of the *rounded* coefficients, as a power of two; the weight make
 final result (exp x, log x, ...).
 
     python csrc/coefficients.py             prints the arrays (about a minute)
-    python csrc/coefficients.py --check     exit status 1 unless functions.h holds exactly these arrays
+    python csrc/coefficients.py --check     exit status 1 unless the headers hold exactly these arrays
+    python csrc/coefficients.py --rows      writes csrc/kernels/normal_rows.h
 
 Kernels and intervals:
 
     exp       e^r = 1 + r + r^2 P(r),                  |r| <= log(2)/2
     log       log(1+f) = f - s (f - w P(w)),           s = f/(2+f), w = s^2, 1+f in [sqrt(1/2), sqrt(2)]
     log1p     the same on f in [0, 1] (inside softplus)
-    centre    Phi^-1(1/2 + q) = q (5/2 + P(u)/Q(u)),   u = p(1-p), p = 1/2 - |q| in [2^-8, 1/2]
-    tail      Phi^-1(1 - p) = r - P(r)/Q(r),           r = sqrt(-2 log p), p below the centre
-    float32   exp as above; log(1+f) = f + f^2 P(f); centre as above; tail r - P(r - 5)
+    logit     the same for |s| <= 0.23 (inside the logistic quantile)
+    rows      Phi^-1(1 - p) = P(p - c),                in 32 intervals of each binade of p in [2^-12, 1/2], c in the middle
+    tail      Phi^-1(1 - p) = r - P(r)/Q(r),           r = sqrt(-2 log p), p below that
+    float32   exp as above; log(1+f) = f + f^2 P(f); centre Phi^-1(1/2 + q) = q (5/2 + P(u)/Q(u)), u = p(1-p),
+              p = 1/2 - |q| in [2^-9, 1/2]; tail r - P(r - 5)
 
 The identity behind `log` is log(1+f) = 2 artanh(s) and 2s = f - s f. The polynomial fits round one
 coefficient at a time, lowest first, and fit the others again, so that the last ones make up for the rounding
@@ -33,7 +36,8 @@ from mpmath import mp, mpf  # type: ignore[import-untyped]
 mp.dps = 50
 
 Function = Callable[[mpf], mpf]
-HEADER = pathlib.Path(__file__).parent / "kernels" / "functions.h"
+KERNELS = pathlib.Path(__file__).parent / "kernels"
+ROWS, BINADES, TERMS = 32, 11, 8  # rows in a binade of p, binades below 1/2, coefficients in a row
 
 
 class Grid:
@@ -204,7 +208,7 @@ def exponential(name: str, degree: int, bits: int) -> list[str]:
     return fit_polynomial(name, g, degree, bits)
 
 
-def logarithm(name: str, top: mpf, degree: int) -> list[str]:
+def logarithm(name: str, top: mpf, degree: int, bits: int = 53) -> list[str]:
     """In w = s^2, for f from 0 (nearly: the weight vanishes there) to `top`, where s = f/(2+f) is largest."""
     g = Grid(
         lambda w: (2 * mp.atanh(mp.sqrt(w)) - 2 * mp.sqrt(w)) / mp.sqrt(w) ** 3,
@@ -212,7 +216,7 @@ def logarithm(name: str, top: mpf, degree: int) -> list[str]:
         (top / (2 + top)) ** 2 / 1000,
         (top / (2 + top)) ** 2,
     )
-    return fit_polynomial(name, g, degree, 53)
+    return fit_polynomial(name, g, degree, bits)
 
 
 def logarithm32(name: str, a: mpf, b: mpf, degree: int) -> list[str]:
@@ -250,8 +254,10 @@ def arrays() -> list[str]:
     lines = exponential("sc_exp_c", 9, 53)
     lines += logarithm("sc_log_c", root - 1, 6)
     lines += logarithm("sc_log1p_c", mpf(1), 9)
-    lines += centre("sc_centre", mpf(2) ** -8, 13, 13, 53)
-    lines += fit_quotient("sc_tail", tail_grid(mpf(2) ** -8, mpf(2) ** -54), 7, 7, 53)
+    lines += logarithm("sc_short_log_c", root - 1, 3)
+    lines += logarithm("sc_logit_c", mpf("0.6"), 7)
+    lines += fit_quotient("sc_tail", tail_grid(mpf(2) ** -(BINADES + 1), mpf(2) ** -54), 7, 7, 53)
+    lines += logarithm("sc_logit32_c", mpf("0.6"), 3, 24)
     lines += exponential("sc_exp32_c", 4, 24)
     lines += logarithm32("sc_log32_c", 1 / root - 1, root - 1, 8)
     lines += logarithm32("sc_log1p32_c", mpf(10) ** -3, mpf(1), 8)
@@ -260,14 +266,48 @@ def arrays() -> list[str]:
     return lines
 
 
+def row(c: mpf, half: mpf) -> list[mpf]:
+    """The quantile on c +- half through the Chebyshev points: coefficients of powers of p - c."""
+    points = [half * mp.cos(mp.pi * (2 * i + 1) / (2 * TERMS)) for i in range(TERMS)]
+    powers = mp.matrix(TERMS, TERMS)
+    for i, x in enumerate(points):
+        for j in range(TERMS):
+            powers[i, j] = x**j
+    return list(mp.lu_solve(powers, mp.matrix([quantile(c + x) for x in points])))
+
+
+def normal_rows() -> str:
+    """The text of normal_rows.h."""
+    words = []
+    for i in range(BINADES * ROWS):
+        binade, place = divmod(i, ROWS)
+        left = mpf(2) ** (binade - BINADES - 1)
+        half = left / (2 * ROWS)
+        words.append([trim(float(x).hex()) for x in row(left + (2 * place + 1) * half, half)])
+    body = "\n".join("    " + ", ".join(line[:4]) + ",\n    " + ", ".join(line[4:]) + "," for line in words)
+    return (
+        "/* Written by csrc/coefficients.py --rows. Row i: Phi^-1(1 - p) in powers of p - c on the i-th interval of p from\n"
+        f" * 2^-{BINADES + 1} to 1/2, {ROWS} intervals of one length in each binade, c their middles. Two zeros come first. */\n"
+        "#ifndef SC_KERNELS_NORMAL_ROWS_H\n#define SC_KERNELS_NORMAL_ROWS_H\n\n/* clang-format off */\n"
+        f"static const double sc_normal_rows[2 + {len(words)} * {TERMS}] = {{\n    0, 0,\n{body}\n}};\n/* clang-format on */\n\n#endif\n"
+    )
+
+
 def main() -> int:
+    if "--rows" in sys.argv[1:]:
+        (KERNELS / "normal_rows.h").write_text(normal_rows())
+        return 0
     lines = arrays()
     if "--check" not in sys.argv[1:]:
         print("\n".join(lines))
         return 0
-    missing = [line for line in lines if line not in HEADER.read_text().splitlines()]
+    there = [line for name in ("functions.h", "quantiles.h") for line in (KERNELS / name).read_text().splitlines()]
+    missing = [line for line in lines if line not in there]
     for line in missing:
-        print(f"not in {HEADER}: {line}", file=sys.stderr)
+        print(f"not in {KERNELS}: {line}", file=sys.stderr)
+    if normal_rows() != (KERNELS / "normal_rows.h").read_text():
+        print(f"{KERNELS / 'normal_rows.h'} is another one than --rows writes", file=sys.stderr)
+        return 1
     return 1 if missing else 0
 
 

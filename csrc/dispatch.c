@@ -5,45 +5,52 @@
 #include <string.h>
 #include <time.h>
 
-extern const sc_table sc_table_scalar;
+/* __builtin_cpu_supports asks the operating system too (XGETBV): a CPU whose AVX registers are not saved has none. */
+static int sc_always(void) { return 1; }
 #ifdef SC_HAVE_AVX2
-extern const sc_table sc_table_avx2;
+#include <cpuid.h>
+
+static int sc_has_aes(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && c & bit_AES;
+}
+static int sc_has_vaes(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1u << 9);
+}
+static int sc_has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && sc_has_aes();
+}
+static int sc_has_avx2_vaes(void) { return sc_has_avx2() && sc_has_vaes(); }
 #endif
 #ifdef SC_HAVE_AVX512
-extern const sc_table sc_table_avx512;
+static int sc_has_avx512(void)
+{
+    return sc_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+static int sc_has_avx512_vaes(void) { return sc_has_avx512() && sc_has_vaes(); }
 #endif
 
-/* __builtin_cpu_supports asks the operating system too (XGETBV): a CPU whose AVX registers are not saved has none. */
-static int sc_runs(const char *isa)
-{
-#ifdef SC_HAVE_AVX512
-    if (strcmp(isa, "avx512") == 0) {
-#ifdef SC_EMULATE_AVX512
-        return 1; /* built on plain C stand-ins for the instructions, to test the lanes anywhere */
-#else
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("fma");
-#endif
-    }
-#endif
-#ifdef SC_HAVE_AVX2
-    if (strcmp(isa, "avx2") == 0) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return strcmp(isa, "scalar") == 0;
-}
+extern const sc_table sc_table_scalar, sc_table_avx2, sc_table_avx2_vaes, sc_table_avx512, sc_table_avx512_vaes;
 
 /* Best first. */
-static const sc_table *const sc_tables[] = {
+static const struct {
+    const sc_table *table;
+    int (*runs)(void);
+} sc_tables[] = {
 #if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
-    &sc_table_avx512,
+    {&sc_table_avx512_vaes, sc_has_avx512_vaes}, {&sc_table_avx512, sc_has_avx512},
 #endif
 #ifdef SC_HAVE_AVX2
-    &sc_table_avx2,
+    {&sc_table_avx2_vaes, sc_has_avx2_vaes},     {&sc_table_avx2, sc_has_avx2},
 #endif
-    &sc_table_scalar,
-#if defined(SC_HAVE_AVX512) && defined(SC_EMULATE_AVX512)
-    &sc_table_avx512, /* emulated: never the best, but it can be asked for */
+    {&sc_table_scalar, sc_always},
+#ifdef SC_EMULATE_AVX512
+    {&sc_table_avx512, sc_has_avx2}, /* on C stand-ins for the instructions: never the best, but it can be asked for */
 #endif
 };
 
@@ -53,10 +60,10 @@ const sc_table *sc_choose_table(const char *name, int *known)
 {
     *known = 0;
     for (size_t i = 0; i < SC_BUILT; i++) {
-        const sc_table *table = sc_tables[i];
+        const sc_table *table = sc_tables[i].table;
         if (name && *name && strcmp(name, table->isa) != 0) continue;
         *known = 1;
-        if (sc_runs(table->isa)) return table;
+        if (sc_tables[i].runs()) return table;
     }
     return NULL;
 }
@@ -65,7 +72,7 @@ int sc_runnable(const char *names[SC_N_TABLES])
 {
     int count = 0;
     for (size_t i = 0; i < SC_BUILT; i++)
-        if (sc_runs(sc_tables[i]->isa)) names[count++] = sc_tables[i]->isa;
+        if (sc_tables[i].runs()) names[count++] = sc_tables[i].table->isa;
     return count;
 }
 

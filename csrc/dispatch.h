@@ -14,13 +14,8 @@
 typedef struct sc_table {
     const char *isa;
 
-    /* noise: elements first .. first + n, counted from the stream's offset */
-    void (*fill_words)(const sc_stream *, uint64_t first, ptrdiff_t n, uint32_t *);
-    void (*fill_k53)(const sc_stream *, uint64_t first, ptrdiff_t n, uint64_t *);
-    void (*fill_uniform64)(const sc_stream *, uint64_t first, ptrdiff_t n, double *);
-    void (*fill_uniform32)(const sc_stream *, uint64_t first, ptrdiff_t n, float *);
-    void (*fill_normal64)(const sc_stream *, uint64_t first, ptrdiff_t n, double *);
-    void (*fill_normal32)(const sc_stream *, uint64_t first, ptrdiff_t n, float *);
+    sc_noise noise; /* public: stochcore.h */
+    void (*write_through)(void *to, const void *from, size_t bytes); /* past the caches, to memory */
 
     /* distributions */
     void (*bernoulli_logits)(ptrdiff_t n, const double *logits, double *p, double *log_p, double *log_q);
@@ -61,7 +56,7 @@ typedef struct sc_table {
     void (*bernoulli32)(const sc_stream *, uint64_t first, ptrdiff_t n, const float *p, float *out);
 } sc_table;
 
-enum { SC_N_TABLES = 3 };
+enum { SC_N_TABLES = 5 };
 
 /* The table of that name, or the best for this machine where `name` is NULL or empty. NULL: no such name was built in,
  * or this machine cannot run it (then *known is 1). */

@@ -13,8 +13,12 @@ static void sc_step(const sc_family *f, const uint64_t *k, ptrdiff_t n, void *y)
     else sc_step_categorical(f, k, n, y);
 }
 
-#if defined(SC_ISA_AVX512)
+#if defined(SC_ISA_AVX512) && defined(__VAES__)
+#define SC_TABLE sc_table_avx512_vaes
+#elif defined(SC_ISA_AVX512)
 #define SC_TABLE sc_table_avx512
+#elif defined(SC_ISA_AVX2) && defined(__VAES__)
+#define SC_TABLE sc_table_avx2_vaes
 #elif defined(SC_ISA_AVX2)
 #define SC_TABLE sc_table_avx2
 #else
@@ -24,12 +28,8 @@ static void sc_step(const sc_family *f, const uint64_t *k, ptrdiff_t n, void *y)
 extern const sc_table SC_TABLE;
 const sc_table SC_TABLE = {
     .isa = SC_ISA_NAME,
-    .fill_words = sc_fill_words,
-    .fill_k53 = sc_fill_k53,
-    .fill_uniform64 = sc_fill_uniform64,
-    .fill_uniform32 = sc_fill_uniform32,
-    .fill_normal64 = sc_fill_normal64,
-    .fill_normal32 = sc_fill_normal32,
+    .noise = SC_NOISE_TABLE,
+    .write_through = sc_write_through,
     .bernoulli_logits = sc_bernoulli_logits,
     .bernoulli_probs = sc_bernoulli_probs,
     .categorical_logits = sc_categorical_logits,

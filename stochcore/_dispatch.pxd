@@ -4,8 +4,11 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
+from .stochcore cimport sc_noise, sc_stream
+
 cdef extern from "dispatch.h" nogil:
     enum:
+        SC_N_TABLES
         SC_OK
         SC_CANCELLED
         SC_COST_NOT_FINITE
@@ -21,14 +24,6 @@ cdef extern from "dispatch.h" nogil:
         SC_MOMENTUM
         SC_RMSPROP
         SC_ADAM
-
-    ctypedef struct sc_stream:
-        uint64_t seed
-        uint64_t offset
-        uint32_t stream
-        uint32_t purpose
-        uint32_t engine
-        uint32_t reserved
 
     ctypedef struct sc_cancel:
         pass
@@ -114,12 +109,8 @@ cdef extern from "dispatch.h" nogil:
 
     ctypedef struct sc_table:
         const char *isa
-        void (*fill_words)(const sc_stream *, uint64_t, ptrdiff_t, uint32_t *) noexcept nogil
-        void (*fill_k53)(const sc_stream *, uint64_t, ptrdiff_t, uint64_t *) noexcept nogil
-        void (*fill_uniform64)(const sc_stream *, uint64_t, ptrdiff_t, double *) noexcept nogil
-        void (*fill_uniform32)(const sc_stream *, uint64_t, ptrdiff_t, float *) noexcept nogil
-        void (*fill_normal64)(const sc_stream *, uint64_t, ptrdiff_t, double *) noexcept nogil
-        void (*fill_normal32)(const sc_stream *, uint64_t, ptrdiff_t, float *) noexcept nogil
+        sc_noise noise
+        void (*write_through)(void *, const void *, size_t) noexcept nogil
         void (*bernoulli_logits)(ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
         void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil

@@ -106,7 +106,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def runnable():
     """Names of the instruction sets that this build has and this machine can run, best first."""
-    cdef const char *names[3]
+    cdef const char *names[SC_N_TABLES]
     cdef int count = sc_runnable(names)
     return [names[i].decode() for i in range(count)]
 

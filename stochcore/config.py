@@ -42,7 +42,7 @@ def show_config(mode: str = "stdout") -> Config | None:
     --------
     >>> import stochcore as sc
     >>> sc.show_config(mode="dicts")["engine"]
-    'philox'
+    'ars'
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"`mode` must be 'stdout' or 'dicts', got {mode!r}")
@@ -50,7 +50,7 @@ def show_config(mode: str = "stdout") -> Config | None:
         "stochcore": __version__,
         "instruction_set": _dispatch.isa(),
         "runnable": _dispatch.runnable(),
-        "engine": "philox",
+        "engine": "ars",
         "openmp": _dispatch.openmp(),
         "threads": _dispatch.max_threads(),
         "python": platform.python_version(),

@@ -12,7 +12,7 @@ from . import _check, _noise
 
 Array = NDArray[Any]
 
-ENGINES = {"philox": 0}
+ENGINES = _noise.ENGINES
 
 # What a number is for (stochcore.h). Two purposes never share a counter.
 ARRAYS, SIMULATORS, BATCHING, BINARISING, EVALUATION, INITIALISING, LAYERS = 0, 1, 2, 3, 4, 5, 16
@@ -21,7 +21,7 @@ _FLOATS = {np.dtype(np.float64), np.dtype(np.float32)}
 
 
 class Stream:
-    """Stream(seed, *, stream=0, engine="philox")
+    """Stream(seed, *, stream=0, engine="ars")
 
     An endless row of noise whose element e is a pure function of (seed, stream, e).
 
@@ -37,7 +37,7 @@ class Stream:
         0 .. 2^64 - 1.
     stream : int
         0 .. 2^32 - 1; streams of one seed are independent.
-    engine : {"philox"}
+    engine : {"ars", "ars10", "philox"}
         Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011). The address layout is in ``stochcore.h``.
 
     Raises
@@ -63,7 +63,7 @@ class Stream:
     offset: int
     _purpose: int
 
-    def __init__(self, seed: int = 0, *, stream: int = 0, engine: str = "philox") -> None:
+    def __init__(self, seed: int = 0, *, stream: int = 0, engine: str = "ars") -> None:
         _check.choice("engine", engine, ENGINES)
         self._set(
             _check.integer("seed", seed, 0, 2**64 - 1),

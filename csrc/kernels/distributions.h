@@ -118,7 +118,7 @@ static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t
     uint32_t words[SC_RUN];
     for (ptrdiff_t done = 0, at = 0; done < n;) { /* `at` is the place in the period */
         ptrdiff_t run = SC_MIN(SC_RUN, n - done), i = 0;
-        sc_fill_words(s, first + (uint64_t)done, run, words);
+        sc_fill_bits32(s, first + (uint64_t)done, run, words);
         while (i < run) {
             ptrdiff_t stop = SC_MIN(run, i + f->period - at);
             for (; i + 16 <= stop; i += 16, at += 16)
@@ -163,7 +163,7 @@ static void sc_sample_categorical(const sc_family *f, const sc_stream *s, uint64
     const int few = f->n_classes <= SC_FEW_CLASSES;
     for (ptrdiff_t done = 0, at = 0; done < n;) {
         ptrdiff_t run = SC_MIN(SC_RUN, n - done), i = 0;
-        if (few) sc_fill_words(s, first + (uint64_t)done, run, words);
+        if (few) sc_fill_bits32(s, first + (uint64_t)done, run, words);
         else sc_fill_k53(s, first + (uint64_t)done, run, k);
         while (i < run) {
             ptrdiff_t stop = SC_MIN(run, i + f->period - at);

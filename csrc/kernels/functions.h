@@ -1,4 +1,4 @@
-/* Elementary functions in lanes: exp, log, log1p, sigmoid, softplus and the normal quantile.
+/* Elementary functions in lanes: exp, log, log1p, sigmoid, softplus. (Quantile functions: quantiles.h.)
  *
  *   exp x        x = n log 2 + r, |r| <= log(2)/2; e^r = 1 + r + r^2 P(r); times 2^n in two steps, so that overflow
  *                and gradual underflow come out right
@@ -7,8 +7,6 @@
  *   log1p x      the same with the rounding error of 1 + x carried along
  *   sigmoid x    t = e^-|x|; 1/(1+t) or t/(1+t)
  *   softplus x   max(x, 0) + log1p(t)
- *   quantile     Phi^-1(1/2 + q), p = 1/2 - |q|. Centre: q (5/2 + P(u)/Q(u)), u = p(1-p) = 1/4 - q^2; tail (p small):
- *                r - P(r)/Q(r) with r = sqrt(-2 log p). The centre is so wide that the tail is rarely computed.
  *
  * Promises. Only lane words: the same bits on every instruction set (NaN payloads aside). A lane never depends on
  * another: `if (vm_any())` only skips work whose result no lane takes. The line above each function bounds its error in
@@ -38,26 +36,6 @@ static const double sc_log1p_c[10] = { /* error 2^-59.37 */
     0x1.745cb41bef0e6p-3, 0x1.3b1dd8aa622d4p-3, 0x1.1067ed7380e6bp-3, 0x1.efd5a8778707ap-4,
     0x1.55bcf13996024p-4, 0x1.5c6db13912d4fp-3,
 };
-static const double sc_centre_p[14] = { /* error 2^-54.51 */
-    0x1.5e7eb05f32233p+2, 0x1.0f0493126c998p+15, 0x1.69148766d1a6dp+25, 0x1.54587565f1153p+34,
-    0x1.13d1e6a39944dp+42, 0x1.a53daf6801749p+48, 0x1.3a5bff5e92945p+54, 0x1.c6149ce6348edp+58,
-    0x1.23944567d5597p+62, 0x1.bac8b5c861016p+63, -0x1.a64c62d4c6d53p+65, -0x1.3ded7d40682a4p+68,
-    -0x1.7dc90961064d7p+68, -0x1.6a809012109aep+66,
-};
-static const double sc_centre_q[14] = { /* Q(0) = 1 */
-    0x1p+0, 0x1.f1ad01bd06fbcp+12, 0x1.8a83e48beaaep+23, 0x1.b6a9c9ff1aaeep+32,
-    0x1.a7329c9b59d9fp+40, 0x1.89eb22ad5fb27p+47, 0x1.76118ddc0d241p+53, 0x1.73b2b6f550b46p+58,
-    0x1.834e6d493fc99p+62, 0x1.9e9058b9ba4d1p+65, 0x1.b1e1c3c13cd16p+67, 0x1.93b0224a807f5p+68,
-    0x1.148c5cfbf7b6ep+68, 0x1.60ba7425e1963p+65,
-};
-static const double sc_tail_p[8] = { /* error 2^-57.42 */
-    0x1.949850a18b1e5p+1, 0x1.a3a3ed3459d63p+2, -0x1.c0252e27a8d23p+0, 0x1.f88a72e09d8e8p-1,
-    0x1.762ff350e7213p-1, 0x1.067ccaf4258aep-4, 0x1.16304f5489353p-10, 0x1.59d66d5f7bed5p-21,
-};
-static const double sc_tail_q[8] = { /* Q(0) = 1 */
-    0x1p+0, 0x1.273c1ca364e31p+2, 0x1.61027031f2489p+0, -0x1.9e04be5d77a0bp-2,
-    0x1.a9496008f3fe3p-1, 0x1.ef14d6863ceb1p-3, 0x1.d3478cab49eep-7, 0x1.59a7c659c2697p-13,
-};
 static const float sc_exp32_c[5] = { /* error 2^-28.24 */
     0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558b8p-5f, 0x1.123992p-7f,
     0x1.6a44c6p-10f,
@@ -71,18 +49,6 @@ static const float sc_log1p32_c[9] = { /* error 2^-27.4 */
     -0x1.ffffd2p-2f, 0x1.554ddp-2f, -0x1.ff243cp-3f, 0x1.934ff4p-3f,
     -0x1.3a5b04p-3f, 0x1.b5248p-4f, -0x1.d7e8bep-5f, 0x1.4ab772p-6f,
     -0x1.b2bbe2p-9f,
-};
-static const float sc_centre32_p[8] = { /* error 2^-25.06 */
-    0x1.447852p+2f, 0x1.5b5ebap+13f, 0x1.c57602p+21f, 0x1.081e1ap+28f,
-    0x1.01cb1ep+32f, -0x1.8ebbb2p+30f, -0x1.1cd64ep+36f, -0x1.50b15ap+33f,
-};
-static const float sc_centre32_q[7] = { /* Q(0) = 1 */
-    0x1p+0f, 0x1.73ff6ap+11f, 0x1.46e1b4p+20f, 0x1.18a6c2p+27f,
-    0x1.0ba52cp+32f, 0x1.113864p+35f, 0x1.c20178p+35f,
-};
-static const float sc_tail32_c[8] = { /* error 2^-25.52 */
-    0x1.0a142ep-1f, -0x1.130614p-4f, 0x1.49bbd8p-7f, -0x1.a3566ep-10f,
-    0x1.118bcep-12f, -0x1.733978p-15f, 0x1.271eecp-17f, -0x1.74101ep-20f,
 };
 /* clang-format on */
 
@@ -249,28 +215,6 @@ SC_INLINE vd sc_sigmoid(vd x)
 /* log(1 + e^x), all x: 1.65 ulp. */
 SC_INLINE vd sc_softplus(vd x) { return vd_add(vd_max(x, vd_set1(0)), sc_log1p_unit(sc_exp_minus_abs(x))); }
 
-/* -Phi^-1(p) for p < 2^-8; see sc_normal_quantile. */
-SC_INLINE vd sc_normal_tail(vd p)
-{
-    vd r = vd_sqrt(vd_mul(vd_set1(-2), sc_log_normal(p)));
-    vd above = sc_polynomial(r, sc_tail_p, SC_LENGTH(sc_tail_p));
-    vd below = sc_polynomial(r, sc_tail_q, SC_LENGTH(sc_tail_q));
-    return vd_sub(r, vd_div(above, below));
-}
-
-/* Phi^-1(1/2 + q) for q = (2k + 1 - 2^53) 2^-54, k an integer in [0, 2^53): then q and p are exact. 2.5 ulp or 2^-53,
- * whichever is larger; exactly antisymmetric. */
-SC_INLINE vd sc_normal_quantile(vd q)
-{
-    vd size = vd_abs(q), u = vd_fma(vd_neg(q), q, vd_set1(0.25));
-    vd above = sc_polynomial(u, sc_centre_p, SC_LENGTH(sc_centre_p));
-    vd below = sc_polynomial(u, sc_centre_q, SC_LENGTH(sc_centre_q));
-    vd z = vd_fma(q, vd_div(above, below), vd_mul(q, vd_set1(2.5)));
-    vm tail = vd_lt(vd_set1(0.5 - 0x1p-8), size);
-    if (vm_any(tail)) z = vd_select(tail, vd_copysign(sc_normal_tail(vd_sub(vd_set1(0.5), size)), q), z);
-    return z;
-}
-
 /* ---- float32 ---------------------------------------------------------------------------------------------------- */
 #define SC_LN2_HIGH32 0x1.62e4p-1f /* 15 bits */
 #define SC_LN2_LOW32 0x1.7f7d1cp-20f
@@ -386,24 +330,5 @@ SC_INLINE vf sc_sigmoid32(vf x)
 }
 
 SC_INLINE vf sc_softplus32(vf x) { return vf_add(vf_max(x, vf_set1(0)), sc_log1p_unit32(sc_exp_minus_abs32(x))); }
-
-/* Phi^-1(1/2 + (m + 1/2) 2^-32) > 0 for an integer m < 2^31. The tail probability comes from 2^31 - 1 - m, which is
- * exact where it is small. 3.1 ulp or 2^-32, whichever is larger. */
-SC_INLINE vf sc_normal_quantile32(vw m)
-{
-    vf unit = vf_set1(0x1p-32f), half = vf_set1(0x1p-33f);
-    vf q = vf_fma(vw_to_f32(m), unit, half), p = vf_fma(vw_to_f32(vw_sub(vw_set1(0x7fffffff), m)), unit, half);
-    vf u = vf_fma(vf_neg(p), p, p);
-    vf above = sc_polynomial32(u, sc_centre32_p, SC_LENGTH(sc_centre32_p));
-    vf below = sc_polynomial32(u, sc_centre32_q, SC_LENGTH(sc_centre32_q));
-    vf z = vf_fma(q, vf_div(above, below), vf_mul(q, vf_set1(2.5f)));
-    vn tail = vf_lt(p, vf_set1(0x1p-9f));
-    if (vn_bits(tail)) {
-        vf r = vf_sqrt(vf_mul(vf_set1(-2), sc_log_normal32(p)));
-        vf d = sc_polynomial32(vf_sub(r, vf_set1(5)), sc_tail32_c, SC_LENGTH(sc_tail32_c));
-        z = vf_select(tail, vf_sub(r, d), z);
-    }
-    return z;
-}
 
 #endif

@@ -150,7 +150,7 @@ static void sc_vae_binarise(const sc_vae_work *w, const int64_t *rows, uint64_t 
     uint32_t *words = w->words + first * sc_vae_words(w);
     for (ptrdiff_t i = first; i < first + n; i++) /* rows at random: have them come while the noise is made */
         for (ptrdiff_t d = 0; d < ds; d += 16) __builtin_prefetch(w->data + rows[i] * ds + d);
-    sc_fill_words(&w->pixels, element, n * D, words);
+    sc_fill_bits32(&w->pixels, element, n * D, words);
     for (ptrdiff_t i = 0; i < n; i++) {
         const float *p = w->data + rows[first + i] * ds;
         for (ptrdiff_t d = 0; d < ds; d += 16) {
@@ -181,7 +181,7 @@ static void sc_vae_draw(const sc_vae_work *w, uint64_t number, ptrdiff_t first, 
     const float *phi = v->parameters + sc_vae_prior(v);
     const uint64_t element = (number + (uint64_t)first) * (uint64_t)(K * H);
     uint32_t *words = w->words + first * sc_vae_words(w);
-    sc_fill_words(&w->latents, element, n * K * H, words);
+    sc_fill_bits32(&w->latents, element, n * K * H, words);
     for (ptrdiff_t r = 0, i = first; i < first + n; i++) {
         const float *l = w->logits + i * hs;
         float *q = w->q + i * hs;
@@ -435,7 +435,7 @@ static void sc_bernoulli32(const sc_stream *s, uint64_t first, ptrdiff_t n, cons
     uint32_t words[SC_RUN + 16] = {0};
     for (ptrdiff_t done = 0; done < n; done += SC_RUN) {
         const ptrdiff_t run = SC_MIN(SC_RUN, n - done);
-        sc_fill_words(s, first + (uint64_t)done, run, words);
+        sc_fill_bits32(s, first + (uint64_t)done, run, words);
         for (ptrdiff_t i = 0; i < run; i += 16) {
             float at[16] = {0};
             memcpy(at, p + done + i, (size_t)SC_MIN(16, run - i) * sizeof(float));

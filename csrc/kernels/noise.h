@@ -1,17 +1,19 @@
-/* noise: words and variates of addressed elements.
+/* noise: bits and variates of addressed elements.
  *
- * Computes, for the elements first .. first + n of a stream (stochcore.h has the address layout):
- *   words      the 32-bit words of one plane
- *   k53        k = word0 << 21 | word1 >> 11, as uint64
- *   uniform64  k 2^-53, exactly            uniform32  (word0 >> 8) 2^-24, exactly
- *   normal64   Phi^-1((2k + 1) 2^-54)      normal32   Phi^-1((2 word0 + 1) 2^-33)
- * The quantile functions are folded about the median: q = (2k + 1) 2^-54 - 1/2 is exact in float64, never 0, and
- * changes sign under k -> 2^53 - 1 - k, so normal noise is exactly antithetic.
+ * Computes, for the elements first .. first + n of a stream (stochcore.h has the address layout and the engines):
+ *   bits32     the word of plane 0              bits64     the words of both planes, plane 0 above
+ *   k53        k = bits64 >> 11
+ *   uniform64  k 2^-53, exactly                 uniform32  (bits32 >> 8) 2^-24, exactly
+ *   normal, logistic, exponential, gumbel       quantile functions of k, or of bits32 (quantiles.h)
+ *   mask       1 iff k < threshold
+ *   integers   low + floor(range x / 2^b), x of b = 32 bits (range <= 2^32) or 64, drawn again where it is one of the
+ *              2^b mod range values too many: Lemire, "Fast random integer generation in an interval", TOMACS 29 (2019)
  *
  * One vw holds four counter blocks side by side, words 0..3 of a block next to each other, in the order of the
- * elements: nothing is transposed. A Philox round on it is one multiplication, one shuffle, one shift, two xors:
- * (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0 c0)).
- * Four vw are in flight to hide the multiplier's latency: 64 words of one plane, or 32 elements of both.
+ * elements: nothing is transposed, and a round of either engine is made on four blocks at a time. A Philox round is one
+ * multiplication, one shuffle, one shift, two xors:
+ *   (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0 c0));
+ * a round of ARS is one of AES. Four vw are in flight to hide latencies: 64 words of one plane, or 32 elements of both.
  *
  * Promises: element e has the same bits whatever `first` and n are; work is done in whole groups, so the head (up to
  * the next multiple of four) and the tail go through a buffer.
@@ -20,124 +22,353 @@
 #define SC_KERNELS_NOISE_H
 
 #include "../core.h"
-#include "functions.h"
+#include "quantiles.h"
 
-enum { SC_GROUP = 32 }; /* elements that the variate kernels make at a time */
+/* ---- engines ---------------------------------------------------------------------------------------------------- */
 
-/* Ten rounds on n vw of counters, in place. */
-#define SC_PHILOX(x, n, s)                                                                                             \
-    do {                                                                                                               \
-        uint32_t k0 = (uint32_t)(s)->seed, k1 = (uint32_t)((s)->seed >> 32);                                           \
-        const vw m = vw_group(UINT32_C(0xD2511F53), 0, UINT32_C(0xCD9E8D57), 0);                                       \
-        for (int round = 0; round < 10; round++) {                                                                     \
-            const vw key = vw_group(k0, 0, k1, 0);                                                                     \
-            for (int j = 0; j < (n); j++)                                                                              \
-                (x)[j] = vw_xor(vw_xor(vw_reverse4(vw_mul_even((x)[j], m)), vw_odd_to_even((x)[j])), key);             \
-            k0 += UINT32_C(0x9E3779B9);                                                                                \
-            k1 += UINT32_C(0xBB67AE85);                                                                                \
-        }                                                                                                              \
-    } while (0)
+/* What does not change along a stream. */
+typedef struct {
+    int ars; /* rounds of ARS; 0: Philox */
+    vw key[11]; /* of each round; ARS begins with an xor of the first */
+    vw plane1; /* what turns a counter of plane 0 into one of plane 1 */
+} sc_engine;
 
-/* Plane p of 64 elements from block on. */
-static inline void sc_words64(const sc_stream *s, uint64_t block, uint32_t plane, vw x[4])
+static void sc_engine_begin(sc_engine *engine, const sc_stream *s)
 {
-    const uint32_t c3 = sc_counter3(s->purpose, 0, plane);
-    for (uint64_t j = 0; j < 4; j++) x[j] = vw_count(block + 4 * j, s->stream, c3);
-    SC_PHILOX(x, 4, s);
+    const uint32_t k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
+    const int philox = s->engine == SC_ENGINE_PHILOX, ars = s->engine == SC_ENGINE_ARS ? 7 : 10;
+    engine->ars = philox ? 0 : ars;
+    engine->plane1 = vw_group(0, 0, 0, sc_counter3(0, 0, 1));
+    if (philox) {
+        for (uint32_t i = 0; i < 10; i++)
+            engine->key[i] = vw_group(k0 + i * UINT32_C(0x9E3779B9), 0, k1 + i * UINT32_C(0xBB67AE85), 0);
+        return;
+    }
+    const vw weyl = vw_group(UINT32_C(0x7F4A7C15), UINT32_C(0x9E3779B9), UINT32_C(0x84CAA73B), UINT32_C(0xBB67AE85));
+    engine->key[0] = vw_group(k0, k1, 0, 0);
+    for (int i = 1; i <= ars; i++) engine->key[i] = vw_add64(engine->key[i - 1], weyl);
+}
+
+SC_INLINE void sc_ars(vw x[4], const vw *key, int rounds)
+{
+    SC_UNROLL
+    for (int j = 0; j < 4; j++) x[j] = vw_xor(x[j], key[0]);
+    SC_UNROLL
+    for (int i = 1; i < rounds; i++) {
+        SC_UNROLL
+        for (int j = 0; j < 4; j++) x[j] = vw_aes(x[j], key[i]);
+    }
+    SC_UNROLL
+    for (int j = 0; j < 4; j++) x[j] = vw_aes_last(x[j], key[rounds]);
+}
+
+SC_INLINE void sc_philox(vw x[4], const vw *key)
+{
+    const vw m = vw_group(UINT32_C(0xD2511F53), 0, UINT32_C(0xCD9E8D57), 0);
+    for (int i = 0; i < 10; i++) {
+        SC_UNROLL
+        for (int j = 0; j < 4; j++)
+            x[j] = vw_xor(vw_xor(vw_reverse4(vw_mul_even(x[j], m)), vw_odd_to_even(x[j])), key[i]);
+    }
+}
+
+/* The words of four vw of counters. */
+SC_INLINE void sc_run_engine(const sc_engine *engine, vw x[4])
+{
+    if (engine->ars == 7) sc_ars(x, engine->key, 7);
+    else if (engine->ars) sc_ars(x, engine->key, 10);
+    else sc_philox(x, engine->key);
+}
+
+/* Plane 0 of 64 elements; `counter` holds the first four blocks. */
+SC_INLINE void sc_words64(const sc_engine *engine, vw counter, vw x[4])
+{
+    x[0] = counter;
+    SC_UNROLL
+    for (int j = 1; j < 4; j++) x[j] = vw_add64(x[j - 1], vw_group(4, 0, 0, 0));
+    sc_run_engine(engine, x);
 }
 
 /* Both planes of 32 elements: x[0], x[1] the high words, x[2], x[3] the low ones. */
-static inline void sc_words32(const sc_stream *s, uint64_t block, vw x[4])
+SC_INLINE void sc_words32(const sc_engine *engine, vw counter, vw x[4])
 {
-    for (uint32_t j = 0; j < 4; j++)
-        x[j] = vw_count(block + 4 * (j & 1), s->stream, sc_counter3(s->purpose, 0, j >> 1));
-    SC_PHILOX(x, 4, s);
+    x[0] = counter;
+    x[1] = vw_add64(counter, vw_group(4, 0, 0, 0));
+    x[2] = vw_xor(x[0], engine->plane1);
+    x[3] = vw_xor(x[1], engine->plane1);
+    sc_run_engine(engine, x);
 }
 
-/* u = hi 2^-32 + (lo >> 11) 2^-53: both terms and their sum are exact. */
-static inline vd sc_u53(vd high, vd low21) { return vd_fma(low21, vd_set1(0x1p-53), vd_mul(high, vd_set1(0x1p-32))); }
+/* ---- one group -------------------------------------------------------------------------------------------------- */
 
-static inline void sc_group_uniform64(const sc_stream *s, uint64_t block, double *out)
+SC_INLINE void sc_group_bits32(const sc_engine *engine, vw counter, uint32_t *out)
 {
     vw x[4];
-    sc_words32(s, block, x);
-    for (int j = 0; j < 2; j++) {
-        vw low = vw_shr(x[j + 2], 11);
-        vd_store(out + 16 * j, sc_u53(vw_lo_f64(x[j]), vw_lo_f64(low)));
-        vd_store(out + 16 * j + 8, sc_u53(vw_hi_f64(x[j]), vw_hi_f64(low)));
-    }
-}
-
-static inline void sc_group_normal64(const sc_stream *s, uint64_t block, double *out)
-{
-    sc_group_uniform64(s, block, out);
-    for (int j = 0; j < SC_GROUP; j += 8) {
-        vd q = vd_add(vd_sub(vd_load(out + j), vd_set1(0.5)), vd_set1(0x1p-54)); /* exact: (2k + 1 - 2^53) 2^-54 */
-        vd_store(out + j, sc_normal_quantile(q));
-    }
-}
-
-static inline void sc_group_k53(const sc_stream *s, uint64_t block, uint64_t *out)
-{
-    vw x[4];
-    sc_words32(s, block, x);
-    for (int j = 0; j < 2; j++) {
-        vw low = vw_shr(x[j + 2], 11);
-        vl_store(out + 16 * j, vl_or(vl_shl(vw_lo_u64(x[j]), 21), vw_lo_u64(low)));
-        vl_store(out + 16 * j + 8, vl_or(vl_shl(vw_hi_u64(x[j]), 21), vw_hi_u64(low)));
-    }
-}
-
-static inline void sc_group_words(const sc_stream *s, uint64_t block, uint32_t *out)
-{
-    vw x[4];
-    sc_words64(s, block, 0, x);
+    sc_words64(engine, counter, x);
     for (int j = 0; j < 4; j++) vw_store(out + 16 * j, x[j]);
 }
 
-static inline void sc_group_uniform32(const sc_stream *s, uint64_t block, float *out)
+SC_INLINE void sc_group_bits64(const sc_engine *engine, vw counter, uint64_t *out)
 {
     vw x[4];
-    sc_words64(s, block, 0, x);
+    vl bits[2];
+    sc_words32(engine, counter, x);
+    for (int j = 0; j < 2; j++) {
+        vw_zip(x[j + 2], x[j], bits);
+        vl_store(out + 16 * j, bits[0]);
+        vl_store(out + 16 * j + 8, bits[1]);
+    }
+}
+
+SC_INLINE void sc_group_k53(const sc_engine *engine, vw counter, uint64_t *out)
+{
+    vw x[4];
+    vl bits[2];
+    sc_words32(engine, counter, x);
+    for (int j = 0; j < 2; j++) {
+        vw_zip(x[j + 2], x[j], bits);
+        vl_store(out + 16 * j, vl_shr(bits[0], 11));
+        vl_store(out + 16 * j + 8, vl_shr(bits[1], 11));
+    }
+}
+
+SC_INLINE void sc_group_uniform64(const sc_engine *engine, vw counter, double *out)
+{
+    vw x[4];
+    vd u[2];
+    sc_words32(engine, counter, x);
+    for (int j = 0; j < 2; j++) {
+        vw_u53(x[j + 2], x[j], u);
+        vd_store(out + 16 * j, u[0]);
+        vd_store(out + 16 * j + 8, u[1]);
+    }
+}
+
+SC_INLINE void sc_group_uniform32(const sc_engine *engine, vw counter, float *out)
+{
+    vw x[4];
+    sc_words64(engine, counter, x);
     for (int j = 0; j < 4; j++) vf_store(out + 16 * j, vf_mul(vw_to_f32(vw_shr(x[j], 8)), vf_set1(0x1p-24f)));
 }
 
-static inline void sc_group_normal32(const sc_stream *s, uint64_t block, float *out)
+/* What the quantile functions take: (2k + 1 - 2^53) 2^-54. */
+SC_INLINE void sc_group_q53(const sc_engine *engine, vw counter, double *out)
 {
     vw x[4];
-    sc_words64(s, block, 0, x);
-    for (int j = 0; j < 4; j++) {
-        vw centred = vw_xor(x[j], vw_set1(UINT32_C(0x80000000))); /* as a signed number: word - 2^31 */
-        vw fold = vw_xor(centred, vw_sra(centred, 31));           /* m and -1 - m have the same size */
-        vw sign = vw_and(centred, vw_set1(UINT32_C(0x80000000)));
-        vf_store(out + 16 * j, vf_from_bits(vw_or(vw_from_bits(sc_normal_quantile32(fold)), sign)));
+    vd q[2];
+    sc_words32(engine, counter, x);
+    for (int j = 0; j < 2; j++) {
+        vw_q53(x[j + 2], x[j], q);
+        vd_store(out + 16 * j, q[0]);
+        vd_store(out + 16 * j + 8, q[1]);
     }
 }
 
-/* first .. first + n, counted from the stream's offset. */
-#define SC_FILL(kind, type, group)                                                                                     \
-    static void sc_fill_##kind(const sc_stream *s, uint64_t first, ptrdiff_t n, type *out)                             \
+/* Plane 0 decides unless its word equals the threshold's high word. */
+SC_INLINE void sc_group_mask(const sc_engine *engine, vw counter, uint64_t threshold, uint8_t *out)
+{
+    const uint64_t over = threshold >> 53; /* 2^53 as 2^32 - 1 above 2^21 */
+    vw x[4], high = vw_set1((uint32_t)((threshold >> 21) - over));
+    vw low = vw_set1((uint32_t)((threshold & ((1 << 21) - 1)) + (over << 21)));
+    uint32_t ties = 0;
+    sc_words64(engine, counter, x);
+    for (int j = 0; j < 4; j++) {
+        vn_store_u8(out + 16 * j, vw_ltu(x[j], high));
+        ties |= vn_bits(vw_eq(x[j], high));
+    }
+    if (ties) {
+        vw y[4];
+        sc_words64(engine, vw_xor(counter, engine->plane1), y);
+        for (int j = 0; j < 4; j++) {
+            vn tie = vn_and(vw_eq(x[j], high), vw_ltu(vw_shr(y[j], 11), low));
+            vn_store_u8(out + 16 * j, vn_or(vw_ltu(x[j], high), tie));
+        }
+    }
+}
+
+/* ---- any number of elements ------------------------------------------------------------------------------------- */
+
+/* first .. first + n, counted from the stream's offset; `group` elements at a time. */
+#define SC_FILL(kind, type, group, parameter, argument)                                                                \
+    static void sc_fill_##kind(const sc_stream *s, uint64_t first, ptrdiff_t n, parameter type *out)                   \
     {                                                                                                                  \
         uint64_t e = s->offset + first;                                                                                \
+        sc_engine engine;                                                                                              \
         type buffer[group];                                                                                            \
+        sc_engine_begin(&engine, s);                                                                                   \
         if (e & 3 && n > 0) {                                                                                          \
             ptrdiff_t skip = (ptrdiff_t)(e & 3), head = SC_MIN(4 - skip, n);                                           \
-            sc_group_##kind(s, e >> 2, buffer);                                                                        \
+            sc_group_##kind(&engine, sc_counter(s, e), argument buffer);                                               \
             memcpy(out, buffer + skip, (size_t)head * sizeof(type));                                                   \
             e += (uint64_t)head, out += head, n -= head;                                                               \
         }                                                                                                              \
-        for (; n >= (group); e += (group), out += (group), n -= (group)) sc_group_##kind(s, e >> 2, out);              \
+        vw counter = sc_counter(s, e);                                                                                 \
+        for (; n >= (group); out += (group), n -= (group)) {                                                           \
+            sc_group_##kind(&engine, counter, argument out);                                                           \
+            counter = vw_add64(counter, vw_group((group) / 4, 0, 0, 0));                                               \
+        }                                                                                                              \
         if (n > 0) {                                                                                                   \
-            sc_group_##kind(s, e >> 2, buffer);                                                                        \
+            sc_group_##kind(&engine, counter, argument buffer);                                                        \
             memcpy(out, buffer, (size_t)n * sizeof(type));                                                             \
         }                                                                                                              \
     }
+#define SC_NOTHING
+#define SC_THEN(...) __VA_ARGS__,
 
-SC_FILL(words, uint32_t, 64)
-SC_FILL(k53, uint64_t, SC_GROUP)
-SC_FILL(uniform64, double, SC_GROUP)
-SC_FILL(uniform32, float, 64)
-SC_FILL(normal64, double, SC_GROUP)
-SC_FILL(normal32, float, 64)
+/* The counters of the four blocks from element e's on. */
+SC_INLINE vw sc_counter(const sc_stream *s, uint64_t e) { return vw_count(e >> 2, s->stream, sc_counter3(s->purpose, 0, 0)); }
+
+SC_FILL(bits32, uint32_t, 64, SC_NOTHING, SC_NOTHING)
+SC_FILL(bits64, uint64_t, 32, SC_NOTHING, SC_NOTHING)
+SC_FILL(k53, uint64_t, 32, SC_NOTHING, SC_NOTHING)
+SC_FILL(uniform64, double, 32, SC_NOTHING, SC_NOTHING)
+SC_FILL(uniform32, float, 64, SC_NOTHING, SC_NOTHING)
+SC_FILL(mask, uint8_t, 64, SC_THEN(uint64_t threshold), SC_THEN(threshold))
+
+/* ---- quantile functions ----------------------------------------------------------------------------------------- */
+
+SC_FILL(q53, double, 32, SC_NOTHING, SC_NOTHING)
+
+enum { SC_CHUNK = 512 }; /* first the arguments of so many, which stay in the first cache, then the function in place */
+
+#define SC_QUANTILES(kind)                                                                                             \
+    static void sc_apply_##kind##64(double *x, ptrdiff_t groups)                                                       \
+    {                                                                                                                  \
+        for (; groups > 0; groups--, x += 32) {                                                                        \
+            vd q[4];                                                                                                   \
+            SC_FOUR q[j] = vd_load(x + 8 * j);                                                                         \
+            sc_##kind##_quantile(q);                                                                                   \
+            SC_FOUR vd_store(x + 8 * j, q[j]);                                                                         \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void sc_apply_##kind##32(const uint32_t *words, float *x, ptrdiff_t groups)                                 \
+    {                                                                                                                  \
+        for (; groups > 0; groups--, words += 64, x += 64) {                                                           \
+            vw w[4];                                                                                                   \
+            vf z[4];                                                                                                   \
+            SC_FOUR w[j] = vw_load(words + 16 * j);                                                                    \
+            sc_##kind##_quantile32(w, z);                                                                              \
+            SC_FOUR vf_store(x + 16 * j, z[j]);                                                                        \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void sc_fill_##kind##64(const sc_stream *s, uint64_t first, ptrdiff_t n, double *out)                       \
+    {                                                                                                                  \
+        for (ptrdiff_t run; n > 0; n -= run, first += (uint64_t)run, out += run) {                                     \
+            run = SC_MIN(SC_CHUNK, n);                                                                                 \
+            const ptrdiff_t whole = run / 32 * 32, rest = run - whole;                                                 \
+            sc_fill_q53(s, first, run, out);                                                                           \
+            sc_apply_##kind##64(out, whole / 32);                                                                      \
+            if (rest) {                                                                                                \
+                double x[32] = {0};                                                                                    \
+                memcpy(x, out + whole, (size_t)rest * sizeof *x);                                                      \
+                sc_apply_##kind##64(x, 1);                                                                             \
+                memcpy(out + whole, x, (size_t)rest * sizeof *x);                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void sc_fill_##kind##32(const sc_stream *s, uint64_t first, ptrdiff_t n, float *out)                        \
+    {                                                                                                                  \
+        uint32_t words[SC_CHUNK];                                                                                      \
+        for (ptrdiff_t run; n > 0; n -= run, first += (uint64_t)run, out += run) {                                     \
+            run = SC_MIN(SC_CHUNK, n);                                                                                 \
+            const ptrdiff_t whole = run / 64 * 64, rest = run - whole;                                                 \
+            sc_fill_bits32(s, first, run, words);                                                                      \
+            sc_apply_##kind##32(words, out, whole / 64);                                                               \
+            if (rest) {                                                                                                \
+                float x[64];                                                                                           \
+                memset(words + run, 0, (size_t)(64 - rest) * sizeof *words);                                           \
+                sc_apply_##kind##32(words + whole, x, 1);                                                              \
+                memcpy(out + whole, x, (size_t)rest * sizeof *x);                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+SC_QUANTILES(normal)
+SC_QUANTILES(logistic)
+SC_QUANTILES(exponential)
+SC_QUANTILES(gumbel)
+
+/* ---- integers --------------------------------------------------------------------------------------------------- */
+
+/* The two halves of a 64 x 64 bit product. */
+static inline uint64_t sc_mul128(uint64_t a, uint64_t b, uint64_t *low)
+{
+    uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    uint64_t p00 = a0 * b0, p01 = a0 * b1, p10 = a1 * b0, middle = (p00 >> 32) + (uint32_t)p01 + (uint32_t)p10;
+    *low = middle << 32 | (uint32_t)p00;
+    return a1 * b1 + (p01 >> 32) + (p10 >> 32) + (middle >> 32);
+}
+
+enum { SC_INTEGERS = 256, SC_ATTEMPTS = 1 << 22 }; /* drawn at a time; attempts that a counter can number */
+
+/* range 1 .. 2^32, with 32 bits each. The same loop for 32 and 64 bit results. */
+#define SC_SMALL_INTEGERS(name, type)                                                                                  \
+    static void name(const sc_stream *s, uint64_t first, ptrdiff_t n, type low, uint64_t range, type *out)             \
+    {                                                                                                                  \
+        const uint32_t surplus = (uint32_t)((UINT64_C(1) << 32) % range);                                              \
+        uint32_t words[SC_INTEGERS];                                                                                   \
+        for (ptrdiff_t run; n > 0; n -= run, first += (uint64_t)run, out += run) {                                     \
+            uint32_t rejected = 0;                                                                                     \
+            run = SC_MIN(SC_INTEGERS, n);                                                                              \
+            sc_fill_bits32(s, first, run, words);                                                                      \
+            for (ptrdiff_t i = 0; i < run; i++) {                                                                      \
+                uint64_t product = words[i] * range;                                                                   \
+                out[i] = low + (type)(product >> 32);                                                                  \
+                rejected |= (uint32_t)product < surplus;                                                               \
+            }                                                                                                          \
+            if (!rejected) continue;                                                                                   \
+            for (ptrdiff_t i = 0; i < run; i++) {                                                                      \
+                uint64_t product = words[i] * range;                                                                   \
+                for (uint32_t a = 1; (uint32_t)product < surplus && a < SC_ATTEMPTS; a++)                              \
+                    product = sc_word(s, first + (uint64_t)i, 0, a) * range;                                           \
+                out[i] = low + (type)(product >> 32);                                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+SC_SMALL_INTEGERS(sc_fill_integers32, uint32_t)
+SC_SMALL_INTEGERS(sc_small_integers64, uint64_t)
+
+/* range 0 is 2^64. */
+static void sc_fill_integers64(const sc_stream *s, uint64_t first, ptrdiff_t n, uint64_t low, uint64_t range,
+                               uint64_t *out)
+{
+    if (range - 1 < UINT64_C(1) << 32) {
+        sc_small_integers64(s, first, n, low, range, out);
+        return;
+    }
+    const uint64_t surplus = range ? (0 - range) % range : 0;
+    sc_fill_bits64(s, first, n, out);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint64_t rest, high = range ? sc_mul128(out[i], range, &rest) : out[i];
+        for (uint32_t a = 1; range && rest < surplus && a < SC_ATTEMPTS; a++)
+            high = sc_mul128(sc_bits(s, first + (uint64_t)i, a), range, &rest);
+        out[i] = low + high;
+    }
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
+
+/* Copies past the caches, so that memory is written without being read first. */
+static void sc_write_through(void *to, const void *from, size_t bytes)
+{
+    char *p = to;
+    const char *q = from;
+    size_t head = SC_MIN((size_t)(-(uintptr_t)p & 63), bytes);
+    memcpy(p, q, head);
+    for (p += head, q += head, bytes -= head; bytes >= 64; p += 64, q += 64, bytes -= 64)
+        vl_store_through((uint64_t *)(void *)p, vl_load((const uint64_t *)(const void *)q));
+    memcpy(p, q, bytes);
+    vl_fence();
+}
+
+/* The functions of this file as stochcore.h gives them to others. */
+#define SC_NOISE_TABLE                                                                                                 \
+    {                                                                                                                  \
+        STOCHCORE_ABI_VERSION, sizeof(sc_noise), sc_fill_bits32, sc_fill_bits64, sc_fill_k53, sc_fill_uniform64,       \
+            sc_fill_uniform32, sc_fill_normal64, sc_fill_normal32, sc_fill_logistic64, sc_fill_logistic32,             \
+            sc_fill_exponential64, sc_fill_exponential32, sc_fill_gumbel64, sc_fill_gumbel32, sc_fill_integers64,      \
+            sc_fill_integers32, sc_fill_mask                                                                           \
+    }
 
 #endif

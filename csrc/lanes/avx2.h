@@ -1,10 +1,13 @@
-/* The vocabulary of lanes in AVX2 and FMA (-mavx2 -mfma): a pair of 256-bit registers for each type.
+/* The vocabulary of lanes in AVX2, FMA and AES-NI (-mavx2 -mfma -maes): a pair of 256-bit registers for each type.
  *
  * Every word and its meaning stands in scalar.h; each has the same bits here, NaN payloads aside. A lane of a mask is
  * all ones or all zeros. What AVX2 lacks is made from what it has:
  *   unsigned less-than   flip the top bit of both sides, then compare as signed;
  *   uint32 to float64    0x43300000 above the word is the float64 2^52 + word, exactly; subtract 2^52;
+ *   two words to float64 52 bits of the float64 are words as they come, under an exponent that gives them their place;
+ *                        the exponents are taken away again by exact differences;
  *   one byte per lane    two saturating packs, which leave groups of four in the order 0 2 1 3: one shuffle rights it.
+ * With VAES (-mvaes) one instruction makes a round of AES on two blocks, otherwise on one.
  * MAXPD and MINPD return their second operand where the comparison is false, as vd_max and vd_min do.
  */
 #ifndef SC_LANES_AVX2_H
@@ -108,6 +111,12 @@ SC_WORD void vl_store(uint64_t *p, vl a)
     _mm256_storeu_si256((__m256i *)p, a.lo);
     _mm256_storeu_si256((__m256i *)(p + 4), a.hi);
 }
+SC_WORD void vl_store_through(uint64_t *p, vl a)
+{
+    _mm256_stream_si256((__m256i *)(void *)p, a.lo);
+    _mm256_stream_si256((__m256i *)(void *)(p + 4), a.hi);
+}
+SC_WORD void vl_fence(void) { _mm_sfence(); }
 SC_WORD vl vl_add(vl a, vl b) { SC_HALVES2(vl, _mm256_add_epi64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_HALVES2(vl, _mm256_sub_epi64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_HALVES2(vl, _mm256_and_si256, a, b); }
@@ -169,6 +178,8 @@ SC_WORD vd sc_widen_ps(__m256 a)
 }
 SC_WORD vd vf_lo_f64(vf a) { return sc_widen_ps(a.lo); }
 SC_WORD vd vf_hi_f64(vf a) { return sc_widen_ps(a.hi); }
+SC_WORD __m256 sc_narrow_pd(vd a) { return _mm256_set_m128(_mm256_cvtpd_ps(a.hi), _mm256_cvtpd_ps(a.lo)); }
+SC_WORD vf vf_narrow(vd a, vd b) { return (vf){sc_narrow_pd(a), sc_narrow_pd(b)}; }
 SC_WORD vf vf_from_bits(vw a) { SC_HALVES1(vf, _mm256_castsi256_ps, a); }
 SC_WORD vw vw_from_bits(vf a) { SC_HALVES1(vw, _mm256_castps_si256, a); }
 
@@ -244,6 +255,89 @@ SC_WORD vw vw_count(uint64_t block, uint32_t c2, uint32_t c3)
     __m256i first = _mm256_broadcastsi128_si256(_mm_set_epi64x(upper, (int64_t)block));
     return (vw){_mm256_add_epi64(first, _mm256_setr_epi64x(0, 0, 1, 0)),
                 _mm256_add_epi64(first, _mm256_setr_epi64x(2, 0, 3, 0))};
+}
+
+SC_WORD vw vw_add64(vw a, vw b) { SC_HALVES2(vw, _mm256_add_epi64, a, b); }
+#ifdef __VAES__
+SC_WORD vw vw_aes(vw a, vw key) { SC_HALVES2(vw, _mm256_aesenc_epi128, a, key); }
+SC_WORD vw vw_aes_last(vw a, vw key) { SC_HALVES2(vw, _mm256_aesenclast_epi128, a, key); }
+#else
+#define SC_EACH_128(f, a, b)                                                                                           \
+    _mm256_inserti128_si256(                                                                                           \
+        _mm256_castsi128_si256(f(_mm256_castsi256_si128(a), _mm256_castsi256_si128(b))),                               \
+        f(_mm256_extracti128_si256(a, 1), _mm256_extracti128_si256(b, 1)), 1)
+SC_WORD vw vw_aes(vw a, vw key)
+{
+    return (vw){SC_EACH_128(_mm_aesenc_si128, a.lo, key.lo), SC_EACH_128(_mm_aesenc_si128, a.hi, key.hi)};
+}
+SC_WORD vw vw_aes_last(vw a, vw key)
+{
+    return (vw){SC_EACH_128(_mm_aesenclast_si128, a.lo, key.lo), SC_EACH_128(_mm_aesenclast_si128, a.hi, key.hi)};
+}
+#endif
+
+/* ---- two words for each lane ------------------------------------------------------------------------------------ */
+/* Unpacking leaves words 0 1 4 5 and 2 3 6 7. */
+SC_WORD vl sc_unpack(__m256i low, __m256i high)
+{
+    return (vl){_mm256_unpacklo_epi32(low, high), _mm256_unpackhi_epi32(low, high)};
+}
+SC_WORD vd sc_in_order(vd a)
+{
+    return (vd){_mm256_permute2f128_pd(a.lo, a.hi, 0x20), _mm256_permute2f128_pd(a.lo, a.hi, 0x31)};
+}
+SC_WORD void vw_zip(vw low, vw high, vl r[2])
+{
+    r[0] = vl_from_bits(sc_in_order(vd_from_bits(sc_unpack(low.lo, high.lo))));
+    r[1] = vl_from_bits(sc_in_order(vd_from_bits(sc_unpack(low.hi, high.hi))));
+}
+/* Under the exponent of 2^20 the high word counts in units of 2^-32, under that of 2^-12 the low word in 2^-64. Of the
+ * low one 21 bits stay, over `below`. Both differences are exact: everything is a multiple of 2^-54 below 2^21. */
+SC_WORD vd sc_join(__m256i low, __m256i high, uint32_t below, double less)
+{
+    __m256i kept = _mm256_and_si256(low, _mm256_set1_epi32(-(1 << 11)));
+    if (below) kept = _mm256_or_si256(kept, _mm256_set1_epi32((int32_t)below));
+    vd a = vd_from_bits(sc_unpack(high, _mm256_set1_epi32(0x41300000)));
+    vd b = vd_from_bits(sc_unpack(kept, _mm256_set1_epi32(0x3f300000)));
+    return sc_in_order(vd_add(vd_sub(a, vd_set1(0x1p20 + 0x1p-12 + less)), b));
+}
+SC_WORD void vw_u53(vw low, vw high, vd r[2])
+{
+    r[0] = sc_join(low.lo, high.lo, 0, 0.0);
+    r[1] = sc_join(low.hi, high.hi, 0, 0.0);
+}
+SC_WORD void vw_q53(vw low, vw high, vd r[2])
+{
+    r[0] = sc_join(low.lo, high.lo, 1 << 10, 0.5);
+    r[1] = sc_join(low.hi, high.hi, 1 << 10, 0.5);
+}
+
+/* Columns j and j + 1 of four rows. The upper pair is loaded with the one before it, so that a blend takes it from
+ * memory to its place: an insertion would wait for the only port that has one. */
+SC_WORD void sc_columns2(const double *table, const uint64_t at[4], int j, __m256d *c0, __m256d *c1)
+{
+    const double *c = table + j;
+    __m256d even = _mm256_blend_pd(_mm256_castpd128_pd256(_mm_loadu_pd(c + at[0])), _mm256_loadu_pd(c + at[2] - 2), 12);
+    __m256d odd = _mm256_blend_pd(_mm256_castpd128_pd256(_mm_loadu_pd(c + at[1])), _mm256_loadu_pd(c + at[3] - 2), 12);
+    *c0 = _mm256_unpacklo_pd(even, odd);
+    *c1 = _mm256_unpackhi_pd(even, odd);
+}
+SC_WORD __m256d sc_four_polynomials(const double *table, const uint64_t at[4], __m256d x)
+{
+    __m256d square = _mm256_mul_pd(x, x), even, odd, a, b;
+    sc_columns2(table, at, 6, &even, &odd);
+    for (int j = 4; j >= 0; j -= 2) {
+        sc_columns2(table, at, j, &a, &b);
+        even = _mm256_fmadd_pd(square, even, a);
+        odd = _mm256_fmadd_pd(square, odd, b);
+    }
+    return _mm256_fmadd_pd(odd, x, even);
+}
+SC_WORD vd vd_row_polynomial(const double *table, vl at, vd x)
+{
+    uint64_t i[8];
+    vl_store(i, at);
+    return (vd){sc_four_polynomials(table, i, x.lo), sc_four_polynomials(table, i + 4, x.hi)};
 }
 
 #endif

@@ -1,7 +1,8 @@
-/* The vocabulary of lanes in AVX-512 (F, DQ, BW, VL, and FMA): one 512-bit register for each type, and mask registers.
+/* The vocabulary of lanes in AVX-512 (F, DQ, BW, VL; FMA and AES-NI): one 512-bit register for each type, and mask registers.
  *
  * Every word and its meaning stands in scalar.h; each has the same bits here, NaN payloads aside. MAXPD and MINPD
  * return their second operand where the comparison is false, as vd_max and vd_min do.
+ * With VAES one instruction makes a round of AES on four blocks, otherwise on one.
  * With SC_EMULATE_AVX512 the intrinsics are C functions, so that tests run these lanes on a CPU without AVX-512.
  */
 #ifndef SC_LANES_AVX512_H
@@ -61,6 +62,8 @@ SC_WORD vm vm_or(vm a, vm b) { return (vm)(a | b); }
 SC_WORD vl vl_set1(uint64_t x) { return _mm512_set1_epi64((int64_t)x); }
 SC_WORD vl vl_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
 SC_WORD void vl_store(uint64_t *p, vl a) { _mm512_storeu_si512(p, a); }
+SC_WORD void vl_store_through(uint64_t *p, vl a) { _mm512_stream_si512((__m512i *)(void *)p, a); }
+SC_WORD void vl_fence(void) { _mm_sfence(); }
 SC_WORD vl vl_add(vl a, vl b) { return _mm512_add_epi64(a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { return _mm512_sub_epi64(a, b); }
 SC_WORD vl vl_and(vl a, vl b) { return _mm512_and_si512(a, b); }
@@ -100,6 +103,10 @@ SC_WORD vf vf_load_u8(const uint8_t *p)
 }
 SC_WORD vd vf_lo_f64(vf a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
 SC_WORD vd vf_hi_f64(vf a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
+SC_WORD vf vf_narrow(vd a, vd b)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1);
+}
 SC_WORD vf vf_from_bits(vw a) { return _mm512_castsi512_ps(a); }
 SC_WORD vw vw_from_bits(vf a) { return _mm512_castps_si512(a); }
 
@@ -141,6 +148,80 @@ SC_WORD vw vw_count(uint64_t block, uint32_t c2, uint32_t c3)
     int64_t upper = (int64_t)((uint64_t)c3 << 32 | c2);
     __m512i first = _mm512_broadcast_i32x4(_mm_set_epi64x(upper, (int64_t)block));
     return _mm512_add_epi64(first, _mm512_setr_epi64(0, 0, 1, 0, 2, 0, 3, 0));
+}
+
+SC_WORD vw vw_add64(vw a, vw b) { return _mm512_add_epi64(a, b); }
+#if defined(__VAES__) && !defined(SC_EMULATE_AVX512)
+SC_WORD vw vw_aes(vw a, vw key) { return _mm512_aesenc_epi128(a, key); }
+SC_WORD vw vw_aes_last(vw a, vw key) { return _mm512_aesenclast_epi128(a, key); }
+#else
+#define SC_AES_128(f, a, b, i) f(_mm512_extracti32x4_epi32(a, i), _mm512_extracti32x4_epi32(b, i))
+#define SC_EACH_128(f, a, b)                                                                                           \
+    _mm512_inserti32x4(                                                                                                \
+        _mm512_inserti32x4(_mm512_inserti32x4(_mm512_castsi128_si512(SC_AES_128(f, a, b, 0)), SC_AES_128(f, a, b, 1), 1), \
+                           SC_AES_128(f, a, b, 2), 2),                                                                 \
+        SC_AES_128(f, a, b, 3), 3)
+SC_WORD vw vw_aes(vw a, vw key) { return SC_EACH_128(_mm_aesenc_si128, a, key); }
+SC_WORD vw vw_aes_last(vw a, vw key) { return SC_EACH_128(_mm_aesenclast_si128, a, key); }
+#endif
+
+/* ---- two words for each lane ------------------------------------------------------------------------------------ */
+SC_WORD void vw_zip(vw low, vw high, vl r[2])
+{
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    r[0] = _mm512_permutex2var_epi32(low, first, high);
+    r[1] = _mm512_permutex2var_epi32(low, _mm512_add_epi32(first, _mm512_set1_epi32(8)), high);
+}
+SC_WORD void vw_u53(vw low, vw high, vd r[2])
+{
+    vl bits[2];
+    vw_zip(low, high, bits);
+    for (int i = 0; i < 2; i++)
+        r[i] = _mm512_mul_pd(_mm512_cvtepi64_pd(_mm512_srli_epi64(bits[i], 11)), _mm512_set1_pd(0x1p-53));
+}
+SC_WORD void vw_q53(vw low, vw high, vd r[2])
+{
+    vl bits[2];
+    vw_zip(low, high, bits);
+    for (int i = 0; i < 2; i++) {
+        __m512i odd = _mm512_or_si512(_mm512_srli_epi64(bits[i], 10), _mm512_set1_epi64(1)); /* 2k + 1 */
+        __m512i centred = _mm512_sub_epi64(odd, _mm512_set1_epi64(INT64_C(1) << 53));
+        r[i] = _mm512_mul_pd(_mm512_cvtepi64_pd(centred), _mm512_set1_pd(0x1p-54));
+    }
+}
+
+/* Eight rows, turned around as an 8 x 8 matrix: pairs of rows, pairs of pairs, then both halves. */
+SC_WORD void sc_rows8(const double *table, vl at, vd c[8])
+{
+    uint64_t i[8];
+    __m512d a[8], b[8];
+    vl_store(i, at);
+    for (int j = 0; j < 8; j++) a[j] = _mm512_loadu_pd(table + i[j]);
+    for (int j = 0; j < 8; j += 2) { /* b[j]: columns 0 2 4 6 of rows j, j + 1; b[j + 1]: columns 1 3 5 7 */
+        b[j] = _mm512_unpacklo_pd(a[j], a[j + 1]);
+        b[j + 1] = _mm512_unpackhi_pd(a[j], a[j + 1]);
+    }
+    for (int j = 0; j < 2; j++) { /* of four rows each: columns j, j + 4; then j + 2, j + 6 */
+        a[j] = _mm512_shuffle_f64x2(b[j], b[j + 2], 0x88);
+        a[j + 2] = _mm512_shuffle_f64x2(b[j], b[j + 2], 0xdd);
+        a[j + 4] = _mm512_shuffle_f64x2(b[j + 4], b[j + 6], 0x88);
+        a[j + 6] = _mm512_shuffle_f64x2(b[j + 4], b[j + 6], 0xdd);
+    }
+    for (int j = 0; j < 2; j++) {
+        c[j] = _mm512_shuffle_f64x2(a[j], a[j + 4], 0x88);
+        c[j + 4] = _mm512_shuffle_f64x2(a[j], a[j + 4], 0xdd);
+        c[j + 2] = _mm512_shuffle_f64x2(a[j + 2], a[j + 6], 0x88);
+        c[j + 6] = _mm512_shuffle_f64x2(a[j + 2], a[j + 6], 0xdd);
+    }
+}
+
+SC_WORD vd vd_row_polynomial(const double *table, vl at, vd x)
+{
+    vd c[8], square = vd_mul(x, x);
+    sc_rows8(table, at, c);
+    vd even = vd_fma(square, vd_fma(square, vd_fma(square, c[6], c[4]), c[2]), c[0]);
+    vd odd = vd_fma(square, vd_fma(square, vd_fma(square, c[7], c[5]), c[3]), c[1]);
+    return vd_fma(odd, x, even);
 }
 
 #endif

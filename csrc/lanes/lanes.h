@@ -1,14 +1,22 @@
 /* Which lanes this translation unit is compiled for. SC_ISA_* comes from the build: kernels.c is compiled once with
- * each. The vocabulary and its promises stand in scalar.h; below are the words that are built from it. */
+ * each, and once more with VAES. The vocabulary and its promises stand in scalar.h; below are the words that are built from it. */
 #ifndef SC_LANES_H
 #define SC_LANES_H
 
 #if defined(SC_ISA_AVX512)
 #include "avx512.h"
+#ifdef __VAES__
+#define SC_ISA_NAME "avx512_vaes"
+#else
 #define SC_ISA_NAME "avx512"
+#endif
 #elif defined(SC_ISA_AVX2)
 #include "avx2.h"
+#ifdef __VAES__
+#define SC_ISA_NAME "avx2_vaes"
+#else
 #define SC_ISA_NAME "avx2"
+#endif
 #else
 #include "scalar.h"
 #define SC_ISA_NAME "scalar"

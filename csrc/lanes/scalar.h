@@ -16,8 +16,8 @@
 #ifndef SC_LANES_SCALAR_H
 #define SC_LANES_SCALAR_H
 
+#include "stochcore.h"
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
 typedef struct {
@@ -79,6 +79,8 @@ static inline vm vm_or(vm a, vm b) { SC_LANES_EACH(vm, 8, (uint8_t)(a.v[i] | b.v
 static inline vl vl_set1(uint64_t x) { SC_LANES_EACH(vl, 8, x); }
 static inline vl vl_load(const uint64_t *p) { SC_LANES_EACH(vl, 8, p[i]); }
 static inline void vl_store(uint64_t *p, vl a) { memcpy(p, a.v, sizeof a.v); }
+static inline void vl_store_through(uint64_t *p, vl a) { memcpy(p, a.v, sizeof a.v); } /* past the caches if it can be: */
+static inline void vl_fence(void) {} /* p is a multiple of 64 bytes, and a fence comes before others may look */
 static inline vl vl_add(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] + b.v[i]); }
 static inline vl vl_sub(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] - b.v[i]); }
 static inline vl vl_and(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] & b.v[i]); }
@@ -123,6 +125,7 @@ static inline vf vf_select(vn m, vf a, vf b) { SC_LANES_EACH(vf, 16, m.v[i] ? a.
 static inline vf vf_load_u8(const uint8_t *p) { SC_LANES_EACH(vf, 16, (float)p[i]); } /* 16 bytes as numbers */
 static inline vd vf_lo_f64(vf a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); } /* lanes 0..7, widened */
 static inline vd vf_hi_f64(vf a) { SC_LANES_EACH(vd, 8, (double)a.v[i + 8]); } /* lanes 8..15, widened */
+static inline vf vf_narrow(vd a, vd b) { SC_LANES_EACH(vf, 16, (float)(i < 8 ? a : b).v[i % 8]); } /* rounded */
 static inline vf vf_from_bits(vw a)
 {
     vf r;
@@ -203,6 +206,62 @@ static inline vw vw_count(uint64_t block, uint32_t c2, uint32_t c3) /* counters 
         r.v[4 * i + 3] = c3;
     }
     return r;
+}
+
+/* Counters and round keys: each pair of words (low, high) as a 64-bit number. */
+static inline vw vw_add64(vw a, vw b)
+{
+    vw r;
+    for (int i = 0; i < 16; i += 2) {
+        uint64_t sum = ((uint64_t)a.v[i + 1] << 32 | a.v[i]) + ((uint64_t)b.v[i + 1] << 32 | b.v[i]);
+        r.v[i] = (uint32_t)sum;
+        r.v[i + 1] = (uint32_t)(sum >> 32);
+    }
+    return r;
+}
+/* One round of AES on each group of four words (sc_aes_round in stochcore.h), and the last round. */
+static inline vw vw_aes(vw a, vw key)
+{
+    for (int i = 0; i < 16; i += 4) sc_aes_round(a.v + i, key.v + i, 0);
+    return a;
+}
+static inline vw vw_aes_last(vw a, vw key)
+{
+    for (int i = 0; i < 16; i += 4) sc_aes_round(a.v + i, key.v + i, 1);
+    return a;
+}
+
+/* ---- two words for each lane: lanes 0..7 go to r[0], 8..15 to r[1] ------------------------------------------------ */
+static inline void vw_zip(vw low, vw high, vl r[2]) /* high << 32 | low */
+{
+    for (int i = 0; i < 16; i++) r[i / 8].v[i % 8] = (uint64_t)high.v[i] << 32 | low.v[i];
+}
+static inline void vw_u53(vw low, vw high, vd r[2]) /* k 2^-53 for k = high << 21 | low >> 11: exactly */
+{
+    for (int i = 0; i < 16; i++) {
+        uint64_t k = (uint64_t)high.v[i] << 21 | low.v[i] >> 11;
+        r[i / 8].v[i % 8] = (double)k * 0x1p-53;
+    }
+}
+static inline void vw_q53(vw low, vw high, vd r[2]) /* (2k + 1 - 2^53) 2^-54 for the same k: exactly */
+{
+    for (int i = 0; i < 16; i++) {
+        uint64_t k = (uint64_t)high.v[i] << 21 | low.v[i] >> 11;
+        r[i / 8].v[i % 8] = (double)((int64_t)(2 * k + 1) - (INT64_C(1) << 53)) * 0x1p-54;
+    }
+}
+
+/* A polynomial of degree 7 for each lane, with the coefficients c = table + at[i] of its own: E(x^2) + x O(x^2) from the
+ * even and the odd ones, each by Horner's rule, all in fma. The two numbers before the table may be read too. */
+static inline vd vd_row_polynomial(const double *table, vl at, vd x)
+{
+    for (int i = 0; i < 8; i++) {
+        const double *c = table + at.v[i], square = x.v[i] * x.v[i];
+        double even = fma(square, fma(square, fma(square, c[6], c[4]), c[2]), c[0]);
+        double odd = fma(square, fma(square, fma(square, c[7], c[5]), c[3]), c[1]);
+        x.v[i] = fma(odd, x.v[i], even);
+    }
+    return x;
 }
 
 #endif
