@@ -12,7 +12,10 @@ Environment:
 """
 
 import os
+import platform
 import subprocess
+import sys
+import sysconfig
 import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +52,7 @@ ISA_FLAGS = {
     "avx2_vaes": [*AVX2, "-mvaes"],
     "avx512": AVX512,
     "avx512_vaes": [*AVX512, "-mvaes"],
+    "neon": ["-DSC_ISA_NEON", "-march=armv8-a+crypto"],
 }
 DIRECTIVES = {
     "language_level": 3,
@@ -74,6 +78,15 @@ X86_PROGRAM = """
 #error "not x86-64"
 #endif
 #include <immintrin.h>
+int main(void) { return 0; }
+"""
+AARCH64_PROGRAM = """
+#if defined(__AARCH64EB__) || !(defined(__linux__) || defined(__APPLE__))
+#error "words in the other order, or nothing that says which instructions the CPU has"
+#endif
+#include <arm_neon.h>
+uint8x16_t probe(uint8x16_t x);
+uint8x16_t probe(uint8x16_t x) { return vaesmcq_u8(vaeseq_u8(x, x)); }
 int main(void) { return 0; }
 """
 SIMDE_PROGRAM = """
@@ -158,8 +171,11 @@ class BuildExt(build_ext):
     def isa_flags(self) -> dict[str, list[str]]:
         """Find the instruction sets that the compiler can build, with their flags."""
         found = {"scalar": ISA_FLAGS["scalar"]}
-        for isa in ("avx2", "avx2_vaes", "avx512", "avx512_vaes"):
-            if self.compiles(X86_PROGRAM, ISA_FLAGS[isa]):
+        program, isas = X86_PROGRAM, ["avx2", "avx2_vaes", "avx512", "avx512_vaes"]
+        if self.target() in ("aarch64", "arm64"):
+            program, isas = AARCH64_PROGRAM, ["neon"]
+        for isa in isas:
+            if self.compiles(program, ISA_FLAGS[isa]):
                 found[isa] = ISA_FLAGS[isa]
         if wanted("STOCHCORE_TEST_EMULATE_AVX512"):
             found.pop("avx512_vaes", None)
@@ -168,6 +184,15 @@ class BuildExt(build_ext):
             # How 64-byte vectors are passed changed once; here no call that passes one leaves its file.
             found["avx512"] = ["-DSC_ISA_AVX512", "-DSC_EMULATE_AVX512", "-Wno-psabi", *AVX2[1:]]
         return found
+
+    def target(self) -> str:
+        """Name the processor that the compiler compiles for."""
+        try:
+            command = [*self.compiler.compiler_so, "-dumpmachine"]
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return platform.machine()
+        return ran.stdout.partition("-")[0]
 
     def openmp_flags(self) -> list[str]:
         """Return the flags for OpenMP, or none where it does not work."""
@@ -216,5 +241,12 @@ def extensions() -> list[Extension]:
         for path in sorted(PACKAGE.glob("_*.pyx"))
     ]
 
+
+if sys.platform == "darwin" and sysconfig.get_platform().endswith("universal2") and "ARCHFLAGS" not in os.environ:
+    # Python from python.org has everything compiled for both kinds of Mac at once, which share no instruction set but
+    # scalar: compile for this kind alone, and call the wheel so.
+    os.environ["ARCHFLAGS"] = f"-arch {platform.machine()}"
+    oldest = "11.0" if platform.machine() == "arm64" else sysconfig.get_platform().split("-")[1]
+    os.environ["_PYTHON_HOST_PLATFORM"] = f"macosx-{oldest}-{platform.machine()}"
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})

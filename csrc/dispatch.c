@@ -1,5 +1,5 @@
 /* Which instruction sets this machine has, and the one chosen; and the calling thread's half of cancellation. This file
- * is compiled for the baseline CPU: nothing here may use AVX. */
+ * is compiled for the baseline CPU: nothing here may use AVX or AES. */
 #include "dispatch.h"
 
 #include <string.h>
@@ -20,13 +20,10 @@ static int sc_has_vaes(void)
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1u << 9);
 }
-static int sc_has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && sc_has_aes();
-}
+static int sc_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && sc_has_aes(); }
 static int sc_has_avx2_vaes(void) { return sc_has_avx2() && sc_has_vaes(); }
 #endif
-#ifdef SC_HAVE_AVX512
+#if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
 static int sc_has_avx512(void)
 {
     return sc_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
@@ -34,8 +31,22 @@ static int sc_has_avx512(void)
 }
 static int sc_has_avx512_vaes(void) { return sc_has_avx512() && sc_has_vaes(); }
 #endif
+#ifdef SC_HAVE_NEON
+#ifdef __linux__
+#include <sys/auxv.h>
+
+static int sc_has_neon(void)
+{
+    const unsigned long features = getauxval(AT_HWCAP);
+    return (features & HWCAP_ASIMD) && (features & HWCAP_AES);
+}
+#else /* Apple, whose 64-bit CPUs all have both */
+static int sc_has_neon(void) { return 1; }
+#endif
+#endif
 
 extern const sc_table sc_table_scalar, sc_table_avx2, sc_table_avx2_vaes, sc_table_avx512, sc_table_avx512_vaes;
+extern const sc_table sc_table_neon;
 
 /* Best first. */
 static const struct {
@@ -43,10 +54,15 @@ static const struct {
     int (*runs)(void);
 } sc_tables[] = {
 #if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
-    {&sc_table_avx512_vaes, sc_has_avx512_vaes}, {&sc_table_avx512, sc_has_avx512},
+    {&sc_table_avx512_vaes, sc_has_avx512_vaes},
+    {&sc_table_avx512, sc_has_avx512},
 #endif
 #ifdef SC_HAVE_AVX2
-    {&sc_table_avx2_vaes, sc_has_avx2_vaes},     {&sc_table_avx2, sc_has_avx2},
+    {&sc_table_avx2_vaes, sc_has_avx2_vaes},
+    {&sc_table_avx2, sc_has_avx2},
+#endif
+#ifdef SC_HAVE_NEON
+    {&sc_table_neon, sc_has_neon},
 #endif
     {&sc_table_scalar, sc_always},
 #ifdef SC_EMULATE_AVX512

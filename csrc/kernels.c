@@ -21,6 +21,8 @@ static void sc_step(const sc_family *f, const uint64_t *k, ptrdiff_t n, void *y)
 #define SC_TABLE sc_table_avx2_vaes
 #elif defined(SC_ISA_AVX2)
 #define SC_TABLE sc_table_avx2
+#elif defined(SC_ISA_NEON)
+#define SC_TABLE sc_table_neon
 #else
 #define SC_TABLE sc_table_scalar
 #endif

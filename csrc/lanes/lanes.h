@@ -17,6 +17,9 @@
 #else
 #define SC_ISA_NAME "avx2"
 #endif
+#elif defined(SC_ISA_NEON)
+#include "neon.h"
+#define SC_ISA_NAME "neon"
 #else
 #include "scalar.h"
 #define SC_ISA_NAME "scalar"
