@@ -32,6 +32,7 @@
 
 SC_CONVERT(cvtepi32_pd, __m512d, double, 8, __m256i, int32_t)
 SC_CONVERT(cvtepu32_pd, __m512d, double, 8, __m256i, uint32_t)
+SC_CONVERT(cvtepi64_pd, __m512d, double, 8, __m512i, int64_t)
 SC_CONVERT(cvtps_pd, __m512d, double, 8, __m256, float)
 SC_CONVERT(cvtepi32_ps, __m512, float, 16, __m512i, int32_t)
 SC_CONVERT(cvtepu32_epi64, __m512i, uint64_t, 8, __m256i, uint32_t)
@@ -71,6 +72,25 @@ SC_STAND_IN __mmask16 emulate_cmplt_epu32_mask(__m512i a, __m512i b)
     return (__mmask16)r;
 }
 
+SC_STAND_IN __m512d emulate_shuffle_f64x2(__m512d a, __m512d b, int order) /* pairs: two of a, two of b */
+{
+    double in[16], out[8];
+    memcpy(in, &a, sizeof a);
+    memcpy(in + 8, &b, sizeof b);
+    for (int i = 0; i < 8; i++) out[i] = in[(i & 4) * 2 + 2 * (order >> (i & 6) & 3) + (i & 1)];
+    memcpy(&a, out, sizeof a);
+    return a;
+}
+
+SC_STAND_IN __m256 emulate_cvtpd_ps(__m512d a)
+{
+    __m256d halves[2];
+    memcpy(halves, &a, sizeof a);
+    return _mm256_set_m128(_mm256_cvtpd_ps(halves[1]), _mm256_cvtpd_ps(halves[0]));
+}
+
+SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, sizeof a); }
+
 #undef _mm512_cvtepi32_pd
 #undef _mm512_cvtepu32_pd
 #undef _mm512_cvtps_pd
@@ -81,6 +101,10 @@ SC_STAND_IN __mmask16 emulate_cmplt_epu32_mask(__m512i a, __m512i b)
 #undef _mm512_shuffle_epi32
 #undef _mm512_srai_epi32
 #undef _mm512_cmplt_epu32_mask
+#undef _mm512_cvtepi64_pd
+#undef _mm512_cvtpd_ps
+#undef _mm512_shuffle_f64x2
+#undef _mm512_stream_si512
 #define _mm512_cvtepi32_pd(a) emulate_cvtepi32_pd(a)
 #define _mm512_cvtepu32_pd(a) emulate_cvtepu32_pd(a)
 #define _mm512_cvtps_pd(a) emulate_cvtps_pd(a)
@@ -91,5 +115,9 @@ SC_STAND_IN __mmask16 emulate_cmplt_epu32_mask(__m512i a, __m512i b)
 #define _mm512_shuffle_epi32(a, order) emulate_shuffle_epi32(a, order)
 #define _mm512_srai_epi32(a, n) emulate_srai_epi32(a, n)
 #define _mm512_cmplt_epu32_mask(a, b) emulate_cmplt_epu32_mask(a, b)
+#define _mm512_cvtepi64_pd(a) emulate_cvtepi64_pd(a)
+#define _mm512_cvtpd_ps(a) emulate_cvtpd_ps(a)
+#define _mm512_shuffle_f64x2(a, b, order) emulate_shuffle_f64x2(a, b, order)
+#define _mm512_stream_si512(p, a) emulate_stream_si512(p, a)
 
 #endif

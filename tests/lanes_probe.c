@@ -263,6 +263,13 @@ static void probe_u64(void)
     PROBE_8(vl_set1, take_vl, l0[i]);
     LOAD(vl_load, take_vl, l0, uint64_t, 8);
     PROBE(vl_store, OVER(8, STORED(uint64_t, 8, vl_store(at, L(0)))));
+    PROBE(vl_store_through, OVER(8, {
+              memset(border - 64 - MARGIN, 0xA5, MARGIN);
+              vl_store_through((uint64_t *)(void *)(border - 64), L(0));
+              vl_fence();
+              take(border - 64 - MARGIN, 64 + MARGIN);
+          }));
+    PROBE(vl_fence, vl_fence());
     PROBE_8(vl_add, take_vl, L(0), L(1));
     PROBE_8(vl_sub, take_vl, L(0), L(1));
     PROBE_8(vl_and, take_vl, L(0), L(1));
@@ -300,6 +307,7 @@ static void probe_f32(void)
     LOAD(vf_load_u8, take_vf, (uint8_t *)l0, uint8_t, 16);
     PROBE_16(vf_lo_f64, take_vd, F(0));
     PROBE_16(vf_hi_f64, take_vd, F(0));
+    PROBE_8(vf_narrow, take_vf, D(0), D(1));
     PROBE(vf_from_bits, OVER(16, STORED(float, 16, vf_store(at, vf_from_bits(W(0)))))); /* to the bit, NaN or not */
     PROBE_16(vw_from_bits, take_vw, F(0));
     PROBE(vf_load_part, OVER(16, for (size_t n = 0; n < 16; n++)
@@ -354,6 +362,36 @@ static void probe_groups(void)
     PROBE_16(vw_reverse4, take_vw, W(0));
     PROBE_16(vw_odd_to_even, take_vw, W(0));
     PROBE(vw_count, OVER(1, for (uint64_t less = 0; less < 4; less++) take_vw(vw_count(l0[i] - less, w0[i], w1[i]))));
+    PROBE_16(vw_add64, take_vw, W(0), W(1));
+    PROBE_16(vw_aes, take_vw, W(0), W(1));
+    PROBE_16(vw_aes_last, take_vw, W(0), W(1));
+}
+
+static void probe_pairs(void)
+{
+#define PAIR(word, type, out)                                                                                          \
+    PROBE(word, OVER(16, {                                                                                             \
+              type r[2];                                                                                               \
+              word(W(0), W(1), r);                                                                                     \
+              out(r[0]);                                                                                               \
+              out(r[1]);                                                                                               \
+          }))
+    PAIR(vw_zip, vl, take_vl);
+    PAIR(vw_u53, vd, take_vd);
+    PAIR(vw_q53, vd, take_vd);
+}
+
+static void probe_rows(void) /* the last row ends at the border; two numbers before the first may be read */
+{
+    enum { ROWS = 60 };
+    double rows[2 + 8 * ROWS];
+    uint64_t at[8];
+    for (size_t i = 0; i < COUNT(rows); i++) rows[i] = ordinary();
+    const double *table = (double *)before_border(rows, sizeof rows, 0) + 2;
+    PROBE(vd_row_polynomial, OVER(8, {
+              for (size_t j = 0; j < 8; j++) at[j] = 8 * (l0[i + j] % ROWS);
+              take_vd(vd_row_polynomial(table, vl_load(at), D(0)));
+          }));
 }
 
 int main(void)
@@ -367,5 +405,7 @@ int main(void)
     probe_u32();
     probe_vn();
     probe_groups();
+    probe_pairs();
+    probe_rows();
     return 0;
 }

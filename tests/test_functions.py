@@ -8,48 +8,26 @@ against float64. The bounds are those that csrc/kernels/functions.h states.
 from __future__ import annotations
 
 import functools
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from c_programs import CSRC, ISA, STRICT, TESTS, build
 
 mpmath = pytest.importorskip("mpmath")
 special = pytest.importorskip("scipy.special")
 mp, mpf = mpmath.mp, mpmath.mpf
 mp.dps = 40
 
-TESTS = Path(__file__).resolve().parent
-CSRC = TESTS.parent / "csrc"
-STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
-FLAGS = ["-std=c11", "-O2", "-ffp-contract=off", *STRICT, f"-I{CSRC}"]
-ISA = {
-    "scalar": ["-DSC_ISA_SCALAR"],
-    "avx2": ["-DSC_ISA_AVX2", "-mavx2", "-mfma"],
-    "avx512": ["-DSC_ISA_AVX512", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
-    # By SIMDe (Debian: libsimde-dev) on any CPU with AVX2; its headers are not clean under our warnings.
-    "emulated": ["-DSC_ISA_AVX512", "-DSC_EMULATE_AVX512", "-w", "-fwrapv", "-mavx2", "-mfma"],
-}
-SIMDE = Path("/usr/include/simde/x86/avx512.h")
 BOUND = {"exp": 0.78, "log": 0.95, "log1p": 1.5, "sigmoid": 2.3, "softplus": 1.65}
 BOUND32 = {"exp32": 1.05, "log32": 1.05, "log1p32": 1.6, "sigmoid32": 2.4, "softplus32": 1.8}
 QUANTILE_BOUND, QUANTILE32_BOUND = 2.5, 3.1
 
 Array = np.ndarray[Any, Any]
 Run = Callable[..., Array]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-
-
-def cpu_flags() -> set[str]:
-    try:
-        return set(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return set()
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +36,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     directory = tmp_path_factory.mktemp("functions")
 
     @functools.cache
-    def build(isa: str) -> Path:
-        if isa != "scalar" and platform.machine() not in ("x86_64", "AMD64"):
-            pytest.skip(f"{isa} lanes are for x86-64")
-        if not {flag.removeprefix("-m") for flag in ISA[isa] if flag.startswith("-m")} <= cpu_flags():
-            pytest.skip(f"this CPU has no {isa}")
-        if isa == "emulated" and not SIMDE.exists():
-            pytest.skip(f"no {SIMDE} to emulate AVX-512 with")
-        program = directory / isa
-        command = ["cc", *FLAGS, *ISA[isa], str(TESTS / "functions_probe.c"), "-o", str(program), "-lm"]
-        built = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-        assert built.returncode == 0, built.stderr
-        return program
+    def program(isa: str) -> list[str]:
+        return build(TESTS / "functions_probe.c", directory / isa, isa, "-O2", *STRICT)
 
     def call(name: str, x: Array, isa: str = "scalar") -> Array:
-        out = subprocess.run([build(isa), name], input=x.tobytes(), stdout=subprocess.PIPE, check=True).stdout
+        out = subprocess.run([*program(isa), name], input=x.tobytes(), stdout=subprocess.PIPE, check=True).stdout
         return np.frombuffer(out, np.float64 if x.dtype == np.float64 else np.float32)
 
     return call
@@ -154,7 +122,7 @@ def worst_against(got: Array, true: Array) -> float:
     return worst(got, near, (true - near) / np.spacing(np.abs(near)))
 
 
-@pytest.mark.parametrize("isa", ["avx2", "avx512", "emulated"])
+@pytest.mark.parametrize("isa", [isa for isa in ISA if isa != "scalar"])
 @pytest.mark.parametrize("name", [*BOUND, *BOUND32, "normal_quantile", "normal_quantile32"])
 def test_the_same_bits_everywhere_and_lanes_do_not_mix(run: Run, name: str, isa: str) -> None:
     g = rng()
