@@ -1,0 +1,334 @@
+/* The hash file of the C core: runs every kernel of one instruction set's table over fixed inputs, without Python, and
+ * prints `name hash` for each (FNV-1a, 64 bits, over the bytes of all results).
+ *
+ *     core_hashes          the instruction sets that are built in and that this CPU can run, one a line
+ *     core_hashes NAME     the hashes of that one: always those of core_hashes.txt
+ *
+ * Linked from csrc/kernels.c, once for each instruction set, and csrc/dispatch.c (test_core_hashes.py). Inputs come from
+ * integers and exact conversions, so nothing here depends on a libm. Noise is filled from starts and over lengths that
+ * meet every border: odd elements, short ends, the carry into a counter's second word, the end of a stream.
+ */
+#include "dispatch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define TAKE(array) take(array, sizeof(array))
+
+static const sc_table *t;
+static uint64_t hash = UINT64_C(0xcbf29ce484222325), state;
+static int failed; /* a kernel said so */
+
+static void take(const void *p, size_t n)
+{
+    const uint8_t *bytes = p;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+}
+
+__attribute__((format(printf, 1, 2))) static void print(const char *format, ...)
+{
+    va_list words;
+    va_start(words, format);
+    vprintf(format, words);
+    va_end(words);
+    printf(" %016llx\n", (unsigned long long)hash);
+    hash = UINT64_C(0xcbf29ce484222325);
+}
+
+static uint64_t random_bits(void) /* splitmix64 */
+{
+    uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static void fill64(double *x, ptrdiff_t n, double scale) /* in [-scale, scale) */
+{
+    for (ptrdiff_t i = 0; i < n; i++) x[i] = (double)((int64_t)random_bits() >> 11) * 0x1p-52 * scale;
+}
+
+static void fill32(float *x, ptrdiff_t n, double scale, double centre)
+{
+    for (ptrdiff_t i = 0; i < n; i++) x[i] = (float)((double)((int64_t)random_bits() >> 11) * 0x1p-52 * scale + centre);
+}
+
+/* ---- noise ------------------------------------------------------------------------------------------------------ */
+enum { LONG = 3000 };
+static const struct {
+    sc_stream stream; /* but for the engine */
+    uint64_t first;
+    ptrdiff_t n;
+} fills[] = {
+    {{.seed = 0}, 0, LONG},
+    {{.seed = UINT64_MAX, .stream = UINT32_MAX, .purpose = SC_PURPOSE_EVALUATION}, 1, 1},
+    {{.seed = 42, .offset = 3}, 6, LONG - 7},
+    {{.seed = UINT64_C(1) << 63, .stream = 7}, 2, 2}, /* inside one block */
+    {{.seed = UINT64_C(0x0123456789abcdef)}, UINT64_C(4) * 0xfffffffb + 1, 777}, /* into the second word */
+    {{.seed = UINT64_C(0xfedcba98), .offset = UINT64_C(4) * 0xffffffff}, 0, 333},
+    {{.seed = 1, .purpose = SC_PURPOSE_LAYERS}, UINT64_MAX - 1000, 1001}, /* up to the last element of all */
+};
+
+/* Every fill, and then lengths 0 .. 199, each from a start of its own; `call` speaks of s, first, n and out. */
+#define NOISE(type, call)                                                                                              \
+    do {                                                                                                               \
+        type out[LONG] = {0};                                                                                          \
+        for (size_t i = 0; i < COUNT(fills) + 200; i++) {                                                              \
+            const ptrdiff_t extra = (ptrdiff_t)(i - COUNT(fills)), n = extra < 0 ? fills[i].n : extra;                 \
+            const uint64_t first = extra < 0 ? fills[i].first : (uint64_t)(extra * extra);                             \
+            sc_stream s = extra < 0 ? fills[i].stream : (sc_stream){.seed = 5, .stream = 6};                           \
+            s.engine = engine;                                                                                         \
+            call;                                                                                                      \
+            take(out, (size_t)SC_MIN(n + 1, LONG) * sizeof(type)); /* and one that must stay as it was */              \
+        }                                                                                                              \
+    } while (0)
+#define NOISE_OF(kind, type)                                                                                           \
+    do {                                                                                                               \
+        NOISE(type, t->noise.kind(&s, first, n, out));                                                                 \
+        print("%s_%s", name, #kind);                                                                                   \
+    } while (0)
+
+static void noise(const char *name, uint32_t engine)
+{
+    static const uint64_t ranges[] = {1, 2, 6, 1000, UINT64_C(0x80000001), UINT64_C(0xc0000000), UINT64_C(1) << 32};
+    static const uint64_t wide[] = {UINT64_C(0x8000000000000001), UINT64_C(0xc000000000000000), UINT64_MAX, 0};
+    static const uint64_t thresholds[] = {0, 1, UINT64_C(0x1999999999999a), UINT64_C(1) << 52, UINT64_C(1) << 53};
+    NOISE_OF(bits32, uint32_t);
+    NOISE_OF(bits64, uint64_t);
+    NOISE_OF(k53, uint64_t);
+    NOISE_OF(uniform64, double);
+    NOISE_OF(uniform32, float);
+    NOISE_OF(normal64, double);
+    NOISE_OF(normal32, float);
+    NOISE_OF(logistic64, double);
+    NOISE_OF(logistic32, float);
+    NOISE_OF(exponential64, double);
+    NOISE_OF(exponential32, float);
+    NOISE_OF(gumbel64, double);
+    NOISE_OF(gumbel32, float);
+    for (size_t j = 0; j < COUNT(ranges); j++)
+        NOISE(uint32_t, t->noise.integers32(&s, first, n, UINT32_MAX - 3, ranges[j], out));
+    print("%s_integers32", name);
+    for (size_t j = 0; j < COUNT(ranges); j++)
+        NOISE(uint64_t, t->noise.integers64(&s, first, n, UINT64_MAX - 3, ranges[j], out));
+    for (size_t j = 0; j < COUNT(wide); j++) NOISE(uint64_t, t->noise.integers64(&s, first, n, 3, wide[j], out));
+    print("%s_integers64", name);
+    for (size_t j = 0; j < COUNT(thresholds); j++) NOISE(uint8_t, t->noise.mask(&s, first, n, thresholds[j], out));
+    print("%s_mask", name);
+}
+
+/* ---- distributions, costs, estimates ---------------------------------------------------------------------------- */
+enum { MOST = 1024, ROWS = 101 }; /* parameters or thresholds of a model; samples */
+
+static sc_family f;
+static double logits[MOST], p[MOST], log_p[MOST], log_q[MOST], weights[4 * MOST];
+static uint64_t thresholds[MOST], row[MOST];
+static uint32_t high[MOST];
+static int32_t y[MOST * ROWS];
+static const sc_stream samples = {.seed = 8, .offset = 17, .stream = 1};
+
+static void tables(void)
+{
+    for (int scale = 1; scale <= 900; scale *= 30) {
+        fill64(logits, MOST, scale);
+        t->bernoulli_logits(MOST - 1, logits, p, log_p, log_q);
+        TAKE(p), TAKE(log_p), TAKE(log_q);
+    }
+    p[0] = 0.0, p[1] = 1.0;
+    t->bernoulli_probs(MOST - 1, p, log_p, log_q);
+    TAKE(log_p), TAKE(log_q);
+    print("bernoulli_tables");
+    for (ptrdiff_t classes = 2; classes < 100; classes = classes * 3 - 1) {
+        t->categorical_logits(MOST / classes, classes, logits, p, log_p);
+        t->categorical_thresholds(MOST / classes, classes, p, row);
+        t->categorical_probs(MOST / classes * classes, p, log_q);
+        TAKE(p), TAKE(log_p), TAKE(row), TAKE(log_q);
+    }
+    print("categorical_tables");
+}
+
+/* A model; rows of thresholds repeated up to `period` elements, with ties of the 32 high bits at some elements. */
+static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t classes, ptrdiff_t period)
+{
+    const ptrdiff_t n = problems * sites, rows = kind == SC_BERNOULLI ? 1 : classes - 1;
+    f = (sc_family){kind, 0, problems, sites, classes, period, high, thresholds, p};
+    fill64(logits, MOST, 3.0), fill64(weights, 4 * MOST, 1.0);
+    if (kind == SC_BERNOULLI) {
+        t->bernoulli_logits(n, logits, p, log_p, log_q);
+        for (ptrdiff_t i = 0; i < n; i++) row[i] = (uint64_t)(p[i] * 0x1p53);
+    } else {
+        t->categorical_logits(n, classes, logits, p, log_p);
+        t->categorical_thresholds(n, classes, p, row);
+    }
+    for (ptrdiff_t i = 0; i < rows * period; i++) {
+        const uint64_t e = (uint64_t)(i % period), tie = e % 4 == 3 ? UINT64_C(1) << 53 : sc_k(&samples, e) + (e & 1);
+        thresholds[i] = e % 9 == 2 ? tie : row[i / period * n + i % period % n];
+    }
+    for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 21, UINT32_MAX);
+}
+
+static void outcomes(const char *name)
+{
+    static uint64_t k[MOST * ROWS];
+    const ptrdiff_t width = f.n_problems * f.n_sites, n = width * ROWS;
+    memset(y, 0, sizeof y);
+    t->noise.k53(&samples, 0, n, k);
+    t->step(&f, k, n, y);
+    TAKE(y);
+    print("step_%s", name);
+    t->sample(&f, &samples, 0, n, y);
+    TAKE(y);
+    print("sample_%s", name);
+    for (ptrdiff_t i = 0; i < n; i += f.n_sites) {
+        const ptrdiff_t at = i % width, each = f.n_classes;
+        double x;
+        if (f.kind == SC_CATEGORICAL) x = t->log_prob_categorical(log_p + at * each, y + i, f.n_sites, each);
+        else x = t->log_prob_bernoulli(log_p + at, log_q + at, (const uint8_t *)y + i, f.n_sites);
+        take(&x, sizeof x);
+    }
+    print("log_prob_%s", name);
+}
+
+/* Costs of all rows, and the tree over three blocks of them: by both estimators, plain and with all that they take. */
+static void estimates(const char *name, int kind)
+{
+    static double costs[4 * ROWS], j[ROWS], weight[3 * ROWS], histogram[3 * MOST], site[MOST], nodes[3][4 * MOST];
+    static int32_t own[MOST * ROWS];
+    const sc_scratch scratch = {own, costs, j, weight, histogram, site};
+    const ptrdiff_t problems = f.n_problems, n = problems * f.n_sites * (f.kind == SC_CATEGORICAL ? f.n_classes : 1);
+    const char *cost = kind == SC_COST_LINEAR ? "linear" : "quadratic";
+    sc_job job = {f, {kind, f.n_sites, weights, weights + 64}, {0}, samples, n, ROWS};
+    sc_cancel cancel;
+    int64_t bad;
+    sc_cancel_begin(&cancel, NULL);
+    t->cost_rows(&f, &job.cost, y, ROWS, site, &cancel, costs);
+    TAKE(costs);
+    print("cost_%s_%s", cost, name);
+    for (int way = 0; way < 8; way++) {
+        job.family.by_probs = way & 1;
+        job.estimator = (sc_estimator){way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, 0, weights, NULL, 0, NULL};
+        if (way & 4) job.estimator = (sc_estimator){job.estimator.kind, 1, weights, weights + 7, 0, weights + 50};
+        for (int b = 0; b < 3; b++)
+            failed |= t->estimate_block(&job, 33 * b, b < 2 ? 33 : 35, NULL, NULL, &scratch, &cancel, nodes[b], &bad);
+        TAKE(nodes);
+        t->fold(nodes[0], nodes[1], 1, problems, n);
+        t->merge(nodes[0], nodes[2], problems, n);
+        TAKE(nodes[0]);
+    }
+    print("estimate_%s_%s", cost, name);
+}
+
+static void model(const char *name, int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t classes, ptrdiff_t period)
+{
+    build(kind, problems, sites, classes, period);
+    outcomes(name);
+    estimates(name, SC_COST_LINEAR);
+    estimates(name, SC_COST_QUADRATIC);
+}
+
+/* ---- optimisers, the network ------------------------------------------------------------------------------------ */
+static const sc_step_scalars scalars = {0.01, 0.9, 0.99, 10.0, 100.0, 1e-8};
+
+static void optimizer(const char *name, int kind)
+{
+    double g[53], a[53], m[53] = {0}, v[53] = {0};
+    float g32[53], a32[53], m32[53] = {0}, v32[53] = {0};
+    fill64(a, 53, 1.0), fill32(a32, 53, 1.0, 0.0);
+    for (int step = 0; step < 3; step++) {
+        fill64(g, 53, 1.0), fill32(g32, 53, 1.0, 0.0);
+        t->update64(kind, &scalars, 53, g, a, m, v);
+        t->update32(kind, &scalars, 53, g32, a32, m32, v32);
+    }
+    TAKE(a), TAKE(m), TAKE(v), TAKE(a32), TAKE(m32), TAKE(v32);
+    print("update_%s", name);
+}
+
+enum { D = 40, DS = 48, H = 21, HS = 32, IMAGES = 20 }; /* pixels, units, and the lengths of their rows */
+
+/* Three steps of Adam with three samples, and the bound. */
+static void network(const char *name, int leave_one_out)
+{
+    enum { SIZE = D * HS + HS + H * DS + DS + HS };
+    static _Alignas(64) char memory[1 << 18];
+    static float a[SIZE], m[SIZE], v[SIZE], mean[DS], data[IMAGES * DS];
+    int64_t rows[IMAGES];
+    double record[2], bound[IMAGES] = {0}, squares[IMAGES] = {0};
+    sc_vae_work w = {.vae = {D, H, DS, HS, a, mean}, .batch = IMAGES, .n_samples = 3, .leave_one_out = leave_one_out};
+    sc_cancel cancel;
+    sc_cancel_begin(&cancel, NULL);
+    failed |=
+        sc_vae_size(&w.vae) != SIZE || sc_vae_place(&w, memset(memory, 0, sizeof memory)) > (ptrdiff_t)sizeof memory;
+    w.baseline = -10.0, w.data = data;
+    w.pixels = (sc_stream){.seed = 3, .purpose = SC_PURPOSE_BINARISING};
+    w.latents = (sc_stream){.seed = 3, .purpose = SC_PURPOSE_LAYERS, .engine = SC_ENGINE_ARS};
+    fill32(a, SIZE, 0.5, 0.0), fill32(mean, D, 0.25, 0.5), fill32(data, IMAGES * DS, 0.5, 0.5);
+    memset(m, 0, sizeof m), memset(v, 0, sizeof v);
+    for (int i = 0; i < IMAGES; i++) rows[i] = (7 * i + 3) % IMAGES;
+    for (int h = H; h < HS; h++) a[sc_vae_b(&w.vae) + h] = a[sc_vae_prior(&w.vae) + h] = SC_VAE_NEVER;
+    for (int d = D; d < DS; d++) a[sc_vae_c(&w.vae) + d] = SC_VAE_NEVER;
+    for (uint64_t step = 0; step < 3; step++) {
+        t->vae_prepare(&w);
+        for (ptrdiff_t b = 0; b < sc_vae_blocks(&w); b++) t->vae_forward(&w, rows, step * IMAGES, b, &cancel);
+        failed |= t->vae_summarise(&w, &cancel, record);
+        for (ptrdiff_t c = 0; c < sc_vae_chunks(&w.vae); c++) t->vae_learn(&w, c, SC_ADAM, &scalars, m, v);
+        TAKE(record), take(w.bound, sizeof(double) * IMAGES * 3);
+    }
+    TAKE(a), TAKE(m), TAKE(v);
+    print("vae_step_%s", name);
+    w.n_samples = 1;
+    t->vae_prepare(&w);
+    failed |= t->vae_bound(&w, rows, IMAGES, 3, IMAGES - 3, 5, &cancel, bound, squares);
+    TAKE(bound), TAKE(squares);
+    print("vae_bound_%s", name);
+}
+
+static void layers(void)
+{
+    float x[5 * 11], matrix[11 * 32], bias[32], out[5 * 32], q[1500], z[1500];
+    fill32(x, COUNT(x), 3.0, 0.0), fill32(matrix, COUNT(matrix), 1.0, 0.0), fill32(bias, COUNT(bias), 1.0, 0.0);
+    for (int sigmoid = 0; sigmoid < 2; sigmoid++) {
+        t->affine32(5, 11, 32, x, matrix, bias, sigmoid, out);
+        TAKE(out);
+    }
+    print("affine32");
+    fill32(q, COUNT(q), 0.5, 0.5);
+    t->bernoulli32(&samples, 1, 1500, q, z);
+    TAKE(z);
+    print("bernoulli32");
+    for (size_t n = 0; n < 300; n++) {
+        t->write_through(z + n % 19, q + n % 7, n * sizeof *z);
+        TAKE(z);
+    }
+    print("write_through");
+}
+
+int main(int argc, char **argv)
+{
+    const char *names[SC_N_TABLES];
+    int known, runnable = sc_runnable(names);
+    if (argc < 2) {
+        for (int i = 0; i < runnable; i++) puts(names[i]);
+        return 0;
+    }
+    t = sc_choose_table(argv[1], &known);
+    if (!t) return fprintf(stderr, "core_hashes: \"%s\" is not one that runs here\n", argv[1]), 2;
+    noise("philox", SC_ENGINE_PHILOX);
+    noise("ars", SC_ENGINE_ARS);
+    noise("ars10", SC_ENGINE_ARS10);
+    tables();
+    model("bits", SC_BERNOULLI, 1, 47, 0, 47);
+    model("bits_batch", SC_BERNOULLI, 2, 15, 0, 240);
+    model("classes", SC_CATEGORICAL, 1, 33, 5, 33);
+    model("classes_batch", SC_CATEGORICAL, 2, 10, 4, 80);
+    model("many_classes", SC_CATEGORICAL, 1, 9, 30, 9);
+    optimizer("sgd", SC_SGD);
+    optimizer("momentum", SC_MOMENTUM);
+    optimizer("rmsprop", SC_RMSPROP);
+    optimizer("adam", SC_ADAM);
+    network("leave_one_out", 1);
+    network("score_function", 0);
+    layers();
+    return failed;
+}
