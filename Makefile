@@ -16,7 +16,7 @@ CYTHON_FILES := $(wildcard stochcore/*.pyx stochcore/*.pxd)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo build test test-slow test-isa test-serial test-emulated doctest sanitize bench bench-smoke \
+.PHONY: help demo build test test-slow test-isa test-serial test-emulated test-neon doctest sanitize bench bench-smoke \
 	bench-peers lint lint-python lint-cython lint-c lint-types lint-spelling format dist clean distclean
 
 help:  ## say what there is
@@ -57,7 +57,7 @@ test-slow: .venv/dev.stamp .venv/built.stamp  ## run the tests that take longer
 	$(PYTEST) -m slow $(ARGS)
 
 # Tests that compile C of their own run the same whatever the build: `make test` has them.
-ANY_BUILD := --ignore=tests/test_functions.py --ignore=tests/test_lanes.py
+ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py lanes.py core_hashes.py)
 
 # The best one is what `make test` runs on; one that this CPU lacks is left out, and says so.
 test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instruction sets of this CPU
@@ -81,6 +81,13 @@ test-serial: .venv/dev.stamp  ## run the tests on a build without OpenMP
 test-emulated: .venv/dev.stamp  ## run the tests on emulated AVX-512 (needs SIMDe: apt-get install libsimde-dev)
 	$(call variant,emulated,STOCHCORE_TEST_EMULATE_AVX512=1)
 	$(call on_variant,emulated) STOCHCORE_ISA=avx512 $(PYTEST) -q $(ANY_BUILD) $(ARGS)
+
+# On a machine that is no Arm: cross-compiled, and run by qemu.
+test-neon: .venv/dev.stamp  ## run the C core's tests on AArch64 (elsewhere needs gcc-aarch64-linux-gnu and qemu-user)
+	@case $$(uname -m) in aarch64 | arm64) ;; *) \
+	    command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64 || { \
+	    echo "please install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user" >&2; exit 1; } ;; esac
+	$(PYTEST) -q tests/test_core_hashes.py tests/test_lanes.py tests/test_functions.py -k 'neon or aarch64' $(ARGS)
 
 # libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.
 sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -120,20 +127,26 @@ lint-cython: .venv/dev.stamp
 
 # Syntax and warnings for each instruction set, with each compiler that is here.
 C_WARNINGS := -std=c11 -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only -Icsrc -Istochcore/include
-AVX512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma
+AVX2 := -DSC_ISA_AVX2 -mavx2 -mfma -maes
+AVX512 := -DSC_ISA_AVX512 -mfma -maes -mavx512f -mavx512dq -mavx512bw -mavx512vl
+NEON := -DSC_ISA_NEON -march=armv8-a+crypto
 
 lint-c: .venv/dev.stamp
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
-	@for cc in gcc clang; do \
+	@for cc in gcc clang aarch64-linux-gnu-gcc; do \
 	    command -v $$cc >/dev/null || { echo "$$cc is not here: its warnings are not checked"; continue; }; \
 	    echo "$$cc: warnings of csrc"; \
-	    $$cc $(C_WARNINGS) -DSC_ISA_SCALAR csrc/kernels.c || exit 1; \
-	    if [ "$$(uname -m)" = x86_64 ]; then \
-	        $$cc $(C_WARNINGS) -DSC_ISA_AVX2 -mavx2 -mfma csrc/kernels.c || exit 1; \
-	        $$cc $(C_WARNINGS) -DSC_ISA_AVX512 $(AVX512) csrc/kernels.c || exit 1; \
-	        $$cc $(C_WARNINGS) -DSC_HAVE_AVX2 -DSC_HAVE_AVX512 csrc/dispatch.c || exit 1; \
-	    fi; \
-	    $$cc $(C_WARNINGS) csrc/dispatch.c || exit 1; \
+	    check() { $$cc $(C_WARNINGS) "$$@" || exit 1; }; \
+	    check -DSC_ISA_SCALAR csrc/kernels.c; \
+	    check csrc/dispatch.c; \
+	    case $$($$cc -dumpmachine) in \
+	    x86_64-*) \
+	        check $(AVX2) csrc/kernels.c; check $(AVX2) -mvaes csrc/kernels.c; \
+	        check $(AVX512) csrc/kernels.c; check $(AVX512) -mvaes csrc/kernels.c; \
+	        check -DSC_HAVE_AVX2 -DSC_HAVE_AVX512 csrc/dispatch.c ;; \
+	    aarch64-* | arm64-*) \
+	        check $(NEON) csrc/kernels.c; check -DSC_HAVE_NEON csrc/dispatch.c ;; \
+	    esac; \
 	done
 
 # The extensions against their stubs; what Cython adds to every module is let pass.
