@@ -1,7 +1,7 @@
 /* Runs one function of csrc/kernels/functions.h over raw numbers: `functions_probe NAME < numbers > results`.
- * float64 functions read and write float64; names ending in 32 read and write float32; normal_quantile32 reads uint32;
- * sigmoid_softplus32 writes both results of each number, one after the other in blocks of 16. The last lanes of an
- * input that is no multiple of the width are padded with its last number. */
+ * float64 functions read and write float64; names ending in 32 read and write float32; sigmoid_softplus32 writes both
+ * results of each number, one after the other in blocks of 16. The last lanes of an input that is no multiple of the
+ * width are padded with its last number. */
 #include "kernels/functions.h"
 #include <stdio.h>
 
@@ -17,25 +17,28 @@ WRAP64(log)
 WRAP64(log1p)
 WRAP64(sigmoid)
 WRAP64(softplus)
-WRAP64(normal_quantile)
 WRAP32(exp32)
 WRAP32(log32)
 WRAP32(log1p32)
 WRAP32(sigmoid32)
 WRAP32(softplus32)
-static vf call_normal_quantile32(vf x) { return sc_normal_quantile32(vw_from_bits(x)); }
 
 static const struct {
     const char *name;
     function64 f;
-} table64[] = {{"exp", call_exp},         {"log", call_log},           {"log1p", call_log1p},
-               {"sigmoid", call_sigmoid}, {"softplus", call_softplus}, {"normal_quantile", call_normal_quantile}};
+} table64[] = {{"exp", call_exp},
+               {"log", call_log},
+               {"log1p", call_log1p},
+               {"sigmoid", call_sigmoid},
+               {"softplus", call_softplus}};
 static const struct {
     const char *name;
     function32 f;
-} table32[] = {{"exp32", call_exp32},           {"log32", call_log32},
-               {"log1p32", call_log1p32},       {"sigmoid32", call_sigmoid32},
-               {"softplus32", call_softplus32}, {"normal_quantile32", call_normal_quantile32}};
+} table32[] = {{"exp32", call_exp32},
+               {"log32", call_log32},
+               {"log1p32", call_log1p32},
+               {"sigmoid32", call_sigmoid32},
+               {"softplus32", call_softplus32}};
 
 static void run64(function64 f)
 {
@@ -53,7 +56,7 @@ static void run32(function32 f)
     float x[16];
     size_t n;
     while ((n = fread(x, sizeof *x, 16, stdin)) > 0) {
-        for (size_t i = n; i < 16; i++) memcpy(&x[i], &x[n - 1], sizeof *x); /* bits, which may be an integer's */
+        for (size_t i = n; i < 16; i++) x[i] = x[n - 1];
         vf_store(x, f(vf_load(x)));
         fwrite(x, sizeof *x, n, stdout);
     }
