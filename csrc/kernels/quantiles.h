@@ -98,7 +98,7 @@ SC_INLINE vd sc_split_probability(vd q, int exactly, vd *g)
     return n;
 }
 
-/* -log(1/2 - q): 2 ulp. */
+/* -log(1/2 - q): 3 ulp. */
 SC_INLINE void sc_exponential_quantile(vd q[4])
 {
     vd n[4], g[4], t[4];
@@ -107,7 +107,7 @@ SC_INLINE void sc_exponential_quantile(vd q[4])
     SC_FOUR q[j] = vd_fma(n[j], vd_set1(SC_LN2), t[j]);
 }
 
-/* -log(-log(1/2 + q)): 3 ulp or 2^-53, whichever is larger. */
+/* -log(-log(1/2 + q)): 3.4 ulp or 2^-53, whichever is larger. */
 SC_INLINE void sc_gumbel_quantile(vd q[4])
 {
     const vd ln2 = vd_set1(SC_LN2);
@@ -127,7 +127,7 @@ SC_INLINE void sc_gumbel_quantile(vd q[4])
     SC_FOUR q[j] = vd_fma(n[j], ln2, t[j]);
 }
 
-/* log((1/2 + q) / (1/2 - q)): 3 ulp. n comes from p + 2p^2, which lies within 13% of p / (1-p). */
+/* log((1/2 + q) / (1/2 - q)): 2.3 ulp. n comes from p + 2p^2, which lies within 13% of p / (1-p). */
 SC_INLINE void sc_logistic_quantile(vd q[4])
 {
     const vd one = vd_set1(1);
@@ -158,8 +158,8 @@ SC_INLINE vd sc_normal_tail(vd p)
     return vd_sub(r, vd_div(above, below));
 }
 
-/* Phi^-1(1/2 + q): 2 ulp or 2^-53, whichever is larger. The row is the exponent of p and its first five bits; the middle
- * of the interval has the same bits, then a one. */
+/* Phi^-1(1/2 + q): 3.2 ulp or 2^-53, whichever is larger. The row is the exponent of p and its first five bits; the
+ * middle of the interval has the same bits, then a one. */
 SC_INLINE void sc_normal_quantile(vd q[4])
 {
     const uint64_t lowest = UINT64_C(0x3f30000000000000); /* 2^-12 */
@@ -210,7 +210,7 @@ SC_INLINE vf sc_signed32(vf size, vw below) { return vf_from_bits(vw_or(vw_from_
 /* 127 - biased, as a number. */
 SC_INLINE vf sc_minus_exponent32(vw biased) { return vw_to_f32(vw_sub(vw_set1(127), biased)); }
 
-/* Phi^-1: 3.1 ulp or 2^-32, whichever is larger. */
+/* Phi^-1: 3.3 ulp or 2^-32, whichever is larger. */
 SC_INLINE void sc_normal_quantile32(const vw word[4], vf z[4])
 {
     const vf border = vf_set1(0x1p-9f);
