@@ -5,7 +5,7 @@
  * all ones or all zeros. Where NEON differs from the promise, the word is made of other instructions:
  *   max and min        FMAX gives NaN where either is NaN, so these compare and select;
  *   shift right by 0   USHR by an immediate begins at 1; C's own shift of vectors takes 0 too, and becomes USHR;
- *   mask to bits       there is no movemask: each lane keeps one bit of its own, and one sum across lanes collects them;
+ *   mask to bits       there is no movemask: each lane keeps a bit of its own, and one sum across lanes collects them;
  *   AES                AESE adds the key before SubBytes, x86's AESENC after MixColumns: AESE gets the key 0 and the
  *                      key is added last (clang moves that into the next round's AESE).
  */
