@@ -57,7 +57,7 @@ test-slow: .venv/dev.stamp .venv/built.stamp  ## run the tests that take longer
 	$(PYTEST) -m slow $(ARGS)
 
 # Tests that compile C of their own run the same whatever the build: `make test` has them.
-ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py lanes.py core_hashes.py)
+ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py lanes.py engines.py core_hashes.py)
 
 # The best one is what `make test` runs on; one that this CPU lacks is left out, and says so.
 test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instruction sets of this CPU
@@ -87,7 +87,7 @@ test-neon: .venv/dev.stamp  ## run the C core's tests on AArch64 (elsewhere need
 	@case $$(uname -m) in aarch64 | arm64) ;; *) \
 	    command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64 || { \
 	    echo "please install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user" >&2; exit 1; } ;; esac
-	$(PYTEST) -q $(addprefix tests/test_,core_hashes.py lanes.py functions.py quantiles.py) -k 'neon or aarch64' $(ARGS)
+	$(PYTEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py) -k 'neon or aarch64' $(ARGS)
 
 # libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.
 sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -4,7 +4,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
-from .stochcore cimport sc_noise, sc_stream
+from . cimport sc_noise, sc_stream
 
 cdef extern from "dispatch.h" nogil:
     enum:

@@ -1,3 +1,6 @@
+from typing import Final
+
+noise: Final[object]  # a capsule: `sc_noise` of stochcore.h
 MAX_THREADS: int
 WORK_FOR_TEAM: int
 

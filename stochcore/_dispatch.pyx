@@ -3,6 +3,9 @@
 import os
 
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_New
+
+from . cimport STOCHCORE_NOISE
 
 cdef extern from "dispatch.h" nogil:
     const sc_table *sc_choose_table(const char *name, int *known)
@@ -102,6 +105,15 @@ def _after_fork_in_child():
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def __getattr__(str name):
+    """`noise`, the capsule of stochcore.h: made when it is first asked for, since STOCHCORE_ISA may be wrong."""
+    if name != "noise":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    capsule = PyCapsule_New(<void *>&kernels().noise, STOCHCORE_NOISE, NULL)
+    globals()["noise"] = capsule
+    return capsule
 
 
 def runnable():

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from ._dispatch cimport begin, finish, kernels, sc_cancel, stopped, team
 
-from .stochcore cimport sc_noise, sc_stream
+from . cimport sc_noise, sc_stream
 
 ENGINES = {"philox": 0, "ars": 1, "ars10": 2}
 cdef Py_ssize_t BLOCK = 1 << 14  # elements; a multiple of every kernel's group

@@ -146,17 +146,6 @@ def test_a_warning_in_our_c_is_an_error_when_asked(tree: Path) -> None:
     assert "-Werror=conversion" in done.stderr
 
 
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist and the wheel: those in STOCHCORE_DIST, or freshly built."""
-    if "STOCHCORE_DIST" in os.environ:
-        return Path(os.environ["STOCHCORE_DIST"])
-    folder = tmp_path_factory.mktemp("dist")
-    done = run(ROOT, "-m", "build", "--no-isolation", "--outdir", str(folder))
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.mark.slow
 def test_the_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
     (path,) = dist.glob("stochcore-*.tar.gz")

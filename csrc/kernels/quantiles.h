@@ -271,7 +271,7 @@ SC_INLINE void sc_logistic_quantile32(const vw word[4], vf z[4])
     }
 }
 
-/* -log(1 - P): 3 ulp. g as in sc_split_probability; -log(1 - g) = g - g^2 A(-g). */
+/* -log(1 - P): 1.5 ulp. g as in sc_split_probability; -log(1 - g) = g - g^2 A(-g). */
 SC_INLINE void sc_exponential_quantile32(const vw word[4], vf z[4])
 {
     const vf one = vf_set1(1);
@@ -294,7 +294,7 @@ SC_INLINE void sc_exponential_quantile32(const vw word[4], vf z[4])
     }
 }
 
-/* -log(-log P): 1 ulp or 2^-32, whichever is larger. */
+/* -log(-log P): 0.6 ulp or 2^-32, whichever is larger. */
 SC_INLINE void sc_gumbel_quantile32(const vw word[4], vf z[4])
 {
     const vd unit = vd_set1(0x1p-32), shift = vd_set1(0x1p-33 - 0.5);

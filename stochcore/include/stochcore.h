@@ -182,9 +182,8 @@ static inline double sc_uniform(const sc_stream *s, uint64_t element)
  * stream (counted from its offset), on the calling thread, without Python; every bit as in stochcore.Stream. The caller
  * sees to it that offset + first + n does not pass 2^64.
  *
- *     const sc_noise *noise = (const sc_noise *)PyCapsule_Import(STOCHCORE_NOISE, 0);    // once, holding the GIL
- *     if (noise == NULL || noise->version != STOCHCORE_ABI_VERSION) ...
- *     noise->normal64(&stream, 0, n, out);
+ *     const sc_noise *noise = sc_import_noise();    // once, holding the GIL; NULL: a Python error is set
+ *     noise->normal64(&stream, 0, n, out);          // from any thread, without the GIL
  *
  * A later version with the same number only adds at the end, and `size` says how much there is. */
 #define STOCHCORE_NOISE "stochcore._dispatch.noise"
@@ -211,5 +210,28 @@ typedef struct sc_noise {
     /* 1 iff k(e) < threshold; 2^53 is always */
     void (*mask)(const sc_stream *, uint64_t first, ptrdiff_t n, uint64_t threshold, uint8_t *out);
 } sc_noise;
+
+#ifdef Py_PYTHON_H /* Python.h comes first */
+/* The table of the installed package; or NULL and an ImportError, where it is not the one this file describes. */
+static inline const sc_noise *sc_import_noise(void)
+{
+    const sc_noise *noise = (const sc_noise *)PyCapsule_Import(STOCHCORE_NOISE, 0);
+    if (noise == NULL) return NULL;
+    if (noise->version != STOCHCORE_ABI_VERSION) {
+        PyErr_Format(PyExc_ImportError,
+                     "this extension was built with version %d of stochcore's C interface, the installed stochcore has "
+                     "version %d: build the extension again",
+                     STOCHCORE_ABI_VERSION, (int)noise->version);
+        return NULL;
+    }
+    if (noise->size < sizeof *noise) {
+        PyErr_SetString(
+            PyExc_ImportError,
+            "this extension was built with a newer stochcore.h than the installed stochcore has: upgrade it");
+        return NULL;
+    }
+    return noise;
+}
+#endif
 
 #endif

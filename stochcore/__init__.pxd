@@ -1,5 +1,5 @@
-"""stochcore.h for Cython: ``from stochcore.stochcore cimport sc_stream, sc_uniform``; compile with
-``include_dirs=[stochcore.get_include()]``."""
+"""stochcore.h for Cython: ``from stochcore cimport sc_stream, sc_uniform``; compile with
+``include_dirs=[stochcore.get_include()]``. docs/c-api.md has a complete example."""
 
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -58,3 +58,7 @@ cdef extern from "stochcore.h" nogil:
         void (*integers64)(const sc_stream *, uint64_t, ptrdiff_t, uint64_t, uint64_t, uint64_t *) noexcept nogil
         void (*integers32)(const sc_stream *, uint64_t, ptrdiff_t, uint32_t, uint64_t, uint32_t *) noexcept nogil
         void (*mask)(const sc_stream *, uint64_t, ptrdiff_t, uint64_t, uint8_t *) noexcept nogil
+
+
+cdef extern from "stochcore.h":
+    const sc_noise *sc_import_noise() except NULL
