@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import stochcore
-from stochcore import _dispatch, cli
+from stochcore import _dispatch, _train, cli
 
 for extra in ("tqdm", "matplotlib", "sklearn"):
     pytest.importorskip(extra)
@@ -144,9 +144,9 @@ def test_train_leaves_a_model_that_can_be_used(finished):
     done, out = finished
     model = stochcore.BernoulliVAE.load(out / "model.npz")
     assert (model.n_visible, model.n_latents) == (64, 32)
-    images = cli.load_images("digits")
+    images = _train.load_images("digits")
     bound, error = model.bound(images.test, n_draws=100, seed=0)
-    assert done.stdout.splitlines()[-1] == f"test bound: {cli.plus_minus(bound, error)} nats"
+    assert done.stdout.splitlines()[-1] == f"test bound: {_train.plus_minus(bound, error)} nats"
 
 
 def test_threads_and_instruction_sets_change_no_bit(tmp_path):
@@ -274,7 +274,7 @@ def test_ctrl_c_ends_training_at_once_and_keeps_what_was_learned(small, tmp_path
 def test_what_ctrl_c_keeps_is_the_state_after_a_whole_step(small, tmp_path):
     """The history of an interrupted run is the beginning of the history of a longer one."""
     longer = cli.build_parser().parse_args(["train", "--data", str(small), "--steps", "50000"])
-    images = cli.load_images(small)
+    images = _train.load_images(small)
 
     def descend(stop_at):
         model = stochcore.BernoulliVAE(12, 32, mean=images.train.mean(axis=0, dtype=np.float64), seed=0)
@@ -322,7 +322,7 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_images", interrupted)
+    monkeypatch.setattr(_train, "load_images", interrupted)
     assert cli.main(["train", "--out", str(tmp_path / "out")]) == 130
     assert capsys.readouterr().err == "\nstochcore: interrupted, nothing was written\n"
     assert not (tmp_path / "out").exists()
@@ -519,4 +519,4 @@ def test_nobody_reads_the_output():
     ],
 )
 def test_plus_minus(mean, error, text):
-    assert cli.plus_minus(mean, error) == text
+    assert _train.plus_minus(mean, error) == text
