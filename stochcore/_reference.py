@@ -42,7 +42,8 @@ def make_s_box() -> Array:
     inverse = np.zeros(256, dtype=np.uint8)
     inverse[powers[:255]] = powers[255:0:-1]
     rotated = [inverse << i | inverse >> (8 - i) for i in range(1, 5)]
-    return np.bitwise_xor.reduce([inverse, *rotated]) ^ np.uint8(0x63)
+    box: Array = np.bitwise_xor.reduce([inverse, *rotated]) ^ np.uint8(0x63)
+    return box
 
 
 S_BOX = make_s_box()
@@ -80,9 +81,11 @@ def bits64(
     blocks, place = np.unique(elements >> np.uint64(2), return_inverse=True)
     counter = np.empty((blocks.size, 4), dtype=np.uint64)
     counter[:, 0], counter[:, 1], counter[:, 2] = blocks & LOW, blocks >> np.uint64(32), stream
-    words = []
+    words: list[Array] = []
     for plane in (0, 1):
         counter[:, 3] = purpose << 24 | plane << 16
         block = FUNCTIONS[function](counter, key, own if rounds is None else rounds)
         words.append(block[place, (elements & np.uint64(3)).astype(np.intp)])
-    return words[0] << np.uint64(32) | words[1]
+    high, low = words
+    joined: Array = high << np.uint64(32) | low
+    return joined

@@ -1,6 +1,8 @@
-"""The command line: `stochcore train` learns images and draws a report, `stochcore info` tells the set-up.
+"""The command line: what can be asked for, and how errors are told. Each command's work is in a module of its own.
 
-Exit status: 0 done, 2 bad input (one line on stderr, no traceback), 130 interrupted (keeps what was learned).
+`stochcore train` learns images and draws a report, `noise` writes random bits, `verify` checks them, `info` tells the
+set-up. Exit status: 0 done, 1 `verify` found something wrong, 2 bad input (one line on stderr, no traceback),
+130 interrupted (`train` keeps what was learned).
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import _dispatch, _train
+from . import _dispatch, _raw, _train, verify
 from .config import show_config
+from .noise import ENGINES, Stream
 from .version import __version__
 
 # What the library calls an argument, and what the command line does.
@@ -44,6 +47,13 @@ DIR is left with
 
 The last line printed is the bound on the held-out images. Ctrl-C ends training
 at once and keeps what was learned.
+"""
+
+NOISE_EPILOG = """\
+examples:
+  stochcore noise --seed 1
+  stochcore noise --raw --seed 1 | dieharder -a -g 200
+  stochcore noise --raw --engine philox --streams 1000 | RNG_test stdin64
 """
 
 
@@ -81,6 +91,14 @@ def positive_number(text: str) -> float:
     raise argparse.ArgumentTypeError(f"must be a positive number, got {text[:40]!r}")
 
 
+def formatter(prog: str) -> argparse.HelpFormatter:
+    """Keep the lines of descriptions, and fit a terminal."""
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
+
+
+SEED = whole_number(0, 2**64 - 1)
+
+
 def build_parser() -> Parser:
     """Describe the command line."""
     parser = Parser(
@@ -92,25 +110,27 @@ def build_parser() -> Parser:
     version = f"stochcore {__version__}"
     parser.add_argument("--version", action="version", version=version, help="tell the version and leave")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    add_train(commands)
+    add_noise(commands)
+    add_verify(commands)
     about = "tell the instruction set, threads and versions"
     info = commands.add_parser("info", help=about, description=about, allow_abbrev=False)
     info.set_defaults(run=run_info)
+    return parser
+
+
+def add_train(commands: Any) -> None:
+    """Describe the main job."""
     train = commands.add_parser(
         "train",
         help="train a network with binary stochastic units on images",
         description="Train a network with binary stochastic units (a Bernoulli variational\n"
         "autoencoder) on images, binarised afresh at every step; draw what it learned.",
         epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28),
+        formatter_class=formatter,
         allow_abbrev=False,
     )
     train.set_defaults(run=_train.run)
-    add_options(train)
-    return parser
-
-
-def add_options(train: Parser) -> None:
-    """Add the options of the main job."""
 
     def add(name: str, metavar: str, default: Any, words: str, **more: Any) -> None:
         words += f" ({'all cores' if default is None else default})"
@@ -125,9 +145,49 @@ def add_options(train: Parser) -> None:
     add("estimator", "NAME", "leave_one_out", f"of the gradient: {' or '.join(names)}", choices=names)
     add("samples", "N", 2, "draws of the units for each image", type=whole_number(1, 10**6))
     add("learning-rate", "RATE", 0.003, "of Adam", type=positive_number)
-    add("seed", "N", 0, "of all randomness", type=whole_number(0, 2**64 - 1))
+    add("seed", "N", 0, "of all randomness", type=SEED)
     add("threads", "N", None, "the result is the same for any number", type=threads)
     add("out", "DIR", Path("stochcore-run"), "folder for the results", type=Path)
+
+
+def add_noise(commands: Any) -> None:
+    """Describe the writer of random bits."""
+    noise = commands.add_parser(
+        "noise",
+        help="show random numbers, or write them raw for other programs",
+        description="Show the first elements of a stream, as every kind of noise. With --raw, write\n"
+        "its 64-bit words, little-endian, to standard output: without end, unless --bytes\n"
+        "says so; the end of a pipe or Ctrl-C ends it too.",
+        epilog=NOISE_EPILOG,
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    noise.set_defaults(run=_raw.run)
+    add, names = noise.add_argument, list(ENGINES)
+    add("--raw", action="store_true", help="write bytes without end")
+    add("--seed", metavar="N", type=SEED, default=0, help="(0)")
+    add("--stream", metavar="N", type=whole_number(0, 2**32 - 1), default=0, help="number of the stream (0)")
+    engine = Stream().engine
+    add("--engine", metavar="NAME", choices=names, default=engine, help=f"{', '.join(names)} ({engine})")
+    count = whole_number(1, 1_000_000)
+    add("--streams", metavar="N", type=count, default=1, help="with --raw: so many streams, interleaved (1)")
+    add("--bytes", metavar="N", type=whole_number(0, 2**63 - 1), help="with --raw: end after so many")
+
+
+def add_verify(commands: Any) -> None:
+    """Describe the check."""
+    check = commands.add_parser(
+        "verify",
+        help="check this installation's noise: known answers, hashes, statistical tests",
+        description="Check the noise of this installation: published answers and packaged hashes\n"
+        "on every instruction set of this CPU, then a quick battery of statistical tests.\n"
+        "Prints a table of p-values; the last line says OK or FAILED, with status 0 or 1.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    check.set_defaults(run=run_verify)
+    check.add_argument("--quick", action="store_true", help="fewer numbers: a few seconds")
+    check.add_argument("--seed", metavar="N", type=SEED, default=0, help="of the statistical tests (0)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,12 +195,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if "run" not in arguments:
-        parser.error("COMMAND must be one of info, train, got nothing (see stochcore --help)")
+        parser.error("COMMAND must be one of train, noise, verify, info, got nothing (see stochcore --help)")
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\nstochcore: interrupted, nothing was written", file=sys.stderr)
+        kept = ", nothing was written" if arguments.run is _train.run else ""
+        print(f"\nstochcore: interrupted{kept}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Nobody reads stdout any more; keep the interpreter from complaining when it closes it.
@@ -167,6 +228,37 @@ def run_info(_: argparse.Namespace) -> int:
     """Tell the set-up."""
     show_config()
     return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Carry out `stochcore verify`."""
+    _dispatch.isa()  # an instruction set that is not there is told before the work
+    with verify_bar() as progress:
+        report = verify.run(quick=args.quick, seed=args.seed, progress=progress)
+    print(report)
+    return 0 if report.ok else 1
+
+
+@contextlib.contextmanager
+def verify_bar() -> Iterator[Callable[[int, int, str], object] | None]:
+    """Show a bar, on a terminal where tqdm is installed."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield None
+        return
+    with tqdm(bar_format="{percentage:3.0f}% |{bar}| {desc}", dynamic_ncols=True, leave=False) as bar:
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.total = total
+            bar.set_description_str(what, refresh=False)
+            bar.update(done - bar.n)
+            bar.refresh()
+
+        yield show
 
 
 if __name__ == "__main__":
