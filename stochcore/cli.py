@@ -167,7 +167,7 @@ def add_noise(commands: Any) -> None:
     add("--raw", action="store_true", help="write bytes without end")
     add("--seed", metavar="N", type=SEED, default=0, help="(0)")
     add("--stream", metavar="N", type=whole_number(0, 2**32 - 1), default=0, help="number of the stream (0)")
-    engine = Stream().engine
+    engine = Stream(0).engine
     add("--engine", metavar="NAME", choices=names, default=engine, help=f"{', '.join(names)} ({engine})")
     count = whole_number(1, 1_000_000)
     add("--streams", metavar="N", type=count, default=1, help="with --raw: so many streams, interleaved (1)")

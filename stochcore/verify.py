@@ -48,13 +48,25 @@ ADDRESSES = (
     (2**63, 2**31, 2**64 - COUNT),
 )
 
+
+def _floats(kind: str, dtype: type) -> Callable[[Stream, int], Array]:
+    return lambda s, t: getattr(s, kind)(COUNT, dtype=dtype, n_threads=t)
+
+
 KINDS: dict[str, Callable[[Stream, int], Array]] = {
     "bits uint32": lambda s, t: s.bits(COUNT, dtype=np.uint32, n_threads=t),
     "bits uint64": lambda s, t: s.bits(COUNT, dtype=np.uint64, n_threads=t),
-    "uniform float64": lambda s, t: s.uniform(COUNT, n_threads=t),
-    "uniform float32": lambda s, t: s.uniform(COUNT, dtype=np.float32, n_threads=t),
-    "normal float64": lambda s, t: s.normal(COUNT, n_threads=t),
-    "normal float32": lambda s, t: s.normal(COUNT, dtype=np.float32, n_threads=t),
+    **{
+        f"{kind} {dtype.__name__}": _floats(kind, dtype)
+        for kind in ("uniform", "normal", "logistic", "exponential", "gumbel")
+        for dtype in (np.float64, np.float32)
+    },
+    # few in 2^32, few in 2^64, and ranges in which half of all words are drawn again
+    "integers 6": lambda s, t: s.integers(1, 7, COUNT, n_threads=t),
+    "integers 10^12": lambda s, t: s.integers(-(10**12), 10**12, COUNT, n_threads=t),
+    "integers 2^31 + 1": lambda s, t: s.integers(0, 2**31 + 1, COUNT, dtype=np.uint32, n_threads=t),
+    "integers 2^63 + 1": lambda s, t: s.integers(0, 2**63 + 1, COUNT, dtype=np.uint64, n_threads=t),
+    "bernoulli_mask 0.3": lambda s, t: s.bernoulli_mask(0.3, COUNT, n_threads=t),
 }
 
 

@@ -119,7 +119,7 @@ def test_raw_noise_of_the_default_stream():
 
 @pytest.mark.parametrize("n_streams", [2, 3, 1000, 50_000])
 def test_raw_noise_of_interleaved_streams(n_streams):
-    n = 5 if n_streams == 50_000 else 2 * _raw.CHUNK // n_streams + 3
+    n = 5 if n_streams == 50_000 else 8 * _raw.CHUNK // n_streams + 3
     content = raw("--seed", 5, "--stream", 7, "--streams", n_streams, n_bytes=8 * n * n_streams)
     rows = words(content).reshape(n, n_streams)
     for i in {0, 1, n_streams // 2, n_streams - 1}:
