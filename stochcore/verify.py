@@ -38,35 +38,34 @@ PIECE = 64  # elements at a time where many streams are looked at
 WAYS = ("along", "streams", "far apart", "seeds")  # in which neighbours are neighbours
 THREADS = (1, 2)
 COLUMNS = ("known answers", *(f"{n} thread{'s' * (n > 1)}" for n in THREADS))
-COUNT = 40_003  # elements that are hashed: enough work for a team of threads, and no whole number of groups
-# seed, stream and offset: the start, everything at its largest, an odd place, a carry between counter words, the end
+# seed, stream, offset, and how many elements are hashed; only the first are enough work for a team of threads
 ADDRESSES = (
-    (0, 0, 0),
-    (2**64 - 1, 2**32 - 1, 4),
-    (42, 1, 3),
-    (0x0123456789ABCDEF, 7, 4 * (2**32 - 5) + 1),
-    (2**63, 2**31, 2**64 - COUNT),
+    (0, 0, 0, 40_003),
+    (2**64 - 1, 2**32 - 1, 4, 1003),
+    (42, 1, 3, 1003),
+    (0x0123456789ABCDEF, 7, 4 * (2**32 - 5) + 1, 1003),  # a carry between the counter's words
+    (2**63, 2**31, 2**64 - 1003, 1003),  # to the end of the stream
 )
 
 
-def _floats(kind: str, dtype: type) -> Callable[[Stream, int], Array]:
-    return lambda s, t: getattr(s, kind)(COUNT, dtype=dtype, n_threads=t)
+def _floats(kind: str, dtype: type) -> Callable[[Stream, int, int], Array]:
+    return lambda s, n, t: getattr(s, kind)(n, dtype=dtype, n_threads=t)
 
 
-KINDS: dict[str, Callable[[Stream, int], Array]] = {
-    "bits uint32": lambda s, t: s.bits(COUNT, dtype=np.uint32, n_threads=t),
-    "bits uint64": lambda s, t: s.bits(COUNT, dtype=np.uint64, n_threads=t),
+KINDS: dict[str, Callable[[Stream, int, int], Array]] = {
+    "bits uint32": lambda s, n, t: s.bits(n, dtype=np.uint32, n_threads=t),
+    "bits uint64": lambda s, n, t: s.bits(n, dtype=np.uint64, n_threads=t),
     **{
         f"{kind} {dtype.__name__}": _floats(kind, dtype)
         for kind in ("uniform", "normal", "logistic", "exponential", "gumbel")
         for dtype in (np.float64, np.float32)
     },
     # few in 2^32, few in 2^64, and ranges in which half of all words are drawn again
-    "integers 6": lambda s, t: s.integers(1, 7, COUNT, n_threads=t),
-    "integers 10^12": lambda s, t: s.integers(-(10**12), 10**12, COUNT, n_threads=t),
-    "integers 2^31 + 1": lambda s, t: s.integers(0, 2**31 + 1, COUNT, dtype=np.uint32, n_threads=t),
-    "integers 2^63 + 1": lambda s, t: s.integers(0, 2**63 + 1, COUNT, dtype=np.uint64, n_threads=t),
-    "bernoulli_mask 0.3": lambda s, t: s.bernoulli_mask(0.3, COUNT, n_threads=t),
+    "integers 6": lambda s, n, t: s.integers(1, 7, n, n_threads=t),
+    "integers 10^12": lambda s, n, t: s.integers(-(10**12), 10**12, n, n_threads=t),
+    "integers 2^31 + 1": lambda s, n, t: s.integers(0, 2**31 + 1, n, dtype=np.uint32, n_threads=t),
+    "integers 2^63 + 1": lambda s, n, t: s.integers(0, 2**63 + 1, n, dtype=np.uint64, n_threads=t),
+    "bernoulli_mask 0.3": lambda s, n, t: s.bernoulli_mask(0.3, n, n_threads=t),
 }
 
 
@@ -114,8 +113,7 @@ def check_words() -> list[str]:
     """Hold the kernels in use against the engines in NumPy; return what is wrong."""
     wrong = []
     for engine in ENGINES:
-        for seed, stream, offset in ADDRESSES:
-            n = 1003
+        for seed, stream, offset, n in ADDRESSES:
             elements = np.arange(n, dtype=np.uint64) + np.uint64(offset)
             words = Stream(seed, stream=stream, engine=engine).at(offset).bits(n, dtype=np.uint64)
             if not np.array_equal(words, _reference.bits64(engine, elements, seed=seed, stream=stream)):
@@ -129,8 +127,8 @@ def hashes(n_threads: int) -> dict[str, str]:
     for engine in ENGINES:
         for kind, draw in KINDS.items():
             h = hashlib.blake2b(digest_size=12)
-            for seed, stream, offset in ADDRESSES:
-                array = draw(Stream(seed, stream=stream, engine=engine).at(offset), n_threads)
+            for seed, stream, offset, n in ADDRESSES:
+                array = draw(Stream(seed, stream=stream, engine=engine).at(offset), n, n_threads)
                 h.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
             result[f"{engine} {kind}"] = h.hexdigest()
     return result
