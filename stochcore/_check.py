@@ -167,14 +167,14 @@ def children(offset: int, count: int) -> None:
 def seed(value: Any) -> int:
     """Return a seed of 64 bits; None is fresh entropy, and a NumPy generator is drawn from."""
     name = "seed"
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if hasattr(value, "__index__"):
         return integer(name, value, 0, 2**64 - 1)
     if isinstance(value, np.random.BitGenerator):
         value = np.random.Generator(value)
     if isinstance(value, np.random.Generator):
         return int(value.integers(2**64 - 1, dtype=np.uint64, endpoint=True))
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         if not len(value):
             raise ValueError(f"`{name}` must hold at least one integer, got {_short(value)}")
@@ -188,9 +188,9 @@ def seed(value: Any) -> int:
 
 
 def noise_dtype(shape: Any, dtype: DTypeLike, out: Any, options: Dtypes) -> np.dtype[Any]:
-    """Return which of the dtypes is meant, the first by default; where `out` stands for the shape, then for this too."""
+    """Return which of the dtypes is meant, the first by default; where `out` stands for the shape, then `out`'s."""
     if shape is None and isinstance(out, np.ndarray) and out.dtype in options:
-        return out.dtype
+        return np.dtype(out.dtype)
     try:
         wanted = options[0] if dtype is None else np.dtype(dtype)
     except TypeError:
@@ -217,14 +217,17 @@ def span(low: Any, high: Any, endpoint: Any, dtype: np.dtype[Any]) -> tuple[int,
         raise TypeError(f"`endpoint` must be a bool, got {_short(endpoint)}")
     first, end = (0, integer("high", low)) if high is None else (integer("low", low), integer("high", high))
     last = end if endpoint else end - 1
+    came = f"got low={_short(first)}, high={_short(end)}"
     least, most = 0, 2 ** (8 * dtype.itemsize) - 1
     if dtype.kind == "i":
         least, most = -(most // 2) - 1, most // 2
     if last < first:
         rule = "at most" if endpoint else "below"
-        raise ValueError(f"`low` must be {rule} `high`, got low={_short(first)}, high={_short(end)}")
+        raise ValueError(f"`low` must be {rule} `high`, {came}")
     if last - first >= 2**64:
-        raise ValueError(f"`low` .. `high` must hold at most 2^64 integers, got low={_short(first)}, high={_short(end)}")
+        raise ValueError(
+            f"`low` .. `high` must hold at most 2^64 integers, got low={_short(first)}, high={_short(end)}"
+        )
     if first < least:
         raise ValueError(f"`low` must be at least {least} for {dtype}, got {_short(first)}")
     if last > most:

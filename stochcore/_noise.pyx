@@ -1,12 +1,11 @@
 """noise: the C value of a Stream, and the fill of an array with the noise of its elements.
 
-A call for few elements costs little beside its kernel: what people usually pass is taken as it is, filled by the calling
-thread and returned. Everything else goes through `_check`, which says what is wrong with it. Large arrays are filled
-in parallel, block by block; those that no cache will hold are written past the caches.
+A call for few elements costs little beside its kernel: what people usually pass is taken as it is and filled by the
+calling thread. Everything else goes through `_check`, which says what is wrong with it. Large arrays are filled in
+parallel, block by block; those that no cache will hold are written past the caches.
 """
 
 cimport numpy as cnp
-from cpython.exc cimport PyErr_Clear
 from cpython.long cimport PyLong_AsSsize_t, PyLong_CheckExact
 from cpython.tuple cimport PyTuple_CheckExact
 from cython.parallel cimport prange
@@ -59,44 +58,60 @@ cdef struct work_t:
     const sc_table *table
     sc_stream stream
     int kind
-    bint wide  # elements of 8 bytes, otherwise of 4; a mask has 1
     bint through  # past the caches
     uint64_t low  # of integers; the threshold of a mask
     uint64_t range  # of integers; 0 is 2^64
     Py_ssize_t n
-    Py_ssize_t itemsize
+    Py_ssize_t itemsize  # in bytes; a mask's is 1
     char *out
 
 
-cdef void fill(const work_t *w, uint64_t first, Py_ssize_t n, void *out) noexcept nogil:
-    """The kernel of that kind, on the calling thread."""
+cdef void fill64(const work_t *w, uint64_t first, Py_ssize_t n, void *out) noexcept nogil:
     cdef const sc_noise *t = &w.table.noise
-    cdef const sc_stream *s = &w.stream
     if w.kind == _UNIFORM:
-        if w.wide: t.uniform64(s, first, n, <double *>out)
-        else: t.uniform32(s, first, n, <float *>out)
+        t.uniform64(&w.stream, first, n, <double *>out)
     elif w.kind == _NORMAL:
-        if w.wide: t.normal64(s, first, n, <double *>out)
-        else: t.normal32(s, first, n, <float *>out)
+        t.normal64(&w.stream, first, n, <double *>out)
     elif w.kind == _LOGISTIC:
-        if w.wide: t.logistic64(s, first, n, <double *>out)
-        else: t.logistic32(s, first, n, <float *>out)
+        t.logistic64(&w.stream, first, n, <double *>out)
     elif w.kind == _EXPONENTIAL:
-        if w.wide: t.exponential64(s, first, n, <double *>out)
-        else: t.exponential32(s, first, n, <float *>out)
+        t.exponential64(&w.stream, first, n, <double *>out)
     elif w.kind == _GUMBEL:
-        if w.wide: t.gumbel64(s, first, n, <double *>out)
-        else: t.gumbel32(s, first, n, <float *>out)
+        t.gumbel64(&w.stream, first, n, <double *>out)
     elif w.kind == _BITS:
-        if w.wide: t.bits64(s, first, n, <uint64_t *>out)
-        else: t.bits32(s, first, n, <uint32_t *>out)
+        t.bits64(&w.stream, first, n, <uint64_t *>out)
     elif w.kind == _K53:
-        t.k53(s, first, n, <uint64_t *>out)
-    elif w.kind == _INTEGERS:
-        if w.wide: t.integers64(s, first, n, w.low, w.range, <uint64_t *>out)
-        else: t.integers32(s, first, n, <uint32_t>w.low, w.range, <uint32_t *>out)
+        t.k53(&w.stream, first, n, <uint64_t *>out)
     else:
-        t.mask(s, first, n, w.low, <uint8_t *>out)
+        t.integers64(&w.stream, first, n, w.low, w.range, <uint64_t *>out)
+
+
+cdef void fill32(const work_t *w, uint64_t first, Py_ssize_t n, void *out) noexcept nogil:
+    cdef const sc_noise *t = &w.table.noise
+    if w.kind == _UNIFORM:
+        t.uniform32(&w.stream, first, n, <float *>out)
+    elif w.kind == _NORMAL:
+        t.normal32(&w.stream, first, n, <float *>out)
+    elif w.kind == _LOGISTIC:
+        t.logistic32(&w.stream, first, n, <float *>out)
+    elif w.kind == _EXPONENTIAL:
+        t.exponential32(&w.stream, first, n, <float *>out)
+    elif w.kind == _GUMBEL:
+        t.gumbel32(&w.stream, first, n, <float *>out)
+    elif w.kind == _BITS:
+        t.bits32(&w.stream, first, n, <uint32_t *>out)
+    else:
+        t.integers32(&w.stream, first, n, <uint32_t>w.low, w.range, <uint32_t *>out)
+
+
+cdef void fill(const work_t *w, uint64_t first, Py_ssize_t n, void *out) noexcept nogil:
+    """The kernel for that kind and size of element, on the calling thread."""
+    if w.itemsize == 8:
+        fill64(w, first, n, out)
+    elif w.itemsize == 4:
+        fill32(w, first, n, out)
+    else:
+        w.table.noise.mask(&w.stream, first, n, w.low, <uint8_t *>out)
 
 
 cdef void fill_block(const work_t *w, Py_ssize_t i, sc_cancel *cancel) noexcept nogil:
@@ -307,8 +322,8 @@ cdef class Address:
             self.c.purpose if purpose is None else purpose,
         )
 
-    def _fill(self, int kind, shape, dtype, out, n_threads, uint64_t low=0, uint64_t range=0):
-        """Fill an array with noise of that kind and return it; low and range: of integers, low: threshold of a mask."""
+    def _fill(self, int kind, shape, dtype, out, n_threads, uint64_t low=0, uint64_t count=0):
+        """Fill an array with noise of that kind and return it; low and count: of integers, low: threshold of a mask."""
         cdef work_t w
         cdef object array = usual(self, kind, shape, dtype, out) if plain_threads(n_threads) else None
         if array is None:
@@ -319,10 +334,9 @@ cdef class Address:
         w.kind = kind
         w.n = cnp.PyArray_SIZE(array)
         w.itemsize = cnp.PyArray_ITEMSIZE(<cnp.ndarray>array)
-        w.wide = w.itemsize == 8
         w.through = w.n * w.itemsize >= PAST_CACHES
         w.low = low
-        w.range = range
+        w.range = count
         w.out = cnp.PyArray_BYTES(<cnp.ndarray>array)
         fill_all(&w, n_threads)
         return array
