@@ -62,7 +62,7 @@ ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py lanes.py
 # The best one is what `make test` runs on; one that this CPU lacks is left out, and says so.
 test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instruction sets of this CPU
 	@best=$$(env -u STOCHCORE_ISA $(BIN)/python -c '$(ISA)'); \
-	for isa in scalar avx2 avx512; do \
+	for isa in scalar avx2 avx2_vaes avx512 avx512_vaes neon; do \
 	    if [ $$isa = $$best ]; then echo "== $$isa is what make test runs on"; \
 	    elif STOCHCORE_ISA=$$isa $(BIN)/python -c '$(ISA)' >/dev/null 2>&1; then \
 	        echo "== STOCHCORE_ISA=$$isa"; STOCHCORE_ISA=$$isa $(PYTEST) -q $(ANY_BUILD) $(ARGS) || exit 1; \

@@ -24,7 +24,9 @@ def rows(n: int, width: int, numbers: int = CACHED) -> int:
 
 def fill(kind: str, dtype: str, size: int, threads: int) -> Run:
     rng, out = generator(), np.empty(size, dtype=dtype)
-    draw = {"uniform": rng.random, "normal": rng.standard_normal}[kind]
+    if kind in ("logistic", "gumbel"):  # these two make a new array
+        return lambda: getattr(rng, kind)(size=size)
+    draw = {"uniform": rng.random, "normal": rng.standard_normal, "exponential": rng.standard_exponential}[kind]
     return lambda: draw(out=out, dtype=out.dtype)
 
 

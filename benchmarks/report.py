@@ -16,7 +16,7 @@ from typing import Any
 import plot
 
 OURS = "stochcore"
-NAMES = {"numpy": "NumPy", "numba": "numba", "torch": "torch", "jax": "JAX"}
+NAMES = {"numpy": "NumPy", "mkl": "MKL", "numba": "numba", "torch": "torch", "jax": "JAX", "alone": "itself on one thread"}
 STAGES = {
     "noise": "Filling arrays with noise",
     "distributions": "Samples",
@@ -27,7 +27,9 @@ STAGES = {
 }
 NOTES = {
     "noise": """
-        NumPy draws with SFC64, JAX with threefry for float32 and unsafe_rbg for float64: the faster ones.""",
+        Our engine is ars. NumPy draws with SFC64, MKL with SFMT19937, JAX with threefry for float32 and unsafe_rbg
+        for float64: the faster ones. *Limit*: our share of the C library's memset of as many bytes (the
+        largest arrays), or of the engine's raw bits in as many bytes.""",
     "distributions": """
         Each site has probabilities of its own. Ours are exact to 2^-53; the peers' uniforms are float32,
         except NumPy's for categories. JAX is left out of categories: it draws a Gumbel for each class.""",
@@ -67,6 +69,7 @@ class Line:
     goal: float | None
     against: str | None
     path: str
+    limit: str
     rates: dict[str, float]
 
     @property
@@ -92,6 +95,7 @@ def read(found: dict[str, Any]) -> list[Line]:
             Line(**{name: info.get(name) for name in Line.__annotations__ if name != "rates"}, rates={}),
         )
         line.path = line.path or info.get("path")
+        line.limit = line.limit or info.get("limit")
         line.rates[info["who"]] = info["items"] / entry["stats"]["min"]
     return list(lines.values())
 
@@ -118,12 +122,15 @@ def stage_table(lines: list[Line]) -> list[str]:
     """Lines of one stage, a column for each peer that took part."""
     peers = [who for who in NAMES if any(who in line.rates for line in lines)]
     rows = [["work", "threads", "path", OURS, *(NAMES[who] for who in peers), "beside the fastest peer"]]
+    limits = any(line.limit for line in lines)
+    rows[0] += ["limit"] if limits else []
     for line in lines:
         ratio = line.ratio(line.fastest)
         shown = [short(line.rates[who]) if who in line.rates else "" for who in (OURS, *peers)]
         rows.append([line.what, str(line.threads), line.path, *shown, f"**{times(ratio)}**" if ratio else ""])
+        rows[-1] += [line.limit or ""] if limits else []
     head, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return [head, "|---|---:|---|" + "---:|" * (len(peers) + 2), *body]
+    return [head, "|---|---:|---|" + "---:|" * (len(peers) + 2 + limits), *body]
 
 
 def promises(lines: list[Line], found: dict[str, Any]) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """What is measured and beside whom.
 
 A `Work` is done by stochcore and by every peer that is installed and can be held to the same number of
-threads: NumPy draws on one thread, so it stands beside one thread; JAX takes all cores when it starts, so
+threads: NumPy and MKL draw on one thread, so they stand beside one thread; JAX takes all cores when it starts, so
 it stands beside all. Each peer lives in ``peers_<name>.py``, whose functions do the set-up and return a
 callable that does the work. Those who do the same work run one right after another, and each is held to
 what is known of the answer.
@@ -27,8 +27,9 @@ CONFIG = sc.show_config(mode="dicts")
 ALL = int(CONFIG["threads"])  # type: ignore[call-overload]
 THREADS = (1,) if ALL == 1 else (1, ALL)
 OURS = "stochcore"
-PEERS = ("numpy", "numba", "torch", "jax")
-INSTALLED = tuple(peer for peer in PEERS if importlib.util.find_spec(peer))
+PEERS = ("numpy", "mkl", "numba", "torch", "jax", "alone")
+PACKAGES = {"mkl": "mkl_random", "alone": "stochcore"}
+INSTALLED = tuple(peer for peer in PEERS if importlib.util.find_spec(PACKAGES.get(peer, peer)))
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Work:
 
 def can(who: str, threads: int) -> bool:
     """Can this one be held to so many threads?"""
-    return {"numpy": threads == 1, "jax": threads == ALL}.get(who, True)
+    return {"numpy": threads == 1, "mkl": threads == 1, "jax": threads == ALL, "alone": threads > 1}.get(who, True)
 
 
 def cases(entries: Iterable[tuple[Any, ...]], peers: Iterable[str]) -> Any:

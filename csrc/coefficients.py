@@ -1,4 +1,4 @@
-"""Derive every coefficient of csrc/kernels/functions.h, quantiles.h and normal_rows.h.
+"""Derive every coefficient of csrc/kernels/functions.h, quantiles.h and rows.h.
 
 Each function there approximates one smooth kernel on one interval by a polynomial or a quotient of
 polynomials. This program computes the kernel to 50 digits with mpmath, fits it by the Remez exchange (so the
@@ -9,7 +9,7 @@ final result (exp x, log x, ...).
 
     python csrc/coefficients.py             prints the arrays (about a minute)
     python csrc/coefficients.py --check     exit status 1 unless the headers hold exactly these arrays
-    python csrc/coefficients.py --rows      writes csrc/kernels/normal_rows.h
+    python csrc/coefficients.py --rows      writes csrc/kernels/rows.h
 
 Kernels and intervals:
 
@@ -17,10 +17,9 @@ Kernels and intervals:
     log       log(1+f) = f - s (f - w P(w)),           s = f/(2+f), w = s^2, 1+f in [sqrt(1/2), sqrt(2)]
     log1p     the same on f in [0, 1] (inside softplus)
     logit     the same for |s| <= 0.23 (inside the logistic quantile)
-    rows      Phi^-1(1 - p) = P(p - c),                in 32 intervals of each binade of p in [2^-12, 1/2], c in the middle
+    rows      normal and Gumbel quantiles = P(p - c),  in 32 intervals of each binade of p in [2^-12, 1/2], c in the middle
     tail      Phi^-1(1 - p) = r - P(r)/Q(r),           r = sqrt(-2 log p), p below that
-    float32   exp as above; log(1+f) = f + f^2 P(f); centre Phi^-1(1/2 + q) = q (5/2 + P(u)/Q(u)), u = p(1-p),
-              p = 1/2 - |q| in [2^-9, 1/2]; tail r - P(r - 5)
+    float32   exp as above; log(1+f) = f + f^2 P(f); tail r - P(r - 5)
 
 The identity behind `log` is log(1+f) = 2 artanh(s) and 2s = f - s f. The polynomial fits round one
 coefficient at a time, lowest first, and fit the others again, so that the last ones make up for the rounding
@@ -37,7 +36,19 @@ mp.dps = 50
 
 Function = Callable[[mpf], mpf]
 KERNELS = pathlib.Path(__file__).parent / "kernels"
-ROWS, BINADES, TERMS = 32, 11, 8  # rows in a binade of p, binades below 1/2, coefficients in a row
+ROWS, BINADES = 32, 11  # intervals in a binade of p, binades below 1/2
+ROWS_HEAD = """\
+/* Written by csrc/coefficients.py --rows. Polynomials in p - c on the intervals of p from 2^-12 to 1/2, 32 of one length
+ * in each binade, c their middles; lowest term first.
+ *   sc_normal_rows     Phi^-1(1 - p)
+ *   sc_gumbel_rows     two rows for each interval: -log(-log(1 - p)), -log(-log p)
+ *   sc_normal32_rows   Phi^-1(1 - p) to 24 bits; the last interval, and p = 1/2 itself, in powers of p - 1/2
+ */
+#ifndef SC_KERNELS_ROWS_H
+#define SC_KERNELS_ROWS_H
+
+/* clang-format off */
+"""
 
 
 class Grid:
@@ -224,18 +235,6 @@ def logarithm32(name: str, a: mpf, b: mpf, degree: int) -> list[str]:
     return fit_polynomial(name, g, degree, 24)
 
 
-def centre(name: str, smallest: mpf, n: int, m: int, bits: int) -> list[str]:
-    """In u = p(1-p), from the border `smallest` to p just below 1/2 (closer than that it is constant)."""
-
-    def f(u: mpf) -> mpf:
-        q = mp.sqrt(mpf(1) / 4 - u)
-        return quantile(mpf(1) / 2 - q) / q - mpf(5) / 2
-
-    g = Grid(f, lambda u: 1, smallest * (1 - smallest), mpf(1) / 4 - mpf(10) ** -12, 500, log_spaced=True)
-    g.w = [1 / (mpf(5) / 2 + y) for y in g.f]
-    return fit_quotient(name, g, n, m, bits)
-
-
 def tail_grid(largest: mpf, smallest: mpf, origin: int = 0) -> Grid:
     """In r - origin."""
     g = Grid(
@@ -254,48 +253,71 @@ def arrays() -> list[str]:
     lines = exponential("sc_exp_c", 9, 53)
     lines += logarithm("sc_log_c", root - 1, 6)
     lines += logarithm("sc_log1p_c", mpf(1), 9)
-    lines += logarithm("sc_short_log_c", root - 1, 3)
     lines += logarithm("sc_logit_c", mpf("0.6"), 7)
     lines += fit_quotient("sc_tail", tail_grid(mpf(2) ** -(BINADES + 1), mpf(2) ** -54), 7, 7, 53)
     lines += logarithm("sc_logit32_c", mpf("0.6"), 3, 24)
     lines += exponential("sc_exp32_c", 4, 24)
     lines += logarithm32("sc_log32_c", 1 / root - 1, root - 1, 8)
     lines += logarithm32("sc_log1p32_c", mpf(10) ** -3, mpf(1), 8)
-    lines += centre("sc_centre32", mpf(2) ** -9, 7, 6, 24)
-    lines += fit_polynomial("sc_tail32_c", tail_grid(mpf(2) ** -9, mpf(2) ** -33, origin=5), 7, 24)
+    lines += fit_polynomial("sc_tail32_c", tail_grid(mpf(2) ** -(BINADES + 1), mpf(2) ** -33, origin=5), 7, 24)
     return lines
 
 
-def row(c: mpf, half: mpf) -> list[mpf]:
-    """The quantile on c +- half through the Chebyshev points: coefficients of powers of p - c."""
-    points = [half * mp.cos(mp.pi * (2 * i + 1) / (2 * TERMS)) for i in range(TERMS)]
-    powers = mp.matrix(TERMS, TERMS)
+def row(f: Function, c: mpf, half: mpf, terms: int) -> list[mpf]:
+    """f on c +- half through the Chebyshev points: coefficients of powers of p - c."""
+    points = [half * mp.cos(mp.pi * (2 * i + 1) / (2 * terms)) for i in range(terms)]
+    powers = mp.matrix(terms, terms)
     for i, x in enumerate(points):
-        for j in range(TERMS):
+        for j in range(terms):
             powers[i, j] = x**j
-    return list(mp.lu_solve(powers, mp.matrix([quantile(c + x) for x in points])))
+    return list(mp.lu_solve(powers, mp.matrix([f(c + x) for x in points])))
 
 
-def normal_rows() -> str:
-    """The text of normal_rows.h."""
-    words = []
+def rows(*functions: Function, terms: int) -> list[list[mpf]]:
+    """The rows of all intervals; with more than one function, those of an interval one after the other."""
+    table = []
     for i in range(BINADES * ROWS):
         binade, place = divmod(i, ROWS)
         left = mpf(2) ** (binade - BINADES - 1)
         half = left / (2 * ROWS)
-        words.append([trim(float(x).hex()) for x in row(left + (2 * place + 1) * half, half)])
-    body = "\n".join("    " + ", ".join(line[:4]) + ",\n    " + ", ".join(line[4:]) + "," for line in words)
-    return (
-        "/* Written by csrc/coefficients.py --rows. Row i: Phi^-1(1 - p) in powers of p - c on the i-th interval of p from\n"
-        f" * 2^-{BINADES + 1} to 1/2, {ROWS} intervals of one length in each binade, c their middles. Two zeros come first. */\n"
-        "#ifndef SC_KERNELS_NORMAL_ROWS_H\n#define SC_KERNELS_NORMAL_ROWS_H\n\n/* clang-format off */\n"
-        f"static const double sc_normal_rows[2 + {len(words)} * {TERMS}] = {{\n    0, 0,\n{body}\n}};\n/* clang-format on */\n\n#endif\n"
-    )
+        table += [row(f, left + (2 * place + 1) * half, half, terms) for f in functions]
+    return table
+
+
+def print_rows(name: str, table: list[list[mpf]], ctype: str) -> list[str]:
+    width = len(table[0])
+    suffix, bits = ("f", 24) if ctype == "float" else ("", 53)
+    lines = [f"static const _Alignas(64) {ctype} {name}[{len(table)} * {width}] = {{"]
+    for c in table:
+        words = [trim(float(rounded(x, bits)).hex()) + suffix for x in c]
+        lines += ["    " + ", ".join(words[i : i + 4]) + "," for i in range(0, width, 4)]
+    return [*lines, "};"]
+
+
+def all_rows() -> str:
+    """The text of rows.h."""
+    root = mp.sqrt(2 * mp.pi)
+    middle = [mpf(0), -root, mpf(0), -root * mp.pi / 3]  # in powers of p - 1/2, where the quantile is odd
+    short = rows(quantile, terms=4)[:-1] + [middle, middle]
+    lines = print_rows("sc_normal_rows", rows(quantile, terms=8), "double")
+    lines += print_rows("sc_gumbel_rows", rows(gumbel_above, gumbel_below, terms=8), "double")
+    lines += print_rows("sc_normal32_rows", short, "float")
+    return ROWS_HEAD + "\n".join(lines) + "\n/* clang-format on */\n\n#endif\n"
+
+
+def gumbel_above(p: mpf) -> mpf:
+    """At the probability 1 - p."""
+    return -mp.log(-mp.log1p(-p))
+
+
+def gumbel_below(p: mpf) -> mpf:
+    """At the probability p."""
+    return -mp.log(-mp.log(p))
 
 
 def main() -> int:
     if "--rows" in sys.argv[1:]:
-        (KERNELS / "normal_rows.h").write_text(normal_rows())
+        (KERNELS / "rows.h").write_text(all_rows())
         return 0
     lines = arrays()
     if "--check" not in sys.argv[1:]:
@@ -305,8 +327,8 @@ def main() -> int:
     missing = [line for line in lines if line not in there]
     for line in missing:
         print(f"not in {KERNELS}: {line}", file=sys.stderr)
-    if normal_rows() != (KERNELS / "normal_rows.h").read_text():
-        print(f"{KERNELS / 'normal_rows.h'} is another one than --rows writes", file=sys.stderr)
+    if all_rows() != (KERNELS / "rows.h").read_text():
+        print(f"{KERNELS / 'rows.h'} is another one than --rows writes", file=sys.stderr)
         return 1
     return 1 if missing else 0
 

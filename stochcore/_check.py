@@ -5,7 +5,9 @@ TypeError for a wrong type, ValueError for a wrong value; one line each. All of 
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,19 +17,20 @@ from . import _dispatch
 
 Array = NDArray[Any]
 T = TypeVar("T")
+Dtypes = tuple[np.dtype[Any], ...]
 
 OUTCOME_LIMIT = 1 << 64  # addresses a stream has
 
 
-def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return `value` as an int in low .. high (both included)."""
+def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """Return `value` as an int in low .. high (both included); None is no limit."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"`{name}` must be an integer, got {_short(value)}") from None
-    if number < low or (high is not None and number > high):
+    if (low is not None and number < low) or (high is not None and number > high):
         rule = f"at least {low}" if high is None else f"in [{low}, {_power(high)}]"
         raise ValueError(f"`{name}` must be {rule}, got {_short(number)}")
     return number
@@ -95,6 +98,14 @@ def probabilities(name: str, value: ArrayLike) -> Array:
     return array
 
 
+def probability(name: str, value: Any) -> float:
+    """Return a number in [0, 1]."""
+    number = value if type(value) is float else real(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"`{name}` must lie in [0, 1], got {value}")
+    return number
+
+
 def exactly_one(**given: Any) -> str:
     """Return the name of the one argument that is not None."""
     names = [name for name, value in given.items() if value is not None]
@@ -145,6 +156,83 @@ def addresses(offset: int, count: int) -> None:
     """Refuse to run past the end of a stream."""
     if offset + count > OUTCOME_LIMIT:
         raise ValueError(f"a stream has 2^64 elements: {count} from element {offset} on do not fit")
+
+
+def children(offset: int, count: int) -> None:
+    """Refuse children that a stream does not have."""
+    if offset + count > OUTCOME_LIMIT // 4:
+        raise ValueError(f"a stream has 2^62 children: {count} from element {offset} on do not fit")
+
+
+def seed(value: Any) -> int:
+    """Return a seed of 64 bits; None is fresh entropy, and a NumPy generator is drawn from."""
+    name = "seed"
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if hasattr(value, "__index__"):
+        return integer(name, value, 0, 2**64 - 1)
+    if isinstance(value, np.random.BitGenerator):
+        value = np.random.Generator(value)
+    if isinstance(value, np.random.Generator):
+        return int(value.integers(2**64 - 1, dtype=np.uint64, endpoint=True))
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        if not len(value):
+            raise ValueError(f"`{name}` must hold at least one integer, got {_short(value)}")
+        value = np.random.SeedSequence([integer(f"{name}[{i}]", item, 0) for i, item in enumerate(value)])
+    if value is None:
+        value = np.random.SeedSequence()
+    if not isinstance(value, np.random.SeedSequence):
+        kinds = "an integer, a sequence of integers, None or a NumPy SeedSequence, Generator or BitGenerator"
+        raise TypeError(f"`{name}` must be {kinds}, got {_short(value)}")
+    return int(value.generate_state(1, np.uint64)[0])
+
+
+def noise_dtype(shape: Any, dtype: DTypeLike, out: Any, options: Dtypes) -> np.dtype[Any]:
+    """Return which of the dtypes is meant, the first by default; where `out` stands for the shape, then `out`'s."""
+    if shape is None and isinstance(out, np.ndarray) and out.dtype in options:
+        return np.dtype(out.dtype)
+    try:
+        wanted = options[0] if dtype is None else np.dtype(dtype)
+    except TypeError:
+        wanted = np.dtype(object)
+    if wanted not in options:
+        *most, last = map(str, options)
+        raise TypeError(f"`dtype` must be {', '.join(most)}{' or ' if most else ''}{last}, got {dtype!r}")
+    return wanted
+
+
+def noise_array(given: Any, dtype: DTypeLike, out: Array | None, options: Dtypes, offset: int) -> Array:
+    """Return the array for noise of that shape: `out`, or a new one."""
+    if given is None and out is None:
+        raise TypeError("`shape` must be given where `out` is not")
+    want = getattr(out, "shape", ()) if given is None else shape("shape", given)
+    wanted = noise_dtype(given, dtype, out, options)
+    addresses(offset, math.prod(want))
+    return output(out, want, wanted)
+
+
+def span(low: Any, high: Any, endpoint: Any, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the least integer of a range of that dtype and how many there are; one number alone is `high`."""
+    if not isinstance(endpoint, (bool, np.bool_)):
+        raise TypeError(f"`endpoint` must be a bool, got {_short(endpoint)}")
+    first, end = (0, integer("high", low)) if high is None else (integer("low", low), integer("high", high))
+    last = end if endpoint else end - 1
+    came = f"got low={_short(first)}, high={_short(end)}"
+    least, most = 0, 2 ** (8 * dtype.itemsize) - 1
+    if dtype.kind == "i":
+        least, most = -(most // 2) - 1, most // 2
+    if last < first:
+        rule = "at most" if endpoint else "below"
+        raise ValueError(f"`low` must be {rule} `high`, {came}")
+    if last - first >= 2**64:
+        raise ValueError(
+            f"`low` .. `high` must hold at most 2^64 integers, got low={_short(first)}, high={_short(end)}"
+        )
+    if first < least:
+        raise ValueError(f"`low` must be at least {least} for {dtype}, got {_short(first)}")
+    if last > most:
+        raise ValueError(f"`high` must be at most {most + (not endpoint)} for {dtype}, got {_short(end)}")
+    return first, last - first + 1
 
 
 def _array(name: str, value: ArrayLike) -> Array:

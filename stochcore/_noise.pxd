@@ -1,3 +1,8 @@
-from ._dispatch cimport sc_stream
+from .stochcore cimport sc_stream
 
-cdef sc_stream stream_of(object stream) except *
+
+cdef class Address:
+    cdef sc_stream c
+    cdef bint ended  # the offset is 2^64, which c.offset shows as 0
+
+cdef sc_stream stream_of(Address stream) except *

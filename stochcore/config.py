@@ -8,6 +8,7 @@ from typing import Literal, overload
 import numpy as np
 
 from . import _dispatch
+from .noise import DEFAULT_ENGINE
 from .version import __version__
 
 __all__ = ["show_config"]
@@ -50,7 +51,7 @@ def show_config(mode: str = "stdout") -> Config | None:
         "stochcore": __version__,
         "instruction_set": _dispatch.isa(),
         "runnable": _dispatch.runnable(),
-        "engine": "ars",
+        "engine": DEFAULT_ENGINE,
         "openmp": _dispatch.openmp(),
         "threads": _dispatch.max_threads(),
         "python": platform.python_version(),

@@ -282,9 +282,9 @@ class Bernoulli(IndependentSites):
     >>> import stochcore as sc
     >>> q = sc.Bernoulli(logits=[0.0, 2.0, -2.0])
     >>> q.sample(4, sc.Stream(0))
-    array([[1, 1, 0],
-           [0, 0, 0],
-           [0, 1, 1],
+    array([[0, 1, 1],
+           [1, 1, 1],
+           [1, 1, 0],
            [1, 1, 0]], dtype=uint8)
     >>> q.log_prob([[1, 1, 0]])
     array([-0.9470032])
@@ -372,9 +372,9 @@ class Categorical(IndependentSites):
     >>> import stochcore as sc
     >>> q = sc.Categorical(probs=[[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])
     >>> q.sample(3, sc.Stream(0))
-    array([[1, 1],
-           [2, 1],
-           [2, 1]], dtype=int32)
+    array([[2, 1],
+           [0, 1],
+           [1, 1]], dtype=int32)
     """
 
     kind = "categorical"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,110 +12,87 @@ from . import _check, _noise
 
 Array = NDArray[Any]
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Self
+
+    Shape = int | tuple[int, ...] | None
+    SeedLike = (
+        int | Sequence[int] | Array | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+    )
+
 ENGINES = _noise.ENGINES
+DEFAULT_ENGINE = "ars"
 
 # What a number is for (stochcore.h). Two purposes never share a counter.
-ARRAYS, SIMULATORS, BATCHING, BINARISING, EVALUATION, INITIALISING, LAYERS = 0, 1, 2, 3, 4, 5, 16
+ARRAYS, SIMULATORS, BATCHING, BINARISING, EVALUATION, INITIALISING, SPAWNING, LAYERS = 0, 1, 2, 3, 4, 5, 6, 16
 
-_FLOATS = {np.dtype(np.float64), np.dtype(np.float32)}
+FORMAT = 1  # of a pickled Stream
 
 
-class Stream:
+class Stream(_noise.Address):
     """Stream(seed, *, stream=0, engine="ars")
 
     An endless row of noise whose element e is a pure function of (seed, stream, e).
 
     A Stream is a value. Asking twice gives the same numbers, and **the uniform and the normal of one element are the
-    same noise**: both come from one 53-bit integer k(e). Other noise comes from another stretch of elements
-    (`.at`), another `stream`, or another seed. Arrays are filled in C order, so rows are samples:
-    ``Stream(s).uniform((N, D))[a:b]`` has the bits of ``Stream(s).at(a * D).uniform((b - a, D))``, and so it is for
-    any number of threads and on any instruction set.
+    same noise**, as are all other kinds: they come from one 64-bit word. Other noise comes from another stretch of
+    elements (`at`), a child (`spawn`), another `stream`, or another seed. Arrays are filled in C order, so rows are
+    samples: ``Stream(s).uniform((N, D))[a:b]`` has the bits of ``Stream(s).at(a * D).uniform((b - a, D))``, and so it
+    is for any number of threads and on any instruction set.
 
     Parameters
     ----------
-    seed : int
-        0 .. 2^64 - 1.
+    seed : int, sequence of int, None, SeedSequence, BitGenerator or Generator
+        An integer 0 .. 2^64 - 1 is the seed itself. A sequence or an array of integers, or a NumPy SeedSequence, is
+        mixed down to 64 bits. None is fresh entropy; the `repr` shows it. From a NumPy BitGenerator or Generator 64
+        bits are drawn, so it moves on.
     stream : int
         0 .. 2^32 - 1; streams of one seed are independent.
     engine : {"ars", "ars10", "philox"}
-        Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011). The address layout is in ``stochcore.h``.
+        ARS4x32 with 7 or 10 rounds of AES, or Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers:
+        as easy as 1, 2, 3", SC 2011). The address layout is in ``stochcore.h``.
+
+    Attributes
+    ----------
+    seed, stream, offset : int
+        The numbers it is made of; `offset` counts the elements skipped by `at`. They cannot be set.
+    engine : str
 
     Raises
     ------
     TypeError, ValueError
-        A seed or stream that is not an integer of that range; an unknown engine.
+        A seed or stream that is none of these, or out of range; an unknown engine.
 
     Examples
     --------
     >>> import stochcore as sc
     >>> s = sc.Stream(7)
     >>> s.uniform(3)
-    array([0.95459713, 0.75015222, 0.11417736])
+    array([0.94826908, 0.21791566, 0.94908048])
     >>> s.at(1).uniform(2) == s.uniform(3)[1:]
     array([ True,  True])
     """
 
-    __slots__ = ("_purpose", "engine", "offset", "seed", "stream")
+    __slots__ = ()
 
-    seed: int
-    stream: int
-    engine: str
-    offset: int
-    _purpose: int
-
-    def __init__(self, seed: int = 0, *, stream: int = 0, engine: str = "ars") -> None:
+    def __new__(cls, seed: SeedLike, *, stream: int = 0, engine: str = DEFAULT_ENGINE) -> Self:  # noqa: D102
         _check.choice("engine", engine, ENGINES)
-        self._set(
-            _check.integer("seed", seed, 0, 2**64 - 1),
-            _check.integer("stream", stream, 0, 2**32 - 1),
-            engine,
-            0,
-            0,
-        )
-
-    def _set(self, seed: int, stream: int, engine: str, offset: int, purpose: int) -> None:
-        for name, value in zip(
-            ("seed", "stream", "engine", "offset", "_purpose"),
-            (seed, stream, engine, offset, purpose),
-            strict=True,
-        ):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a Stream is a value: make another one instead of setting `{name}`")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a Stream is a value: `{name}` stays")
-
-    def _replace(self, *, offset: int | None = None, purpose: int | None = None) -> Stream:
-        other = object.__new__(Stream)
-        other._set(
-            self.seed,
-            self.stream,
-            self.engine,
-            self.offset if offset is None else offset,
-            self._purpose if purpose is None else purpose,
-        )
-        return other
-
-    def _key(self) -> tuple[int, int, str, int, int]:
-        return self.seed, self.stream, self.engine, self.offset, self._purpose
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stream) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
+        number = _check.integer("stream", stream, 0, 2**32 - 1)
+        return super().__new__(cls, _check.seed(seed), number, engine, 0, ARRAYS)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, self._key()
+        return _unpickle, (FORMAT, *self._key())
 
     def __repr__(self) -> str:
         stream = f", stream={self.stream}" if self.stream else ""
+        engine = f", engine={self.engine!r}" if self.engine != DEFAULT_ENGINE else ""
         at = f".at({self.offset})" if self.offset else ""
-        return f"Stream({self.seed}{stream}){at}"
+        purpose = f"._replace(purpose={self._purpose})" if self._purpose else ""
+        return f"Stream({self.seed}{stream}{engine}){at}{purpose}"
 
-    def at(self, offset: int) -> Stream:
+    def at(self, offset: int) -> Self:
         """Return the stream that begins `offset` elements further on.
 
         Parameters
@@ -136,22 +113,52 @@ class Stream:
         _check.addresses(self.offset, offset)
         return self._replace(offset=self.offset + offset)
 
-    def uniform(
+    def spawn(self, n: int) -> list[Self]:
+        """Return `n` independent streams, the children of this one.
+
+        A child is a value too, a function of this stream and the child's number: asking twice gives the same
+        children, and ``s.spawn(7)[5:] == s.at(5).spawn(2)``; ``s.at(n).spawn(m)`` gives others than the first n.
+        Child i has its seed and its stream, 96 bits, from block ``offset + i`` of a purpose that no other noise has,
+        so two children of any streams are the same with a chance of 2^-96: below 2^48 children that is out of reach.
+
+        Parameters
+        ----------
+        n : int
+            At least 1; a stream has 2^62 children.
+
+        Returns
+        -------
+        list of Stream
+
+        Raises
+        ------
+        ValueError
+            `n` below 1, or past the last child.
+        """
+        n = _check.integer("n", n, 1)
+        _check.children(self.offset, n)
+        blocks = self._replace(offset=4 * self.offset, purpose=SPAWNING)._fill(_noise.BITS, (n, 4), np.uint32, None, 1)
+        return [self._replace(seed=b << 32 | a, stream=c, offset=0) for a, b, c, _ in blocks.tolist()]
+
+    def bits(
         self,
-        shape: int | tuple[int, ...] | None = None,
+        shape: Shape = None,
         *,
-        dtype: DTypeLike = np.float64,
+        dtype: DTypeLike = np.uint64,
         out: Array | None = None,
         n_threads: int | None = None,
     ) -> Array:
-        """Return uniform noise on [0, 1): u = k 2^-53 for float64, the high 24 bits of k times 2^-24 for float32.
+        """Return uniform bits: the words that everything else is made of.
+
+        uint64: the word of plane 0 above the word of plane 1, so that ``uniform = (bits >> 11) 2^-53``. uint32: the
+        word of plane 0 alone, the high half of the uint64.
 
         Parameters
         ----------
         shape : int or tuple of int
             Shape of the result; with `out` it may be left out.
-        dtype : {float64, float32}
-            float32 has bits of its own: it is not the float64 rounded, which could be 1.
+        dtype : {uint64, uint32}
+            Without a shape: that of `out`.
         out : ndarray, optional
             Where to put the result: of that shape and dtype, C-contiguous, writable. Returned.
         n_threads : int, optional
@@ -161,11 +168,41 @@ class Stream:
         -------
         ndarray
         """
-        return self._fill("uniform", shape, dtype, out, n_threads)
+        return self._fill(_noise.BITS, shape, dtype, out, n_threads)
+
+    def uniform(
+        self,
+        shape: Shape = None,
+        *,
+        dtype: DTypeLike = np.float64,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> Array:
+        """Return uniform noise on [0, 1): u = k 2^-53 for float64, the high 24 bits of k times 2^-24 for float32.
+
+        Here and below k is the integer of an element, 0 .. 2^53 - 1, and w its high 32 bits, those of `bits`.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+            Shape of the result; with `out` it may be left out.
+        dtype : {float64, float32}
+            float32 has bits of its own: it is not the float64 rounded, which could be 1. Without a shape: that of
+            `out`.
+        out : ndarray, optional
+            Where to put the result: of that shape and dtype, C-contiguous, writable. Returned.
+        n_threads : int, optional
+            At most so many threads; the bits do not depend on it.
+
+        Returns
+        -------
+        ndarray
+        """
+        return self._fill(_noise.UNIFORM, shape, dtype, out, n_threads)
 
     def normal(
         self,
-        shape: int | tuple[int, ...] | None = None,
+        shape: Shape = None,
         *,
         dtype: DTypeLike = np.float64,
         out: Array | None = None,
@@ -173,8 +210,8 @@ class Stream:
     ) -> Array:
         """Return standard normal noise, the quantile function of the same k that `uniform` shows.
 
-        z = Phi^-1((2k + 1) 2^-54), within 4 ulp or 2^-53, whichever is larger; k -> 2^53 - 1 - k changes the sign of z
-        and nothing else. float32: Phi^-1((2w + 1) 2^-33) of the high 32 bits w of k.
+        z = Phi^-1(p) with p = (2k + 1) 2^-54, within 4 ulp or 2^-53, whichever is larger; k -> 2^53 - 1 - k changes
+        the sign of z and nothing else. float32: p = (2w + 1) 2^-33, within 4 ulp of float32 or 2^-32.
 
         Parameters
         ----------
@@ -185,48 +222,169 @@ class Stream:
         -------
         ndarray
         """
-        return self._fill("normal", shape, dtype, out, n_threads)
+        return self._fill(_noise.NORMAL, shape, dtype, out, n_threads)
 
-    def _k53(self, shape: int | tuple[int, ...]) -> Array:
-        """Return the integers k themselves, as uint64."""
-        out = np.empty(shape, dtype=np.uint64)
-        _check.addresses(self.offset, out.size)
-        _noise.fill(self, "k53", out.reshape(-1), None)
-        return out
-
-    def _fill(
+    def logistic(
         self,
-        kind: str,
-        shape: int | tuple[int, ...] | None,
-        dtype: DTypeLike,
-        out: Array | None,
-        n_threads: int | None,
+        shape: Shape = None,
+        *,
+        dtype: DTypeLike = np.float64,
+        out: Array | None = None,
+        n_threads: int | None = None,
     ) -> Array:
-        if shape is None:
-            if out is None:
-                raise TypeError("`shape` must be given where `out` is not")
-            dtype = out.dtype if isinstance(out, np.ndarray) and out.dtype in _FLOATS else dtype
-            want = getattr(out, "shape", ())
-        else:
-            want = _check.shape("shape", shape)
-        try:
-            wanted = np.dtype(dtype)
-        except TypeError:
-            wanted = np.dtype(object)
-        if wanted not in _FLOATS:
-            raise TypeError(f"`dtype` must be float64 or float32, got {dtype!r}")
-        threads = _check.threads(n_threads)
-        _check.addresses(self.offset, math.prod(want))
-        array = _check.output(out, want, wanted)
-        if array.size:
-            _noise.fill(self, kind, array.reshape(-1), threads)
-        return array
+        """Return standard logistic noise, log(p / (1 - p)), with the p and the accuracy of `normal`.
+
+        k -> 2^53 - 1 - k changes its sign and nothing else. ``logits + logistic > 0`` is a Bernoulli outcome.
+
+        Parameters
+        ----------
+        shape, dtype, out, n_threads
+            As in `uniform`.
+
+        Returns
+        -------
+        ndarray
+        """
+        return self._fill(_noise.LOGISTIC, shape, dtype, out, n_threads)
+
+    def exponential(
+        self,
+        shape: Shape = None,
+        *,
+        dtype: DTypeLike = np.float64,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> Array:
+        """Return exponential noise of mean 1, -log(1 - p), with the p and the accuracy of `normal`.
+
+        Parameters
+        ----------
+        shape, dtype, out, n_threads
+            As in `uniform`.
+
+        Returns
+        -------
+        ndarray
+        """
+        return self._fill(_noise.EXPONENTIAL, shape, dtype, out, n_threads)
+
+    def gumbel(
+        self,
+        shape: Shape = None,
+        *,
+        dtype: DTypeLike = np.float64,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> Array:
+        """Return standard Gumbel noise, -log(-log p), with the p and the accuracy of `normal`.
+
+        ``argmax(logits + gumbel)`` is a categorical outcome (Gumbel, "Statistical theory of extreme values", 1954).
+
+        Parameters
+        ----------
+        shape, dtype, out, n_threads
+            As in `uniform`.
+
+        Returns
+        -------
+        ndarray
+        """
+        return self._fill(_noise.GUMBEL, shape, dtype, out, n_threads)
+
+    def integers(
+        self,
+        low: int,
+        high: int | None = None,
+        shape: Shape = None,
+        *,
+        dtype: DTypeLike = np.int64,
+        endpoint: bool = False,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> Array:
+        """Return integers of low .. high - 1, or of 0 .. low - 1 where `low` is given alone; all equally likely.
+
+        low + floor(range x / 2^b), where x are the element's b bits: 32 where the range is at most 2^32, else 64. An x
+        that would make some integers likelier is drawn again, at the next attempt of the same address (Lemire, "Fast
+        random integer generation in an interval", TOMACS 29, 2019): so there is no bias, and element e still depends
+        on nothing but its address.
+
+        Parameters
+        ----------
+        low : int
+            The least integer; given alone, `high`.
+        high : int, optional
+            One more than the largest.
+        shape : int or tuple of int
+            Shape of the result; with `out` it may be left out.
+        dtype : {int64, int32, uint32, uint64}
+            Without a shape: that of `out`.
+        endpoint : bool
+            Is `high` itself drawn too?
+        out, n_threads
+            As in `uniform`.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        ValueError
+            No integer in the range; more than 2^64; some that the dtype cannot hold.
+
+        Examples
+        --------
+        >>> import stochcore as sc
+        >>> sc.Stream(7).integers(1, 6, 10, endpoint=True)
+        array([6, 2, 6, 6, 1, 6, 5, 4, 2, 4])
+        """
+        kind = _check.noise_dtype(shape, dtype, out, _noise.DTYPES[_noise.INTEGERS])
+        least, count = _check.span(low, high, endpoint, kind)
+        return self._fill(_noise.INTEGERS, shape, dtype, out, n_threads, least % 2**64, count % 2**64)
+
+    def bernoulli_mask(
+        self, p: float, shape: Shape = None, *, out: Array | None = None, n_threads: int | None = None
+    ) -> Array:
+        """Return a mask whose elements are True with probability `p`: for dropout, or to corrupt data.
+
+        An element is True iff k < ceil(2^53 p), which is exactly ``uniform() < p``.
+
+        Parameters
+        ----------
+        p : float
+            In [0, 1].
+        shape : int or tuple of int
+            Shape of the result; with `out` it may be left out.
+        out : ndarray of bool, optional
+            Where to put the result. Returned.
+        n_threads : int, optional
+            As in `uniform`.
+
+        Returns
+        -------
+        ndarray of bool
+        """
+        threshold = math.ceil(math.ldexp(_check.probability("p", p), 53))
+        return self._fill(_noise.MASK, shape, np.bool_, out, n_threads, threshold)
+
+    def _k53(self, shape: Shape) -> Array:
+        """Return the integers k themselves, as uint64."""
+        return self._fill(_noise.K53, shape, np.uint64, None, None)
 
 
 def _restore(seed: int, stream: int, engine: str, offset: int, purpose: int) -> Stream:
     return Stream(seed, stream=stream, engine=engine)._replace(offset=offset, purpose=purpose)
 
 
-def as_stream(seed: int | Stream) -> Stream:
-    """Return `seed` as a Stream: a Stream as it is, an integer as ``Stream(seed)``."""
+def _unpickle(version: int, *state: Any) -> Stream:
+    if version > FORMAT:
+        raise ValueError(
+            f"this Stream was pickled by a newer stochcore (format {version}, this one reads up to {FORMAT})"
+        )
+    return _restore(*state)
+
+
+def as_stream(seed: SeedLike | Stream) -> Stream:
+    """Return `seed` as a Stream: a Stream as it is, anything else as ``Stream(seed)``."""
     return seed if isinstance(seed, Stream) else Stream(seed)

@@ -20,7 +20,7 @@ from ._descent import FamilyTrainer, History, Plan, diverged
 from ._files import read_npz, write_npz
 from ._progress import Progress
 from .estimators import Estimator, resolve
-from .noise import Stream
+from .noise import Stream, as_stream
 from .optimizers import SGD, Adam, Momentum, Optimizer, RMSProp, checked
 from .version import __version__
 
@@ -356,7 +356,7 @@ def minimize(
             optimizer=checked(optimizer),
             n_samples=_check.integer("n_samples", n_samples, 1),
             estimator=estimator if baseline is None else resolve(estimator, baseline),
-            seed=seed,
+            seed=as_stream(seed),
             n_threads=_check.threads(n_threads),
             maximize=bool(maximize),
         )

@@ -4,7 +4,7 @@
  *     core_hashes          the instruction sets that are built in and that this CPU can run, one a line
  *     core_hashes NAME     the hashes of that one: always those of core_hashes.txt
  *
- * Linked from csrc/kernels.c, once for each instruction set, and csrc/dispatch.c (test_core_hashes.py). Inputs come from
+ * Linked from csrc/kernels.c, once for each instruction set, and csrc/dispatch.c (test_core_hashes.py). Inputs come of
  * integers and exact conversions, so nothing here depends on a libm. Noise is filled from starts and over lengths that
  * meet every border: odd elements, short ends, the carry into a counter's second word, the end of a stream.
  */

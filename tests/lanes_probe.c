@@ -381,16 +381,27 @@ static void probe_pairs(void)
     PAIR(vw_q53, vd, take_vd);
 }
 
-static void probe_rows(void) /* the last row ends at the border; two numbers before the first may be read */
+static void probe_rows(void) /* the last row ends at the border */
 {
     enum { ROWS = 60 };
-    double rows[2 + 8 * ROWS];
+    double rows[8 * ROWS], fourth[8];
+    float cubic[4 * ROWS];
     uint64_t at[8];
+    uint32_t at32[16];
     for (size_t i = 0; i < COUNT(rows); i++) rows[i] = ordinary();
-    const double *table = (double *)before_border(rows, sizeof rows, 0) + 2;
+    for (size_t i = 0; i < COUNT(cubic); i++) cubic[i] = (float)ordinary();
+    const double *table = before_border(rows, sizeof rows, 0);
     PROBE(vd_row_polynomial, OVER(8, {
-              for (size_t j = 0; j < 8; j++) at[j] = 8 * (l0[i + j] % ROWS);
-              take_vd(vd_row_polynomial(table, vl_load(at), D(0)));
+              for (size_t j = 0; j < 8; j++) {
+                  at[j] = 8 * (l0[i + j] % ROWS);
+                  fourth[j] = d1[i + j];
+              }
+              take_vd(vd_row_polynomial(table, at, d0 + i, fourth));
+          }));
+    const float *table32 = before_border(cubic, sizeof cubic, 0);
+    PROBE(vf_row_cubic, OVER(16, {
+              for (size_t j = 0; j < 16; j++) at32[j] = 4 * (w0[i + j] % ROWS);
+              take_vf(vf_row_cubic(table32, at32, F(0)));
           }));
 }
 

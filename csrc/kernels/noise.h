@@ -259,7 +259,8 @@ enum { SC_CHUNK = 512 }; /* first the arguments of so many, which stay in the fi
             sc_fill_q53(s, first, run, out);                                                                           \
             sc_apply_##kind##64(out, whole / 32);                                                                      \
             if (rest) {                                                                                                \
-                double x[32] = {0};                                                                                    \
+                double x[32];                                                                                          \
+                SC_FOUR vd_store(x + 8 * j, vd_set1(0.25));                                                            \
                 memcpy(x, out + whole, (size_t)rest * sizeof *x);                                                      \
                 sc_apply_##kind##64(x, 1);                                                                             \
                 memcpy(out + whole, x, (size_t)rest * sizeof *x);                                                      \

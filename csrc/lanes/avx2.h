@@ -312,32 +312,41 @@ SC_WORD void vw_q53(vw low, vw high, vd r[2])
     r[1] = sc_join(low.hi, high.hi, 1 << 10, 0.5);
 }
 
-/* Columns j and j + 1 of four rows. The upper pair is loaded with the one before it, so that a blend takes it from
- * memory to its place: an insertion would wait for the only port that has one. */
-SC_WORD void sc_columns2(const double *table, const uint64_t at[4], int j, __m256d *c0, __m256d *c1)
+/* Four rows: the terms i and i + 4 of a row in one fma for all i, then its pairs, turned around, for all rows. */
+SC_WORD __m256d sc_four_polynomials(const double *table, const uint64_t at[4], const double x[4], const double fourth[4])
 {
-    const double *c = table + j;
-    __m256d even = _mm256_blend_pd(_mm256_castpd128_pd256(_mm_loadu_pd(c + at[0])), _mm256_loadu_pd(c + at[2] - 2), 12);
-    __m256d odd = _mm256_blend_pd(_mm256_castpd128_pd256(_mm_loadu_pd(c + at[1])), _mm256_loadu_pd(c + at[3] - 2), 12);
-    *c0 = _mm256_unpacklo_pd(even, odd);
-    *c1 = _mm256_unpackhi_pd(even, odd);
-}
-SC_WORD __m256d sc_four_polynomials(const double *table, const uint64_t at[4], __m256d x)
-{
-    __m256d square = _mm256_mul_pd(x, x), even, odd, a, b;
-    sc_columns2(table, at, 6, &even, &odd);
-    for (int j = 4; j >= 0; j -= 2) {
-        sc_columns2(table, at, j, &a, &b);
-        even = _mm256_fmadd_pd(square, even, a);
-        odd = _mm256_fmadd_pd(square, odd, b);
+    __m256d square = _mm256_loadu_pd(x), s[4];
+    square = _mm256_mul_pd(square, square);
+    for (int i = 0; i < 4; i++) {
+        const double *c = table + at[i];
+        s[i] = _mm256_fmadd_pd(_mm256_loadu_pd(c + 4), _mm256_broadcast_sd(fourth + i), _mm256_loadu_pd(c));
     }
-    return _mm256_fmadd_pd(odd, x, even);
+    for (int i = 0; i < 4; i += 2) { /* s[i]: terms 0 + 1 of rows i, i + 1, then their terms 2 + 3 */
+        __m256d both = _mm256_broadcast_pd((const __m128d *)(const void *)(x + i));
+        s[i] = _mm256_fmadd_pd(_mm256_unpackhi_pd(s[i], s[i + 1]), both, _mm256_unpacklo_pd(s[i], s[i + 1]));
+    }
+    return _mm256_fmadd_pd(_mm256_permute2f128_pd(s[0], s[2], 0x31), square, _mm256_permute2f128_pd(s[0], s[2], 0x20));
 }
-SC_WORD vd vd_row_polynomial(const double *table, vl at, vd x)
+SC_WORD vd vd_row_polynomial(const double *table, const uint64_t at[8], const double x[8], const double fourth[8])
 {
-    uint64_t i[8];
-    vl_store(i, at);
-    return (vd){sc_four_polynomials(table, i, x.lo), sc_four_polynomials(table, i + 4, x.hi)};
+    return (vd){sc_four_polynomials(table, at, x, fourth), sc_four_polynomials(table, at + 4, x + 4, fourth + 4)};
+}
+
+SC_WORD __m256 sc_eight_cubics(const float *table, const uint32_t at[8], __m256 x)
+{
+    __m256 r[4]; /* rows i and i + 4 */
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm256_blend_ps(_mm256_castps128_ps256(_mm_loadu_ps(table + at[i])),
+                               _mm256_broadcast_ps((const __m128 *)(const void *)(table + at[i + 4])), 0xf0);
+    __m256 a = _mm256_unpacklo_ps(r[0], r[1]), b = _mm256_unpackhi_ps(r[0], r[1]); /* terms 0 1, terms 2 3 of two rows */
+    __m256 c = _mm256_unpacklo_ps(r[2], r[3]), d = _mm256_unpackhi_ps(r[2], r[3]);
+    __m256 c0 = _mm256_shuffle_ps(a, c, 0x44), c1 = _mm256_shuffle_ps(a, c, 0xee);
+    __m256 c2 = _mm256_shuffle_ps(b, d, 0x44), c3 = _mm256_shuffle_ps(b, d, 0xee);
+    return _mm256_fmadd_ps(_mm256_fmadd_ps(_mm256_fmadd_ps(c3, x, c2), x, c1), x, c0);
+}
+SC_WORD vf vf_row_cubic(const float *table, const uint32_t at[16], vf x)
+{
+    return (vf){sc_eight_cubics(table, at, x.lo), sc_eight_cubics(table, at + 8, x.hi)};
 }
 
 #endif

@@ -191,12 +191,10 @@ SC_WORD void vw_q53(vw low, vw high, vd r[2])
 }
 
 /* Eight rows, turned around as an 8 x 8 matrix: pairs of rows, pairs of pairs, then both halves. */
-SC_WORD void sc_rows8(const double *table, vl at, vd c[8])
+SC_WORD void sc_rows8(const double *table, const uint64_t at[8], vd c[8])
 {
-    uint64_t i[8];
     __m512d a[8], b[8];
-    vl_store(i, at);
-    for (int j = 0; j < 8; j++) a[j] = _mm512_loadu_pd(table + i[j]);
+    for (int j = 0; j < 8; j++) a[j] = _mm512_loadu_pd(table + at[j]);
     for (int j = 0; j < 8; j += 2) { /* b[j]: columns 0 2 4 6 of rows j, j + 1; b[j + 1]: columns 1 3 5 7 */
         b[j] = _mm512_unpacklo_pd(a[j], a[j + 1]);
         b[j + 1] = _mm512_unpackhi_pd(a[j], a[j + 1]);
@@ -215,13 +213,30 @@ SC_WORD void sc_rows8(const double *table, vl at, vd c[8])
     }
 }
 
-SC_WORD vd vd_row_polynomial(const double *table, vl at, vd x)
+SC_WORD vd vd_row_polynomial(const double *table, const uint64_t at[8], const double x[8], const double fourth[8])
 {
-    vd c[8], square = vd_mul(x, x);
+    vd c[8], y = vd_load(x), f = vd_load(fourth);
     sc_rows8(table, at, c);
-    vd even = vd_fma(square, vd_fma(square, vd_fma(square, c[6], c[4]), c[2]), c[0]);
-    vd odd = vd_fma(square, vd_fma(square, vd_fma(square, c[7], c[5]), c[3]), c[1]);
-    return vd_fma(odd, x, even);
+    vd low = vd_fma(vd_fma(c[5], f, c[1]), y, vd_fma(c[4], f, c[0]));
+    vd high = vd_fma(vd_fma(c[7], f, c[3]), y, vd_fma(c[6], f, c[2]));
+    return vd_fma(high, vd_mul(y, y), low);
+}
+
+/* Rows i, i + 4, i + 8, i + 12 in one register, turned around four by four. */
+SC_WORD vf vf_row_cubic(const float *table, const uint32_t at[16], vf x)
+{
+    __m512 r[4];
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_castps128_ps512(_mm_loadu_ps(table + at[i]));
+        r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(table + at[i + 4]), 1);
+        r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(table + at[i + 8]), 2);
+        r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(table + at[i + 12]), 3);
+    }
+    __m512 a = _mm512_unpacklo_ps(r[0], r[1]), b = _mm512_unpackhi_ps(r[0], r[1]); /* terms 0 1, terms 2 3 of two rows */
+    __m512 c = _mm512_unpacklo_ps(r[2], r[3]), d = _mm512_unpackhi_ps(r[2], r[3]);
+    __m512 c0 = _mm512_shuffle_ps(a, c, 0x44), c1 = _mm512_shuffle_ps(a, c, 0xee);
+    __m512 c2 = _mm512_shuffle_ps(b, d, 0x44), c3 = _mm512_shuffle_ps(b, d, 0xee);
+    return vf_fma(vf_fma(vf_fma(c3, x, c2), x, c1), x, c0);
 }
 
 #endif

@@ -27,6 +27,9 @@
 
 #include <stddef.h>
 
+/* What the next loads find in memory: without this a compiler takes lanes out of registers, by slower instructions. */
+#define SC_IN_MEMORY(array) __asm__("" : "+m"(array))
+
 /* The sum over lanes, always by the same tree: i with i + 4, then i with i + 2, then the last two. */
 static inline double vd_sum(vd a)
 {

@@ -5,7 +5,7 @@
  * all ones or all zeros. Where NEON differs from the promise, the word is made of other instructions:
  *   max and min        FMAX gives NaN where either is NaN, so these compare and select;
  *   shift right by 0   USHR by an immediate begins at 1; C's own shift of vectors takes 0 too, and becomes USHR;
- *   mask to bits       there is no movemask: each lane keeps one bit of its own, and one sum across lanes collects them;
+ *   mask to bits       there is no movemask: each lane keeps a bit of its own, and one sum across lanes collects them;
  *   AES                AESE adds the key before SubBytes, x86's AESENC after MixColumns: AESE gets the key 0 and the
  *                      key is added last (clang moves that into the next round's AESE).
  */
@@ -291,22 +291,43 @@ SC_WORD void vw_q53(vw low, vw high, vd r[2])
         r[i] = (vd){scq_q53(bits[i].q0), scq_q53(bits[i].q1), scq_q53(bits[i].q2), scq_q53(bits[i].q3)};
 }
 
-/* Of a lane the even and the odd polynomial stand side by side in one register: rows need no turning around. */
-SC_WORD float64x2_t scq_row_polynomial(const double *table, uint64x2_t at, float64x2_t x)
+/* Terms j and j + 1 of two rows, with those four further on, turned around. */
+SC_WORD void scq_terms(const double *a, const double *b, float64x2_t fourth, float64x2_t *first, float64x2_t *second)
 {
-    const double *a = table + vgetq_lane_u64(at, 0), *b = table + vgetq_lane_u64(at, 1);
-    const float64x2_t square = vmulq_f64(x, x);
-    float64x2_t p = vld1q_f64(a + 6), q = vld1q_f64(b + 6);
-    for (int i = 4; i >= 0; i -= 2) {
-        p = vfmaq_laneq_f64(vld1q_f64(a + i), p, square, 0);
-        q = vfmaq_laneq_f64(vld1q_f64(b + i), q, square, 1);
-    }
-    return vfmaq_f64(vzip1q_f64(p, q), vzip2q_f64(p, q), x);
+    float64x2_t p = vfmaq_laneq_f64(vld1q_f64(a), vld1q_f64(a + 4), fourth, 0);
+    float64x2_t q = vfmaq_laneq_f64(vld1q_f64(b), vld1q_f64(b + 4), fourth, 1);
+    *first = vzip1q_f64(p, q);
+    *second = vzip2q_f64(p, q);
 }
-SC_WORD vd vd_row_polynomial(const double *table, vl at, vd x)
+SC_WORD float64x2_t scq_row_polynomial(const double *table, const uint64_t at[2], const double *x, const double *fourth)
 {
-    return (vd){scq_row_polynomial(table, at.q0, x.q0), scq_row_polynomial(table, at.q1, x.q1),
-                scq_row_polynomial(table, at.q2, x.q2), scq_row_polynomial(table, at.q3, x.q3)};
+    const double *a = table + at[0], *b = table + at[1];
+    const float64x2_t y = vld1q_f64(x), f = vld1q_f64(fourth);
+    float64x2_t s0, s1, s2, s3;
+    scq_terms(a, b, f, &s0, &s1);
+    scq_terms(a + 2, b + 2, f, &s2, &s3);
+    return vfmaq_f64(vfmaq_f64(s0, s1, y), vfmaq_f64(s2, s3, y), vmulq_f64(y, y));
+}
+SC_WORD vd vd_row_polynomial(const double *table, const uint64_t at[8], const double x[8], const double fourth[8])
+{
+    return (vd){scq_row_polynomial(table, at, x, fourth), scq_row_polynomial(table, at + 2, x + 2, fourth + 2),
+                scq_row_polynomial(table, at + 4, x + 4, fourth + 4), scq_row_polynomial(table, at + 6, x + 6, fourth + 6)};
+}
+SC_WORD float32x4_t scq_row_cubic(const float *table, const uint32_t at[4], float32x4_t x)
+{
+    float32x4_t r0 = vld1q_f32(table + at[0]), r1 = vld1q_f32(table + at[1]);
+    float32x4_t r2 = vld1q_f32(table + at[2]), r3 = vld1q_f32(table + at[3]);
+    float32x4x2_t a = vtrnq_f32(r0, r1), b = vtrnq_f32(r2, r3); /* terms 0 2 and 1 3 of two rows */
+    float32x4_t c0 = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    float32x4_t c1 = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    float32x4_t c2 = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    float32x4_t c3 = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+    return vfmaq_f32(c0, vfmaq_f32(c1, vfmaq_f32(c2, c3, x), x), x);
+}
+SC_WORD vf vf_row_cubic(const float *table, const uint32_t at[16], vf x)
+{
+    return (vf){scq_row_cubic(table, at, x.q0), scq_row_cubic(table, at + 4, x.q1), scq_row_cubic(table, at + 8, x.q2),
+                scq_row_cubic(table, at + 12, x.q3)};
 }
 
 #endif

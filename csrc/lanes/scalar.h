@@ -251,15 +251,23 @@ static inline void vw_q53(vw low, vw high, vd r[2]) /* (2k + 1 - 2^53) 2^-54 for
     }
 }
 
-/* A polynomial of degree 7 for each lane, with the coefficients c = table + at[i] of its own: E(x^2) + x O(x^2) from the
- * even and the odd ones, each by Horner's rule, all in fma. The two numbers before the table may be read too. */
-static inline vd vd_row_polynomial(const double *table, vl at, vd x)
+/* ---- a row of coefficients for each lane: c = table + at[i], at[i] a multiple of the row's length -------------------- */
+/* Degree 7, table aligned to 64 bytes, fourth[i] = x[i]^4: the terms j and j + 4 first, then pairs. */
+static inline vd vd_row_polynomial(const double *table, const uint64_t at[8], const double x[8], const double fourth[8])
 {
+    vd r;
     for (int i = 0; i < 8; i++) {
-        const double *c = table + at.v[i], square = x.v[i] * x.v[i];
-        double even = fma(square, fma(square, fma(square, c[6], c[4]), c[2]), c[0]);
-        double odd = fma(square, fma(square, fma(square, c[7], c[5]), c[3]), c[1]);
-        x.v[i] = fma(odd, x.v[i], even);
+        const double *c = table + at[i], y = x[i], f = fourth[i];
+        double low = fma(fma(c[5], f, c[1]), y, fma(c[4], f, c[0])), high = fma(fma(c[7], f, c[3]), y, fma(c[6], f, c[2]));
+        r.v[i] = fma(high, y * y, low);
+    }
+    return r;
+}
+static inline vf vf_row_cubic(const float *table, const uint32_t at[16], vf x) /* by Horner's rule */
+{
+    for (int i = 0; i < 16; i++) {
+        const float *c = table + at[i], y = x.v[i];
+        x.v[i] = fmaf(fmaf(fmaf(c[3], y, c[2]), y, c[1]), y, c[0]);
     }
     return x;
 }

@@ -1,0 +1,259 @@
+"""What `stochcore train` does: learn images, show how far it is, keep the model, its history and a report."""
+
+from __future__ import annotations
+
+import _thread
+import argparse
+import contextlib
+import importlib
+import math
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _dispatch, networks, optimize, plotting
+from .data import Images, load_images
+
+Bound = tuple[float, float]  # with its standard error
+
+FILES = ("model.npz", "history.csv", "report.png")
+SMOOTH = 500  # the bound in the bar is the mean of a tenth of the steps, at most so many
+DRAWS = 100  # for each held-out image
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out `stochcore train`."""
+    isa = _dispatch.isa()
+    if args.estimator == "leave_one_out" and args.samples < 2:
+        raise ValueError(f"--samples must be at least 2 with --estimator leave_one_out, got {args.samples}")
+    need_extras()
+    images = load_images(args.data)
+    if args.batch > len(images.train):
+        most = f"at most the number of images, {len(images.train):,}"
+        raise ValueError(f"--batch must be {most}, got {args.batch:,}")
+    mean = images.train.mean(axis=0, dtype=np.float64)
+    model = networks.BernoulliVAE(images.train.shape[1], args.latents, mean=mean, seed=args.seed)
+    prepare_folder(args.out)
+    print_plan(args, images, isa)
+    fit, interrupted = descend(args, images, model)
+    if fit is None or fit.n_steps == 0:
+        raise KeyboardInterrupt
+    with undisturbed():
+        save(fit, args.out)
+    bound: Bound | None = None
+    with contextlib.suppress(KeyboardInterrupt):
+        if not interrupted:
+            bound = fit.model.bound(images.test, n_draws=DRAWS, seed=args.seed, n_threads=args.threads)
+    try:
+        with insistent():
+            draw_report(args, images, fit, bound)
+    except KeyboardInterrupt:  # a second one: leave no picture of an earlier run beside this model
+        bound = None
+        (args.out / "report.png").unlink(missing_ok=True)
+    if bound is None:
+        kept = f"kept what was learned in {fit.n_steps:,} steps in {args.out}"
+        print(f"stochcore: interrupted, {kept}", file=sys.stderr)
+        return 130
+    print(f"trained in {fit.seconds:.1f} s, {fit.n_steps / fit.seconds:,.0f} steps/s")
+    print(f"wrote {', '.join(FILES)} in {args.out}")
+    print(f"test bound: {plus_minus(*bound)} nats")
+    return 0
+
+
+def need_extras() -> None:
+    """Make sure, before the work, that what its end needs is there."""
+    try:
+        for name in ("tqdm", "matplotlib.backends.backend_agg", "matplotlib.figure"):
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        needs = f"`stochcore train` needs {package}, which is not installed"
+        raise ModuleNotFoundError(f"{needs}: pip install 'stochcore[cli]'") from None
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the folder of the results, or say why it can't be written."""
+    try:
+        taken = [path for path in (out / name for name in FILES) if path.is_dir()]
+        if out.exists() and not out.is_dir():
+            why = "it is a file"
+        elif taken:
+            why = f"{taken[0]} is a folder"
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=out):
+                return
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise ValueError(f"--out must be a folder that can be written, got {str(out)!r}: {why}")
+
+
+def print_plan(args: argparse.Namespace, images: Images, isa: str) -> None:
+    """Say what is about to happen."""
+    threads = args.threads or _dispatch.max_threads()
+    height, width = images.shape
+    n_pixels = height * width
+    sizes = f"{len(images.train):,} images of {height} x {width} to train, {len(images.test):,} to test"
+    steps = f"{args.steps:,} steps of {args.batch} images, Adam at {args.learning_rate:g}"
+    old = any((args.out / name).exists() for name in FILES)
+    lines = {
+        "data": f"{images.name}: {sizes}",
+        "model": f"{n_pixels} pixels, {args.latents} Bernoulli units with a learned prior, {n_pixels} pixels",
+        "training": f"{steps}, seed {args.seed}",
+        "gradient": f"{args.estimator}, {args.samples} sample{'s' * (args.samples > 1)}",
+        "machine": f"{isa}, {threads} thread{'s' * (threads > 1)}",
+        "out": f"{args.out}{' (replaces the results that are there)' if old else ''}",
+    }
+    for name, text in lines.items():
+        print(f"{name + ':':<10}{text}")
+    sys.stdout.flush()
+
+
+def descend(args: argparse.Namespace, images: Images, model: Any) -> tuple[Any, bool]:
+    """Train; return the fit, or what there is of it, and whether Ctrl-C ended it."""
+    with Progress(args.steps) as progress:
+        try:
+            fit = optimize.minimize(
+                model,
+                data=images.train,
+                batch_size=args.batch,
+                optimizer=optimize.Adam(args.learning_rate),
+                n_steps=args.steps,
+                n_samples=args.samples,
+                estimator=args.estimator,
+                seed=args.seed,
+                n_threads=args.threads,
+                progress=progress,
+            )
+        except KeyboardInterrupt as stop:
+            return getattr(stop, "fit", None), True
+    return fit, False
+
+
+class Progress:
+    """Shows how far training is: a live bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps = n_steps
+        self.start = self.last = time.monotonic()
+        self.bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            shape = "{percentage:3.0f}% |{bar}| {desc}{remaining} left"
+            self.bar = tqdm(total=n_steps, bar_format=shape, dynamic_ncols=True, miniters=1, leave=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            with undisturbed():
+                self.bar.close()
+
+    def __call__(self, fit: Any) -> None:
+        """Show the state of `fit`."""
+        done, now = fit.n_steps, time.monotonic()
+        speed = done / max(now - self.start, 1e-9)
+        bound = -fit.history.cost[-max(20, min(SMOOTH, done // 10)) :].mean()
+        state = f"step {done:,} of {self.n_steps:,}, bound {bound:.2f}, {speed:,.0f} steps/s, "
+        if self.bar is not None:
+            self.bar.set_description_str(state, refresh=False)
+            self.bar.update(done - self.bar.n)
+        elif done == self.n_steps or now - self.last > 5:
+            self.last = now
+            print(f"{state}{(self.n_steps - done) / speed:,.0f} s left", file=sys.stderr, flush=True)
+
+
+def save(fit: Any, out: Path) -> None:
+    """Write the model and the history."""
+    with whole_file(out / "model.npz") as path:
+        fit.model.save(path)
+    rows = plotting.thin(fit.history)
+    with whole_file(out / "history.csv") as path, path.open("w", encoding="ascii") as file:
+        file.write(",".join(rows) + "\n")
+        for step, steps, *values in zip(*rows.values(), strict=True):
+            file.write(f"{step:.0f},{steps:.0f}," + ",".join(f"{value:.6g}" for value in values) + "\n")
+
+
+def draw_report(args: argparse.Namespace, images: Images, fit: Any, bound: Bound | None) -> None:
+    """Write the picture."""
+    originals = images.test[: plotting.COLUMNS]
+    samples = fit.model.sample(plotting.COLUMNS * plotting.SAMPLE_ROWS, seed=args.seed)
+    if bound is not None:
+        title = f"Test bound {plus_minus(*bound, sign='±')} nats per image"
+    else:
+        title = f"Interrupted after {fit.n_steps:,} of {args.steps:,} steps"
+    subtitle = (
+        f"{images.name:.40} · {args.latents} Bernoulli units · {args.steps:,} steps of {args.batch} images · "
+        f"{args.estimator}, {args.samples} samples · learning rate {args.learning_rate:g} · seed {args.seed}"
+    )
+    figure = plotting.report(
+        fit.history,
+        originals.reshape(-1, *images.shape),
+        fit.model.reconstruct(originals, seed=args.seed).reshape(-1, *images.shape),
+        samples.reshape(-1, *images.shape),
+        title=title.replace("-", "\N{MINUS SIGN}"),
+        subtitle=subtitle,
+        test_bound=bound,
+    )
+    with whole_file(args.out / "report.png") as path:
+        figure.savefig(path)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; the file appears under its name when it is whole, or not at all."""
+    part = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise OSError(f"--out must be writable, {path} is not: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no Ctrl-C come between what belongs together."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def insistent() -> Iterator[None]:
+    """Lose no Ctrl-C: one that falls where Python cannot raise (a weakref callback, say) is sent again."""
+    before, again = sys.unraisablehook, []
+
+    def hook(report: sys.UnraisableHookArgs) -> None:
+        if issubclass(report.exc_type, KeyboardInterrupt):
+            again.append(threading.Timer(0.01, _thread.interrupt_main))
+            again[-1].start()
+        else:
+            before(report)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()
+
+
+def plus_minus(mean: float, error: float, sign: str = "+-") -> str:
+    """Write a number and its standard error with as many decimals as the error has to say, at least two."""
+    decimals = max(2, math.ceil(-math.log10(error))) if error > 0 else 2
+    return f"{mean:.{decimals}f} {sign} {error:.{decimals}f}"
