@@ -1,4 +1,4 @@
-from .stochcore cimport sc_stream
+from . cimport sc_stream
 
 
 cdef class Address:
