@@ -240,6 +240,7 @@ def test_threads_fill_without_the_gil(built: Path, installed: Path) -> None:
             "this extension was built with a newer stochcore.h than the installed stochcore has: upgrade it",
         ),
     ],
+    ids=["version", "size"],
 )
 def test_another_interface_is_refused(installed: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
     write_examples(tmp_path)

@@ -47,7 +47,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[st
 
     @functools.cache
     def built(isa: str) -> list[str]:
-        return build(TESTS / "quantiles_probe.c", directory / isa, isa, "-O3", *STRICT)
+        return build(TESTS / "quantiles_probe.c", directory / isa, isa, "-O2", *STRICT)
 
     return built
 
@@ -82,19 +82,19 @@ def fast(program: Callable[[str], list[str]]) -> str:
 
 def borders(kind: str) -> list[Any]:
     """Probabilities P at which the function changes its branch, or its result a binade."""
-    root, half = mp.sqrt(mpf(1) / 2), mpf(1) / 2
+    root = mp.sqrt(mpf(1) / 2)
+    rows = [mpf(2) ** (b - 12) * (1 + mpf(i) / 32) for b in range(11) for i in range(32)]
     if kind == "normal":
-        rows = [mpf(2) ** (b - 12) * (1 + mpf(i) / 32) for b in range(11) for i in range(32)]
-        tails = [mpf(2) ** -9, *(root * mpf(2) ** -n for n in range(8, 54))]  # 2^-9: float32
+        tails = [root * mpf(2) ** -n for n in range(11, 54)]
         sides = [*rows, *tails, *(mp.erfc(mpf(2) ** n * root) / 2 for n in range(-30, 4))]
     elif kind == "logistic":
         sides = [(mp.sqrt(1 + 8 * root * mpf(2) ** -n) - 1) / 4 for n in range(54)]
         sides += [1 / (1 + mp.exp(mpf(2) ** n)) for n in range(-30, 6)]
     elif kind == "exponential":
-        sides = [half, *(root * mpf(2) ** -n for n in range(54))]
+        sides = [mpf(1) / 2, *(root * mpf(2) ** -n for n in range(54))]
         sides += [mp.exp(-(mpf(2) ** n)) for n in range(-52, 6)]
     else:
-        sides = [half, mp.exp(-1), *(root * mpf(2) ** -n for n in range(54))]
+        sides = [*rows, mp.exp(-1), *(root * mpf(2) ** -n for n in range(11, 54))]
         sides += [mp.exp(-root * mpf(2) ** n) for n in range(-53, 6)]
         sides += [mp.exp(-mp.exp(sign * mpf(2) ** n)) for n in range(-30, 6) for sign in (-1, 1)]
     return [*sides, *(1 - p for p in sides)]
@@ -113,6 +113,11 @@ def words(kind: str, bits: int, n: int, steps: int = 3) -> Array:
     k = np.concatenate([ends, middle, near, tail, binades, random])
     k = np.concatenate([k, top - k])
     return np.unique(k[(k >= 0) & (k <= top)])
+
+
+def half(kind: str, k: Array, bits: int) -> Array:
+    """Of an antisymmetric function, those below the median: that the others are theirs has a test of its own."""
+    return k[k < 2 ** (bits - 1)] if kind in ANTISYMMETRIC else k
 
 
 # ---- errors ----------------------------------------------------------------------------------------------------------
@@ -153,7 +158,7 @@ def test_stated_bounds_keep_the_contract() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_float64_against_mpmath(run: Run, kind: str) -> None:
-    k = words(kind, 53, 600, steps=2)
+    k = half(kind, words(kind, 53, 600, steps=2), 53)
     z = run(kind, k)
     error = worst(z, *pairs(kind, k, 53, z), 2.0**-53)
     assert error <= stated(kind)
@@ -175,7 +180,7 @@ def test_float64_against_long_double(run: Run, fast: str, program: Callable[[str
 @pytest.mark.parametrize("kind", KINDS)
 def test_long_double_is_a_reference(run: Run, program: Callable[[str], list[str]], kind: str) -> None:
     """The slow test's reference, held against mpmath: within a hundredth of an ulp, or of 2^-53."""
-    k = words(kind, 53, 300, steps=1)
+    k = half(kind, words(kind, 53, 300, steps=1), 53)
     command = [*program("scalar"), kind, "exact"]
     out = subprocess.run(command, input=k.astype(np.uint64).tobytes(), stdout=subprocess.PIPE, check=True).stdout
     near, rest = np.frombuffer(out).reshape(-1, 2).T
@@ -186,7 +191,7 @@ def test_long_double_is_a_reference(run: Run, program: Callable[[str], list[str]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32_against_mpmath(run: Run, kind: str) -> None:
-    w = words(kind, 32, 600, steps=2)
+    w = half(kind, words(kind, 32, 600, steps=2), 32)
     z = run(f"{kind}32", w)
     error = worst(z, *pairs(kind, w, 32, run(kind, (w << 21) + 2**20)), 2.0**-32)
     assert error <= stated(f"{kind}32")

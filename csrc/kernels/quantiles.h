@@ -166,7 +166,7 @@ SC_INLINE vd sc_gumbel_tail(vd q, vd p)
     return vd_select(vd_lt(q, vd_set1(0)), vd_neg(sc_log_normal(e)), above);
 }
 
-/* -log(-log(1/2 + q)): 3.4 ulp or 2^-53, whichever is larger. */
+/* -log(-log(1/2 + q)): 3 ulp or 2^-53, whichever is larger. */
 SC_INLINE void sc_gumbel_quantile(vd q[4])
 {
     const vd border = vd_set1(0x1p-12);
@@ -213,7 +213,7 @@ SC_INLINE vf sc_signed32(vf size, vw below) { return vf_from_bits(vw_or(vw_from_
 /* 127 - biased, as a number. */
 SC_INLINE vf sc_minus_exponent32(vw biased) { return vw_to_f32(vw_sub(vw_set1(127), biased)); }
 
-/* Phi^-1: 3.3 ulp or 2^-32, whichever is larger. p is the sum of two exact numbers, so that its distance to the middle
+/* Phi^-1: 2.4 ulp or 2^-32, whichever is larger. p is the sum of two exact numbers, so that its distance to the middle
  * of an interval is exact too. */
 SC_INLINE void sc_normal_quantile32(const vw word[4], vf z[4])
 {
@@ -271,7 +271,7 @@ SC_INLINE void sc_logistic_quantile32(const vw word[4], vf z[4])
     }
 }
 
-/* -log(1 - P): 1.5 ulp. g as in sc_split_probability; -log(1 - g) = g - g^2 A(-g). */
+/* -log(1 - P): 1.5 ulp. 1 - P = 2^-n (1 - g), g from p or q where n <= 1; -log(1 - g) = g - g^2 A(-g). */
 SC_INLINE void sc_exponential_quantile32(const vw word[4], vf z[4])
 {
     const vf one = vf_set1(1);
