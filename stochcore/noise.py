@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from .bit_generator import StreamBitGenerator
+
     Shape = int | tuple[int, ...] | None
     SeedLike = (
         int | Sequence[int] | Array | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
@@ -24,11 +26,9 @@ if TYPE_CHECKING:
 
 ENGINES = _noise.ENGINES
 DEFAULT_ENGINE = "ars"
-
+FORMAT = 1  # of a pickled Stream
 # What a number is for (stochcore.h). Two purposes never share a counter.
 ARRAYS, SIMULATORS, BATCHING, BINARISING, EVALUATION, INITIALISING, SPAWNING, LAYERS = 0, 1, 2, 3, 4, 5, 6, 16
-
-FORMAT = 1  # of a pickled Stream
 
 
 class Stream(_noise.Address):
@@ -56,9 +56,8 @@ class Stream(_noise.Address):
 
     Attributes
     ----------
-    seed, stream, offset : int
-        The numbers it is made of; `offset` counts the elements skipped by `at`. They cannot be set.
-    engine : str
+    seed, stream, offset, engine
+        What it is made of; `offset` counts the elements skipped by `at`. They cannot be set.
 
     Raises
     ------
@@ -159,10 +158,8 @@ class Stream(_noise.Address):
             Shape of the result; with `out` it may be left out.
         dtype : {uint64, uint32}
             Without a shape: that of `out`.
-        out : ndarray, optional
-            Where to put the result: of that shape and dtype, C-contiguous, writable. Returned.
-        n_threads : int, optional
-            At most so many threads; the bits do not depend on it.
+        out, n_threads
+            As in `uniform`.
 
         Returns
         -------
@@ -180,7 +177,7 @@ class Stream(_noise.Address):
     ) -> Array:
         """Return uniform noise on [0, 1): u = k 2^-53 for float64, the high 24 bits of k times 2^-24 for float32.
 
-        Here and below k is the integer of an element, 0 .. 2^53 - 1, and w its high 32 bits, those of `bits`.
+        Here and below k is an element's integer, 0 .. 2^53 - 1, and w its high 32 bits, those of `bits`.
 
         Parameters
         ----------
@@ -368,6 +365,19 @@ class Stream(_noise.Address):
         threshold = math.ceil(math.ldexp(_check.probability("p", p), 53))
         return self._fill(_noise.MASK, shape, np.bool_, out, n_threads, threshold)
 
+    def bit_generator(self) -> StreamBitGenerator:
+        """Return a NumPy BitGenerator that draws the elements of this stream one after another.
+
+        ``np.random.Generator(stream.bit_generator())`` draws everything that NumPy can. See `StreamBitGenerator`.
+
+        Returns
+        -------
+        StreamBitGenerator
+        """
+        from .bit_generator import StreamBitGenerator
+
+        return StreamBitGenerator(self)
+
     def _k53(self, shape: Shape) -> Array:
         """Return the integers k themselves, as uint64."""
         return self._fill(_noise.K53, shape, np.uint64, None, None)
@@ -379,9 +389,8 @@ def _restore(seed: int, stream: int, engine: str, offset: int, purpose: int) -> 
 
 def _unpickle(version: int, *state: Any) -> Stream:
     if version > FORMAT:
-        raise ValueError(
-            f"this Stream was pickled by a newer stochcore (format {version}, this one reads up to {FORMAT})"
-        )
+        formats = f"format {version}, this one reads up to {FORMAT}"
+        raise ValueError(f"this Stream was pickled by a newer stochcore ({formats})")
     return _restore(*state)
 
 

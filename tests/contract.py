@@ -8,6 +8,7 @@ import argparse
 import hashlib
 
 import numpy as np
+from streams import KINDS, draw
 
 import stochcore as sc
 
@@ -27,18 +28,21 @@ def numbers(n, seed):
 
 
 def noise(threads):
-    for name, stream in {
-        "start": sc.Stream(0),
-        "seed": sc.Stream(2**64 - 1, stream=2**32 - 1),
-        "odd": sc.Stream(42).at(3),
-        "carry": sc.Stream(42).at(4 * (2**32 - 5) + 1),
-        "end": sc.Stream(42).at(2**64 - 70_001),
-    }.items():
-        yield f"k53 {name}", stream._k53(70_001)
-        for kind in ("uniform", "normal"):
-            for dtype in ("float64", "float32"):
-                array = getattr(stream, kind)(70_001, dtype=dtype, n_threads=threads)
-                yield f"{kind} {dtype} {name}", array
+    for engine in ("ars", "ars10", "philox"):
+        for name, stream in {
+            "start": sc.Stream(0, engine=engine),
+            "seed": sc.Stream(2**64 - 1, stream=2**32 - 1, engine=engine),
+            "odd": sc.Stream(42, engine=engine).at(3),
+            "carry": sc.Stream(42, engine=engine).at(4 * (2**32 - 5) + 1),
+            "end": sc.Stream(42, engine=engine).at(2**64 - 40_001),
+        }.items():
+            for kind, dtype in KINDS:
+                array = draw(stream, kind, 40_001, dtype=dtype, n_threads=threads)
+                yield f"{kind} {np.dtype(dtype)} {engine} {name}", array
+        yield f"spawn {engine}", [sc.Stream(1, engine=engine).at(5).spawn(9)[i].bits(3) for i in (0, 8)]
+    large = sc.Stream(3).at(1).uniform(1_200_000, n_threads=threads)  # past the caches
+    yield "uniform large", large
+    yield "seed sequence", sc.Stream([1, 2, 3]).bits(1)
 
 
 def models():
