@@ -139,7 +139,9 @@ def planes(x: Words) -> float:
 
 def correlations(y: Array, variance: float, lags: int) -> float:
     """Sum over lags of the squared mean product: the products are uncorrelated, so lags squares of normals."""
-    z = [float(y[:-lag] @ y[lag:]) / (variance * math.sqrt(y.size - lag)) for lag in range(1, lags + 1)]
+    z = [
+        float(np.einsum("i,i", y[:-lag], y[lag:])) / (variance * math.sqrt(y.size - lag)) for lag in range(1, lags + 1)
+    ]
     return chi_square(sum(value * value for value in z), lags)
 
 
@@ -151,13 +153,11 @@ def serial_correlation(x: Words) -> float:
 def bit_correlation(x: Words) -> float:
     """Each bit of a word with each bit of the next: 64^2 uncorrelated sums of +-1, so as many squares of normals."""
     x = x[: 1 << 18]
-    products = np.zeros((64, 64))
-    step = 1 << 14
-    for i in range(0, x.size - 1, step):
-        part = np.ascontiguousarray(x[i : i + step + 1]).view(np.uint8)
-        signs = np.unpackbits(part).reshape(-1, 64).astype(np.float32) * 2 - 1
-        products += signs[:-1].T @ signs[1:]  # exact: whole numbers of at most 2^14
-    return chi_square(float(np.sum(products**2)) / (x.size - 1), products.size)
+    n = x.size // 64 * 64 - 64  # pairs of neighbours
+    bits = np.ascontiguousarray(np.unpackbits(np.ascontiguousarray(x).view(np.uint8)).reshape(-1, 64).T)
+    first, second = (np.packbits(part, axis=1).view(np.uint64) for part in (bits[:, :n], bits[:, 1 : n + 1]))
+    unlike = np.array([np.bitwise_count(row ^ second).sum(axis=1, dtype=np.int64) for row in first])
+    return chi_square(float(np.sum((n - 2.0 * unlike) ** 2)) / n, unlike.size)
 
 
 def gaps(x: Words, low: int) -> float:

@@ -62,7 +62,7 @@ def test_info_and_version():
 def test_show_config(capsys):
     config = stochcore.show_config(mode="dicts")
     assert capsys.readouterr().out == ""
-    assert config["engine"] == "ars"
+    assert config["engine"] == Stream(0).engine
     assert config["instruction_set"] in config["runnable"]
     assert config["threads"] >= 1
     assert isinstance(config["openmp"], bool)
