@@ -6,8 +6,13 @@ change bits: `python tests/contract.py > tests/contract.txt`, and a line in CHAN
 
 import argparse
 import hashlib
+import sys
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))  # under PYTHONSAFEPATH a program's own folder is not there
+
 from streams import KINDS, draw
 
 import stochcore as sc
