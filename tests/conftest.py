@@ -1,12 +1,17 @@
 """One profile for hypothesis: the same examples in every run, no time limit on a busy machine. And the wheel."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would the programs that they stop with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("stochcore", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.load_profile("stochcore")
