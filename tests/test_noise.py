@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streams import BORDER, ENGINES, FLOATS, KINDS, LAST, REJECTING, draw, engines, numbers, offsets, same, seeds
 
 import stochcore as sc
-from stochcore import Stream, _noise, noise
+from stochcore import Stream, noise
 
 CODES = {"philox": 0, "ars": 1, "ars10": 2}
 purposes = st.sampled_from([0, 1, 2, 6, 16, 17, 255])
@@ -184,15 +184,13 @@ def test_the_same_bits_on_any_number_of_threads(kind, dtype, engine):
 
 @pytest.mark.parametrize("offset", [0, 1, 3])
 @pytest.mark.parametrize(("kind", "dtype"), KINDS)
-def test_the_same_bits_past_the_caches(kind, dtype, offset):
-    n = (9 << 20) // np.dtype(dtype).itemsize + 77
+def test_large_arrays(kind, dtype, offset):
+    n = (9 << 20) // np.dtype(dtype).itemsize + 77  # more than most caches hold
     buffer = np.zeros(n + 2, dtype=dtype)
     s, out = Stream(8).at(offset), buffer[1:-1]  # not at the beginning of a line
-    assert "past the caches" in _noise.path(out.nbytes, n)
     draw(s, kind, dtype=dtype, out=out, n_threads=2)
     step = 400_000
     pieces = [draw(s.at(i), kind, min(step, n - i), dtype=dtype) for i in range(0, n, step)]
-    assert "in place" in _noise.path(pieces[0].nbytes, step)
     assert same(out, np.concatenate(pieces))
     assert not buffer[[0, -1]].any()
 

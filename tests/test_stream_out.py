@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streams import KINDS, begins, draw, exactly, same
 
-from stochcore import Stream, _noise
+from stochcore import Stream
 
 
 @pytest.mark.parametrize(("kind", "dtype"), KINDS)
@@ -94,7 +94,7 @@ def test_out_of_another_kind():
             draw(Stream(0), kind, dtype=right, out=np.empty(3, wrong))
 
 
-@pytest.mark.parametrize("rows", [100, 2000])  # in place; past the caches
+@pytest.mark.parametrize("rows", [100, 2000])
 def test_memory_mapped_out(tmp_path, rows):
     path = tmp_path / "noise.bin"
     out = np.memmap(path, dtype=np.float64, mode="w+", shape=(rows, 701))
@@ -104,12 +104,6 @@ def test_memory_mapped_out(tmp_path, rows):
     frozen = np.memmap(path, dtype=np.float64, mode="r", shape=(rows, 701))
     with pytest.raises(ValueError, match=begins("`out` must be writable")):
         Stream(12).normal(out=frozen)
-
-
-def test_the_path_is_told():
-    assert _noise.path(8000, 1000) == "one thread, in place"
-    assert _noise.path(8 << 20, 1 << 20, 1) == "one thread, past the caches"
-    assert _noise.path(2 << 20, 1 << 18, 2) in ("2 threads, in place", "one thread, in place")
 
 
 # Threads and processes.
