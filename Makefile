@@ -143,7 +143,8 @@ lint-c: .venv/dev.stamp
 	    x86_64-*) \
 	        check $(AVX2) csrc/kernels.c; check $(AVX2) -mvaes csrc/kernels.c; \
 	        check $(AVX512) csrc/kernels.c; check $(AVX512) -mvaes csrc/kernels.c; \
-	        check -DSC_HAVE_AVX2 -DSC_HAVE_AVX512 csrc/dispatch.c ;; \
+	        check -DSC_HAVE_AVX2 -DSC_HAVE_AVX512 csrc/dispatch.c; \
+	        check -DSC_HAVE_AVX2 -DSC_HAVE_AVX2_VAES -DSC_HAVE_AVX512 -DSC_HAVE_AVX512_VAES csrc/dispatch.c ;; \
 	    aarch64-* | arm64-*) \
 	        check $(NEON) csrc/kernels.c; check -DSC_HAVE_NEON csrc/dispatch.c ;; \
 	    esac; \

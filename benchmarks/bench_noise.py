@@ -143,7 +143,10 @@ def bench_threads(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
 
 
 @cases(
-    [(Work("noise", f"a new array of {n:,} uniforms", 1, "calls", floor=0.75, goal=1, against="numpy"), n) for n in (10, 1000)],
+    [
+        (Work("noise", f"a new array of {n:,} uniforms", 1, "calls", floor=0.75, goal=1, against="numpy"), n)
+        for n in (10, 1000)
+    ],
     peers=("numpy",),
 )
 def bench_call(benchmark: Any, work: Work, who: str, arguments: Any) -> None:

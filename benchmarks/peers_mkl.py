@@ -1,4 +1,4 @@
-"""Intel's MKL through mkl_random, with its fastest generator, SFMT19937, and inversion for normals. It makes new arrays."""
+"""Intel's MKL through mkl_random, with its fastest generator, SFMT19937, and normals by inversion, into new arrays."""
 
 from collections.abc import Callable
 from typing import Any

@@ -16,7 +16,14 @@ from typing import Any
 import plot
 
 OURS = "stochcore"
-NAMES = {"numpy": "NumPy", "mkl": "MKL", "numba": "numba", "torch": "torch", "jax": "JAX", "alone": "itself on one thread"}
+NAMES = {
+    "numpy": "NumPy",
+    "mkl": "MKL",
+    "numba": "numba",
+    "torch": "torch",
+    "jax": "JAX",
+    "alone": "itself on one thread",
+}
 STAGES = {
     "noise": "Filling arrays with noise",
     "distributions": "Samples",

@@ -17,7 +17,7 @@ Kernels and intervals:
     log       log(1+f) = f - s (f - w P(w)),           s = f/(2+f), w = s^2, 1+f in [sqrt(1/2), sqrt(2)]
     log1p     the same on f in [0, 1] (inside softplus)
     logit     the same for |s| <= 0.23 (inside the logistic quantile)
-    rows      normal and Gumbel quantiles = P(p - c),  in 32 intervals of each binade of p in [2^-12, 1/2], c in the middle
+    rows      normal and Gumbel quantiles = P(p - c),  in 32 intervals of each binade of p from 2^-12 to 1/2
     tail      Phi^-1(1 - p) = r - P(r)/Q(r),           r = sqrt(-2 log p), p below that
     float32   exp as above; log(1+f) = f + f^2 P(f); tail r - P(r - 5)
 
@@ -38,8 +38,8 @@ Function = Callable[[mpf], mpf]
 KERNELS = pathlib.Path(__file__).parent / "kernels"
 ROWS, BINADES = 32, 11  # intervals in a binade of p, binades below 1/2
 ROWS_HEAD = """\
-/* Written by csrc/coefficients.py --rows. Polynomials in p - c on the intervals of p from 2^-12 to 1/2, 32 of one length
- * in each binade, c their middles; lowest term first.
+/* Written by csrc/coefficients.py --rows. Polynomials in p - c on the intervals of p from 2^-12 to 1/2, 32 of equal
+ * length in each binade, c their middles; lowest term first.
  *   sc_normal_rows     Phi^-1(1 - p)
  *   sc_gumbel_rows     two rows for each interval: -log(-log(1 - p)), -log(-log p)
  *   sc_normal32_rows   Phi^-1(1 - p) to 24 bits; the last interval, and p = 1/2 itself, in powers of p - 1/2
@@ -298,7 +298,7 @@ def all_rows() -> str:
     """The text of rows.h."""
     root = mp.sqrt(2 * mp.pi)
     middle = [mpf(0), -root, mpf(0), -root * mp.pi / 3]  # in powers of p - 1/2, where the quantile is odd
-    short = rows(quantile, terms=4)[:-1] + [middle, middle]
+    short = [*rows(quantile, terms=4)[:-1], middle, middle]
     lines = print_rows("sc_normal_rows", rows(quantile, terms=8), "double")
     lines += print_rows("sc_gumbel_rows", rows(gumbel_above, gumbel_below, terms=8), "double")
     lines += print_rows("sc_normal32_rows", short, "float")

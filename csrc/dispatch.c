@@ -15,12 +15,14 @@ static int sc_has_aes(void)
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && c & bit_AES;
 }
+static int sc_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && sc_has_aes(); }
+#endif
+#ifdef SC_HAVE_AVX2_VAES
 static int sc_has_vaes(void)
 {
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1u << 9);
 }
-static int sc_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && sc_has_aes(); }
 static int sc_has_avx2_vaes(void) { return sc_has_avx2() && sc_has_vaes(); }
 #endif
 #if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
@@ -29,6 +31,8 @@ static int sc_has_avx512(void)
     return sc_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
+#endif
+#ifdef SC_HAVE_AVX512_VAES
 static int sc_has_avx512_vaes(void) { return sc_has_avx512() && sc_has_vaes(); }
 #endif
 #ifdef SC_HAVE_NEON
@@ -53,12 +57,16 @@ static const struct {
     const sc_table *table;
     int (*runs)(void);
 } sc_tables[] = {
-#if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
+#ifdef SC_HAVE_AVX512_VAES
     {&sc_table_avx512_vaes, sc_has_avx512_vaes},
+#endif
+#if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
     {&sc_table_avx512, sc_has_avx512},
 #endif
-#ifdef SC_HAVE_AVX2
+#ifdef SC_HAVE_AVX2_VAES
     {&sc_table_avx2_vaes, sc_has_avx2_vaes},
+#endif
+#ifdef SC_HAVE_AVX2
     {&sc_table_avx2, sc_has_avx2},
 #endif
 #ifdef SC_HAVE_NEON

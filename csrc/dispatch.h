@@ -15,7 +15,6 @@ typedef struct sc_table {
     const char *isa;
 
     sc_noise noise; /* public: stochcore.h */
-    void (*write_through)(void *to, const void *from, size_t bytes); /* past the caches, to memory */
 
     /* distributions */
     void (*bernoulli_logits)(ptrdiff_t n, const double *logits, double *p, double *log_p, double *log_q);

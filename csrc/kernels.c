@@ -31,7 +31,6 @@ extern const sc_table SC_TABLE;
 const sc_table SC_TABLE = {
     .isa = SC_ISA_NAME,
     .noise = SC_NOISE_TABLE,
-    .write_through = sc_write_through,
     .bernoulli_logits = sc_bernoulli_logits,
     .bernoulli_probs = sc_bernoulli_probs,
     .categorical_logits = sc_categorical_logits,

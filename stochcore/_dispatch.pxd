@@ -110,7 +110,6 @@ cdef extern from "dispatch.h" nogil:
     ctypedef struct sc_table:
         const char *isa
         sc_noise noise
-        void (*write_through)(void *, const void *, size_t) noexcept nogil
         void (*bernoulli_logits)(ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
         void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil

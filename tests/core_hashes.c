@@ -297,11 +297,6 @@ static void layers(void)
     t->bernoulli32(&samples, 1, 1500, q, z);
     TAKE(z);
     print("bernoulli32");
-    for (size_t n = 0; n < 300; n++) {
-        t->write_through(z + n % 19, q + n % 7, n * sizeof *z);
-        TAKE(z);
-    }
-    print("write_through");
 }
 
 int main(int argc, char **argv)

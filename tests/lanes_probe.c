@@ -263,13 +263,6 @@ static void probe_u64(void)
     PROBE_8(vl_set1, take_vl, l0[i]);
     LOAD(vl_load, take_vl, l0, uint64_t, 8);
     PROBE(vl_store, OVER(8, STORED(uint64_t, 8, vl_store(at, L(0)))));
-    PROBE(vl_store_through, OVER(8, {
-              memset(border - 64 - MARGIN, 0xA5, MARGIN);
-              vl_store_through((uint64_t *)(void *)(border - 64), L(0));
-              vl_fence();
-              take(border - 64 - MARGIN, 64 + MARGIN);
-          }));
-    PROBE(vl_fence, vl_fence());
     PROBE_8(vl_add, take_vl, L(0), L(1));
     PROBE_8(vl_sub, take_vl, L(0), L(1));
     PROBE_8(vl_and, take_vl, L(0), L(1));

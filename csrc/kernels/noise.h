@@ -216,7 +216,10 @@ SC_INLINE void sc_group_mask(const sc_engine *engine, vw counter, uint64_t thres
 #define SC_THEN(...) __VA_ARGS__,
 
 /* The counters of the four blocks from element e's on. */
-SC_INLINE vw sc_counter(const sc_stream *s, uint64_t e) { return vw_count(e >> 2, s->stream, sc_counter3(s->purpose, 0, 0)); }
+SC_INLINE vw sc_counter(const sc_stream *s, uint64_t e)
+{
+    return vw_count(e >> 2, s->stream, sc_counter3(s->purpose, 0, 0));
+}
 
 SC_FILL(bits32, uint32_t, 64, SC_NOTHING, SC_NOTHING)
 SC_FILL(bits64, uint64_t, 32, SC_NOTHING, SC_NOTHING)
@@ -348,28 +351,11 @@ static void sc_fill_integers64(const sc_stream *s, uint64_t first, ptrdiff_t n, 
     }
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------- */
-
-/* Copies past the caches, so that memory is written without being read first. */
-static void sc_write_through(void *to, const void *from, size_t bytes)
-{
-    char *p = to;
-    const char *q = from;
-    size_t head = SC_MIN((size_t)(-(uintptr_t)p & 63), bytes);
-    memcpy(p, q, head);
-    for (p += head, q += head, bytes -= head; bytes >= 64; p += 64, q += 64, bytes -= 64)
-        vl_store_through((uint64_t *)(void *)p, vl_load((const uint64_t *)(const void *)q));
-    memcpy(p, q, bytes);
-    vl_fence();
-}
-
 /* The functions of this file as stochcore.h gives them to others. */
 #define SC_NOISE_TABLE                                                                                                 \
-    {                                                                                                                  \
-        STOCHCORE_ABI_VERSION, sizeof(sc_noise), sc_fill_bits32, sc_fill_bits64, sc_fill_k53, sc_fill_uniform64,       \
-            sc_fill_uniform32, sc_fill_normal64, sc_fill_normal32, sc_fill_logistic64, sc_fill_logistic32,             \
-            sc_fill_exponential64, sc_fill_exponential32, sc_fill_gumbel64, sc_fill_gumbel32, sc_fill_integers64,      \
-            sc_fill_integers32, sc_fill_mask                                                                           \
-    }
+    {STOCHCORE_ABI_VERSION, sizeof(sc_noise),      sc_fill_bits32,        sc_fill_bits64,   sc_fill_k53,               \
+     sc_fill_uniform64,     sc_fill_uniform32,     sc_fill_normal64,      sc_fill_normal32, sc_fill_logistic64,        \
+     sc_fill_logistic32,    sc_fill_exponential64, sc_fill_exponential32, sc_fill_gumbel64, sc_fill_gumbel32,          \
+     sc_fill_integers64,    sc_fill_integers32,    sc_fill_mask}
 
 #endif

@@ -1,5 +1,5 @@
-/* Written by csrc/coefficients.py --rows. Polynomials in p - c on the intervals of p from 2^-12 to 1/2, 32 of one length
- * in each binade, c their middles; lowest term first.
+/* Written by csrc/coefficients.py --rows. Polynomials in p - c on the intervals of p from 2^-12 to 1/2, 32 of equal
+ * length in each binade, c their middles; lowest term first.
  *   sc_normal_rows     Phi^-1(1 - p)
  *   sc_gumbel_rows     two rows for each interval: -log(-log(1 - p)), -log(-log p)
  *   sc_normal32_rows   Phi^-1(1 - p) to 24 bits; the last interval, and p = 1/2 itself, in powers of p - 1/2

@@ -111,12 +111,6 @@ SC_WORD void vl_store(uint64_t *p, vl a)
     _mm256_storeu_si256((__m256i *)p, a.lo);
     _mm256_storeu_si256((__m256i *)(p + 4), a.hi);
 }
-SC_WORD void vl_store_through(uint64_t *p, vl a)
-{
-    _mm256_stream_si256((__m256i *)(void *)p, a.lo);
-    _mm256_stream_si256((__m256i *)(void *)(p + 4), a.hi);
-}
-SC_WORD void vl_fence(void) { _mm_sfence(); }
 SC_WORD vl vl_add(vl a, vl b) { SC_HALVES2(vl, _mm256_add_epi64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_HALVES2(vl, _mm256_sub_epi64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_HALVES2(vl, _mm256_and_si256, a, b); }
@@ -263,9 +257,8 @@ SC_WORD vw vw_aes(vw a, vw key) { SC_HALVES2(vw, _mm256_aesenc_epi128, a, key); 
 SC_WORD vw vw_aes_last(vw a, vw key) { SC_HALVES2(vw, _mm256_aesenclast_epi128, a, key); }
 #else
 #define SC_EACH_128(f, a, b)                                                                                           \
-    _mm256_inserti128_si256(                                                                                           \
-        _mm256_castsi128_si256(f(_mm256_castsi256_si128(a), _mm256_castsi256_si128(b))),                               \
-        f(_mm256_extracti128_si256(a, 1), _mm256_extracti128_si256(b, 1)), 1)
+    _mm256_inserti128_si256(_mm256_castsi128_si256(f(_mm256_castsi256_si128(a), _mm256_castsi256_si128(b))),           \
+                            f(_mm256_extracti128_si256(a, 1), _mm256_extracti128_si256(b, 1)), 1)
 SC_WORD vw vw_aes(vw a, vw key)
 {
     return (vw){SC_EACH_128(_mm_aesenc_si128, a.lo, key.lo), SC_EACH_128(_mm_aesenc_si128, a.hi, key.hi)};
@@ -313,7 +306,8 @@ SC_WORD void vw_q53(vw low, vw high, vd r[2])
 }
 
 /* Four rows: the terms i and i + 4 of a row in one fma for all i, then its pairs, turned around, for all rows. */
-SC_WORD __m256d sc_four_polynomials(const double *table, const uint64_t at[4], const double x[4], const double fourth[4])
+SC_WORD __m256d sc_four_polynomials(const double *table, const uint64_t at[4], const double x[4],
+                                    const double fourth[4])
 {
     __m256d square = _mm256_loadu_pd(x), s[4];
     square = _mm256_mul_pd(square, square);
@@ -338,7 +332,8 @@ SC_WORD __m256 sc_eight_cubics(const float *table, const uint32_t at[8], __m256 
     for (int i = 0; i < 4; i++)
         r[i] = _mm256_blend_ps(_mm256_castps128_ps256(_mm_loadu_ps(table + at[i])),
                                _mm256_broadcast_ps((const __m128 *)(const void *)(table + at[i + 4])), 0xf0);
-    __m256 a = _mm256_unpacklo_ps(r[0], r[1]), b = _mm256_unpackhi_ps(r[0], r[1]); /* terms 0 1, terms 2 3 of two rows */
+    __m256 a = _mm256_unpacklo_ps(r[0], r[1]),
+           b = _mm256_unpackhi_ps(r[0], r[1]); /* terms 0 1, terms 2 3 of two rows */
     __m256 c = _mm256_unpacklo_ps(r[2], r[3]), d = _mm256_unpackhi_ps(r[2], r[3]);
     __m256 c0 = _mm256_shuffle_ps(a, c, 0x44), c1 = _mm256_shuffle_ps(a, c, 0xee);
     __m256 c2 = _mm256_shuffle_ps(b, d, 0x44), c3 = _mm256_shuffle_ps(b, d, 0xee);

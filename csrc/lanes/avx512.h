@@ -62,8 +62,6 @@ SC_WORD vm vm_or(vm a, vm b) { return (vm)(a | b); }
 SC_WORD vl vl_set1(uint64_t x) { return _mm512_set1_epi64((int64_t)x); }
 SC_WORD vl vl_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
 SC_WORD void vl_store(uint64_t *p, vl a) { _mm512_storeu_si512(p, a); }
-SC_WORD void vl_store_through(uint64_t *p, vl a) { _mm512_stream_si512((__m512i *)(void *)p, a); }
-SC_WORD void vl_fence(void) { _mm_sfence(); }
 SC_WORD vl vl_add(vl a, vl b) { return _mm512_add_epi64(a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { return _mm512_sub_epi64(a, b); }
 SC_WORD vl vl_and(vl a, vl b) { return _mm512_and_si512(a, b); }
@@ -157,10 +155,10 @@ SC_WORD vw vw_aes_last(vw a, vw key) { return _mm512_aesenclast_epi128(a, key); 
 #else
 #define SC_AES_128(f, a, b, i) f(_mm512_extracti32x4_epi32(a, i), _mm512_extracti32x4_epi32(b, i))
 #define SC_EACH_128(f, a, b)                                                                                           \
-    _mm512_inserti32x4(                                                                                                \
-        _mm512_inserti32x4(_mm512_inserti32x4(_mm512_castsi128_si512(SC_AES_128(f, a, b, 0)), SC_AES_128(f, a, b, 1), 1), \
-                           SC_AES_128(f, a, b, 2), 2),                                                                 \
-        SC_AES_128(f, a, b, 3), 3)
+    _mm512_inserti32x4(_mm512_inserti32x4(_mm512_inserti32x4(_mm512_castsi128_si512(SC_AES_128(f, a, b, 0)),           \
+                                                             SC_AES_128(f, a, b, 1), 1),                               \
+                                          SC_AES_128(f, a, b, 2), 2),                                                  \
+                       SC_AES_128(f, a, b, 3), 3)
 SC_WORD vw vw_aes(vw a, vw key) { return SC_EACH_128(_mm_aesenc_si128, a, key); }
 SC_WORD vw vw_aes_last(vw a, vw key) { return SC_EACH_128(_mm_aesenclast_si128, a, key); }
 #endif
@@ -232,7 +230,8 @@ SC_WORD vf vf_row_cubic(const float *table, const uint32_t at[16], vf x)
         r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(table + at[i + 8]), 2);
         r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(table + at[i + 12]), 3);
     }
-    __m512 a = _mm512_unpacklo_ps(r[0], r[1]), b = _mm512_unpackhi_ps(r[0], r[1]); /* terms 0 1, terms 2 3 of two rows */
+    __m512 a = _mm512_unpacklo_ps(r[0], r[1]),
+           b = _mm512_unpackhi_ps(r[0], r[1]); /* terms 0 1, terms 2 3 of two rows */
     __m512 c = _mm512_unpacklo_ps(r[2], r[3]), d = _mm512_unpackhi_ps(r[2], r[3]);
     __m512 c0 = _mm512_shuffle_ps(a, c, 0x44), c1 = _mm512_shuffle_ps(a, c, 0xee);
     __m512 c2 = _mm512_shuffle_ps(b, d, 0x44), c3 = _mm512_shuffle_ps(b, d, 0xee);

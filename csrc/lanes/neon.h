@@ -98,11 +98,6 @@ SC_WORD vm vm_or(vm a, vm b) { SC_QUARTERS2(vm, vorrq_u64, a, b); }
 SC_WORD vl vl_set1(uint64_t x) { SC_QUARTERS_SAME(vl, vdupq_n_u64(x)); }
 SC_WORD vl vl_load(const uint64_t *p) { SC_QUARTERS_FROM(vl, vld1q_u64, p, 2); }
 SC_WORD void vl_store(uint64_t *p, vl a) { SC_QUARTERS_TO(vst1q_u64, p, 2, a); }
-SC_WORD void vl_store_through(uint64_t *p, vl a)
-{
-    vl_store(p, a);
-} /* such a CPU sees by itself that lines are filled */
-SC_WORD void vl_fence(void) {}
 SC_WORD vl vl_add(vl a, vl b) { SC_QUARTERS2(vl, vaddq_u64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_QUARTERS2(vl, vsubq_u64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_QUARTERS2(vl, vandq_u64, a, b); }
@@ -311,7 +306,8 @@ SC_WORD float64x2_t scq_row_polynomial(const double *table, const uint64_t at[2]
 SC_WORD vd vd_row_polynomial(const double *table, const uint64_t at[8], const double x[8], const double fourth[8])
 {
     return (vd){scq_row_polynomial(table, at, x, fourth), scq_row_polynomial(table, at + 2, x + 2, fourth + 2),
-                scq_row_polynomial(table, at + 4, x + 4, fourth + 4), scq_row_polynomial(table, at + 6, x + 6, fourth + 6)};
+                scq_row_polynomial(table, at + 4, x + 4, fourth + 4),
+                scq_row_polynomial(table, at + 6, x + 6, fourth + 6)};
 }
 SC_WORD float32x4_t scq_row_cubic(const float *table, const uint32_t at[4], float32x4_t x)
 {

@@ -79,8 +79,6 @@ static inline vm vm_or(vm a, vm b) { SC_LANES_EACH(vm, 8, (uint8_t)(a.v[i] | b.v
 static inline vl vl_set1(uint64_t x) { SC_LANES_EACH(vl, 8, x); }
 static inline vl vl_load(const uint64_t *p) { SC_LANES_EACH(vl, 8, p[i]); }
 static inline void vl_store(uint64_t *p, vl a) { memcpy(p, a.v, sizeof a.v); }
-static inline void vl_store_through(uint64_t *p, vl a) { memcpy(p, a.v, sizeof a.v); } /* past the caches if it can be: */
-static inline void vl_fence(void) {} /* p is a multiple of 64 bytes, and a fence comes before others may look */
 static inline vl vl_add(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] + b.v[i]); }
 static inline vl vl_sub(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] - b.v[i]); }
 static inline vl vl_and(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] & b.v[i]); }
@@ -258,7 +256,8 @@ static inline vd vd_row_polynomial(const double *table, const uint64_t at[8], co
     vd r;
     for (int i = 0; i < 8; i++) {
         const double *c = table + at[i], y = x[i], f = fourth[i];
-        double low = fma(fma(c[5], f, c[1]), y, fma(c[4], f, c[0])), high = fma(fma(c[7], f, c[3]), y, fma(c[6], f, c[2]));
+        double low = fma(fma(c[5], f, c[1]), y, fma(c[4], f, c[0])),
+               high = fma(fma(c[7], f, c[3]), y, fma(c[6], f, c[2]));
         r.v[i] = fma(high, y * y, low);
     }
     return r;
