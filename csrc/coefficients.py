@@ -42,7 +42,7 @@ ROWS_HEAD = """\
  * length in each binade, c their middles; lowest term first.
  *   sc_normal_rows     Phi^-1(1 - p)
  *   sc_gumbel_rows     two rows for each interval: -log(-log(1 - p)), -log(-log p)
- *   sc_normal32_rows   Phi^-1(1 - p) to 24 bits; the last interval, and p = 1/2 itself, in powers of p - 1/2
+ *   sc_normal32_rows   Phi^-1(1 - (n - 1/2) 2^-32) to 24 bits, in powers of N - n, N the upper end
  */
 #ifndef SC_KERNELS_ROWS_H
 #define SC_KERNELS_ROWS_H
@@ -284,6 +284,26 @@ def rows(*functions: Function, terms: int) -> list[list[mpf]]:
     return table
 
 
+def short_rows() -> list[list[mpf]]:
+    """Of the normal quantile in 32-bit units: the same intervals, each from its upper end downwards."""
+    table = []
+    for i in range(BINADES * ROWS):
+        binade, place = divmod(i, ROWS)
+        width = mpf(2) ** (32 + binade - BINADES - 1) / ROWS
+        end = (ROWS + place + 1) * width
+        centred = row(lambda d, end=end: quantile((end - d - mpf("0.5")) / mpf(2) ** 32), width / 2, width / 2, 4)
+        table.append(shifted(centred, -width / 2))
+    return table
+
+
+def shifted(c: list[mpf], by: mpf) -> list[mpf]:
+    """The coefficients in powers of x of the polynomial in powers of x + by."""
+    result: list[mpf] = []
+    for a in reversed(c):
+        result = [low + by * high for low, high in zip([a, *result], [*result, mpf(0)], strict=True)]
+    return result
+
+
 def print_rows(name: str, table: list[list[mpf]], ctype: str) -> list[str]:
     width = len(table[0])
     suffix, bits = ("f", 24) if ctype == "float" else ("", 53)
@@ -296,12 +316,9 @@ def print_rows(name: str, table: list[list[mpf]], ctype: str) -> list[str]:
 
 def all_rows() -> str:
     """The text of rows.h."""
-    root = mp.sqrt(2 * mp.pi)
-    middle = [mpf(0), -root, mpf(0), -root * mp.pi / 3]  # in powers of p - 1/2, where the quantile is odd
-    short = [*rows(quantile, terms=4)[:-1], middle, middle]
     lines = print_rows("sc_normal_rows", rows(quantile, terms=8), "double")
     lines += print_rows("sc_gumbel_rows", rows(gumbel_above, gumbel_below, terms=8), "double")
-    lines += print_rows("sc_normal32_rows", short, "float")
+    lines += print_rows("sc_normal32_rows", short_rows(), "float")
     return ROWS_HEAD + "\n".join(lines) + "\n/* clang-format on */\n\n#endif\n"
 
 

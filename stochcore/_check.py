@@ -169,7 +169,7 @@ def seed(value: Any) -> int:
     name = "seed"
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    if hasattr(value, "__index__"):
+    if isinstance(value, np.bool_) or hasattr(value, "__index__"):
         return integer(name, value, 0, 2**64 - 1)
     if isinstance(value, np.random.BitGenerator):
         value = np.random.Generator(value)

@@ -9,6 +9,8 @@ to 76 MiB, on one thread and two) and was not faster.
 cimport numpy as cnp
 from cpython.long cimport PyLong_AsSsize_t, PyLong_CheckExact
 from cpython.tuple cimport PyTuple_CheckExact
+from cpython.type cimport PyType_Check
+from cpython.unicode cimport PyUnicode_CheckExact
 from cython.parallel cimport prange
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -50,8 +52,13 @@ DTYPES = {
     _INTEGERS: (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.uint32), np.dtype(np.uint64)),
     _MASK: (np.dtype(np.bool_),),
 }
-cdef object FLOAT64 = np.float64, FLOAT32 = np.float32, UINT64 = np.uint64, UINT32 = np.uint32
-cdef object INT64 = np.int64, INT32 = np.int32, BOOL = np.bool_
+# NumPy's number of a dtype, by each of the objects that people write for it.
+cdef dict NUMBERS = {
+    form: kind.num
+    for kinds in DTYPES.values()
+    for kind in kinds
+    for form in (kind, kind.type, kind.name)
+}
 
 cdef struct work_t:
     const sc_table *table
@@ -141,21 +148,11 @@ cdef int fill_all(const work_t *w, object n_threads) except -1:
 # ---- what people usually pass ----------------------------------------------------------------------------------------
 
 
-cdef int type_number(object dtype) noexcept:
-    """NumPy's number of the dtype, -1 where it is not one of these objects."""
-    if dtype is FLOAT64:
-        return cnp.NPY_DOUBLE
-    if dtype is FLOAT32:
-        return cnp.NPY_FLOAT
-    if dtype is UINT64:
-        return cnp.NPY_UINT64
-    if dtype is UINT32:
-        return cnp.NPY_UINT32
-    if dtype is INT64:
-        return cnp.NPY_INT64
-    if dtype is INT32:
-        return cnp.NPY_INT32
-    return cnp.NPY_BOOL if dtype is BOOL else -1
+cdef int type_number(object dtype):
+    """NumPy's number of the dtype, -1 where it is not one of the objects in NUMBERS."""
+    if PyType_Check(dtype) or PyUnicode_CheckExact(dtype) or cnp.PyArray_DescrCheck(dtype):
+        return NUMBERS.get(dtype, -1)
+    return -1
 
 
 cdef bint makes(int kind, int number) noexcept:

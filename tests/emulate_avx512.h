@@ -35,6 +35,7 @@ SC_CONVERT(cvtepu32_pd, __m512d, double, 8, __m256i, uint32_t)
 SC_CONVERT(cvtepi64_pd, __m512d, double, 8, __m512i, int64_t)
 SC_CONVERT(cvtps_pd, __m512d, double, 8, __m256, float)
 SC_CONVERT(cvtepi32_ps, __m512, float, 16, __m512i, int32_t)
+SC_CONVERT(cvttps_epi32, __m512i, int32_t, 16, __m512, float)
 SC_CONVERT(cvtepu32_epi64, __m512i, uint64_t, 8, __m256i, uint32_t)
 SC_CONVERT(cvtepu8_epi32, __m512i, int32_t, 16, __m128i, uint8_t)
 
@@ -96,6 +97,7 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #undef _mm512_cvtps_pd
 #undef _mm512_cvtepi32_ps
 #undef _mm512_cvtepu32_epi64
+#undef _mm512_cvttps_epi32
 #undef _mm512_cvtepu8_epi32
 #undef _mm512_extractf32x8_ps
 #undef _mm512_shuffle_epi32
@@ -109,6 +111,7 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #define _mm512_cvtepu32_pd(a) emulate_cvtepu32_pd(a)
 #define _mm512_cvtps_pd(a) emulate_cvtps_pd(a)
 #define _mm512_cvtepi32_ps(a) emulate_cvtepi32_ps(a)
+#define _mm512_cvttps_epi32(a) emulate_cvttps_epi32(a)
 #define _mm512_cvtepu32_epi64(a) emulate_cvtepu32_epi64(a)
 #define _mm512_cvtepu8_epi32(a) emulate_cvtepu8_epi32(a)
 #define _mm512_extractf32x8_ps(a, half) emulate_extractf32x8_ps(a, half)

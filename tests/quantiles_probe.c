@@ -17,8 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef void (*function64)(vd q[4]);
-typedef void (*function32)(const vw w[4], vf z[4]);
+typedef void (*function64)(double x[32]); /* in place, at q = P - 1/2 */
+typedef void (*function32)(const uint32_t words[64], float out[64]);
 typedef long double (*function_exact)(uint64_t k, double z);
 
 static long double upper(uint64_t k) { return (long double)(2 * ((UINT64_C(1) << 53) - k) - 1) * 0x1p-54L; } /* 1 - P */
@@ -70,23 +70,6 @@ static const struct {
     {"gumbel", sc_gumbel_quantile, sc_gumbel_quantile32, exact_gumbel, 0},
 };
 
-static void call64(function64 f, double x[32]) /* in place, at q = P - 1/2 */
-{
-    vd q[4];
-    for (int j = 0; j < 4; j++) q[j] = vd_load(x + 8 * j);
-    f(q);
-    for (int j = 0; j < 4; j++) vd_store(x + 8 * j, q[j]);
-}
-
-static void call32(function32 f, const uint32_t x[64], float out[64])
-{
-    vw w[4];
-    vf z[4];
-    for (int j = 0; j < 4; j++) w[j] = vw_load(x + 16 * j);
-    f(w, z);
-    for (int j = 0; j < 4; j++) vf_store(out + 16 * j, z[j]);
-}
-
 static void run64(function64 f, function_exact exact)
 {
     uint64_t k[32] = {0};
@@ -94,7 +77,7 @@ static void run64(function64 f, function_exact exact)
     while ((n = fread(k, sizeof *k, 32, stdin)) > 0) {
         double x[32];
         for (int i = 0; i < 32; i++) x[i] = (double)((int64_t)(2 * k[i] + 1) - (INT64_C(1) << 53)) * 0x1p-54;
-        call64(f, x);
+        f(x);
         if (exact == NULL) fwrite(x, sizeof *x, n, stdout);
         for (size_t i = 0; exact != NULL && i < n; i++) {
             long double t = exact(k[i], x[i]);
@@ -110,7 +93,7 @@ static void run32(function32 f)
     size_t n;
     while ((n = fread(w, sizeof *w, 64, stdin)) > 0) {
         float z[64];
-        call32(f, w, z);
+        f(w, z);
         fwrite(z, sizeof *z, n, stdout);
     }
 }
@@ -137,9 +120,9 @@ static void scan(size_t which, uint64_t first, uint64_t count)
         double x[64], previous[64];
         for (uint32_t i = 0; i < 64; i++) w[i] = (uint32_t)start + i;
         for (int i = 0; i < 64; i++) x[i] = (double)w[i] * 0x1p-32 + (0x1p-33 - 0.5);
-        call32(table[which].f32, w, z);
-        call64(table[which].f64, x);
-        call64(table[which].f64, x + 32);
+        table[which].f32(w, z);
+        table[which].f64(x);
+        table[which].f64(x + 32);
         previous[0] = before;
         for (int i = 1; i < 64; i++) previous[i] = (double)z[i - 1];
         before = (double)z[63];
@@ -156,7 +139,7 @@ static void scan(size_t which, uint64_t first, uint64_t count)
             for (int i = 0; i < 64; i++) least[i] = -(double)z[i], most[i] = (double)z[i];
         if (!table[which].antisymmetric) continue;
         for (int i = 0; i < 64; i++) w[i] = ~w[i];
-        call32(table[which].f32, w, mirrored);
+        table[which].f32(w, mirrored);
         for (int i = 0; i < 64; i++) mirrored[i] = -mirrored[i];
         if (memcmp(mirrored, z, sizeof z) != 0) odd++;
     }

@@ -193,7 +193,7 @@ S = Stream(0)
         (lambda: Stream(1.0), TypeError, SEED + "1.0"),
         (lambda: Stream(np.float32(1)), TypeError, SEED + "np.float32(1.0)"),
         (lambda: Stream(True), TypeError, "`seed` must be an integer, got True"),
-        (lambda: Stream(np.True_), TypeError, SEED + "np.True_"),
+        (lambda: Stream(np.True_), TypeError, "`seed` must be an integer, got np.True_"),
         (lambda: Stream("1"), TypeError, SEED + "'1'"),
         (lambda: Stream(b"1"), TypeError, SEED + "b'1'"),
         (lambda: Stream({1}), TypeError, SEED + "{1}"),

@@ -237,22 +237,11 @@ enum { SC_CHUNK = 512 }; /* first the arguments of so many, which stay in the fi
 #define SC_QUANTILES(kind)                                                                                             \
     static void sc_apply_##kind##64(double *x, ptrdiff_t groups)                                                       \
     {                                                                                                                  \
-        for (; groups > 0; groups--, x += 32) {                                                                        \
-            vd q[4];                                                                                                   \
-            SC_FOUR q[j] = vd_load(x + 8 * j);                                                                         \
-            sc_##kind##_quantile(q);                                                                                   \
-            SC_FOUR vd_store(x + 8 * j, q[j]);                                                                         \
-        }                                                                                                              \
+        for (; groups > 0; groups--, x += 32) sc_##kind##_quantile(x);                                                 \
     }                                                                                                                  \
     static void sc_apply_##kind##32(const uint32_t *words, float *x, ptrdiff_t groups)                                 \
     {                                                                                                                  \
-        for (; groups > 0; groups--, words += 64, x += 64) {                                                           \
-            vw w[4];                                                                                                   \
-            vf z[4];                                                                                                   \
-            SC_FOUR w[j] = vw_load(words + 16 * j);                                                                    \
-            sc_##kind##_quantile32(w, z);                                                                              \
-            SC_FOUR vf_store(x + 16 * j, z[j]);                                                                        \
-        }                                                                                                              \
+        for (; groups > 0; groups--, words += 64, x += 64) sc_##kind##_quantile32(words, x);                           \
     }                                                                                                                  \
     static void sc_fill_##kind##64(const sc_stream *s, uint64_t first, ptrdiff_t n, double *out)                       \
     {                                                                                                                  \

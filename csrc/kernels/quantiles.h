@@ -54,7 +54,10 @@ static const float sc_tail32_c[8] = { /* error 2^-27.31 */
     SC_UNROLL                                                                                                          \
     for (int j = 0; j < 4; j++)
 
-/* ---- float64 ---------------------------------------------------------------------------------------------------- */
+/* ---- float64: of 32 q in memory, in place ----------------------------------------------------------------------- */
+
+/* p of eight q. */
+SC_INLINE vd sc_nearer_tail(const double *q) { return vd_sub(vd_set1(0.5), vd_abs(vd_load(q))); }
 
 /* 1023 - biased, as a number. */
 SC_INLINE vd sc_minus_exponent(vl biased)
@@ -63,34 +66,34 @@ SC_INLINE vd sc_minus_exponent(vl biased)
 }
 
 /* -log(1/2 - q): 3 ulp. */
-SC_INLINE void sc_exponential_quantile(vd q[4])
+SC_INLINE void sc_exponential_quantile(double x[32])
 {
     const vd half = vd_set1(0.5), one = vd_set1(1);
     vd n[4], g[4], s[4];
     SC_FOUR
     {
         vl biased;
-        vd m = sc_split(vd_sub(half, q[j]), &biased);
+        vd q = vd_load(x + 8 * j), m = sc_split(vd_sub(half, q), &biased);
         n[j] = sc_minus_exponent(biased);
-        g[j] = vd_select(vd_lt(n[j], one), vd_add(half, q[j]), vd_sub(one, m));
+        g[j] = vd_select(vd_lt(n[j], one), vd_add(half, q), vd_sub(one, m));
     }
     SC_FOUR s[j] = vd_div(g[j], vd_sub(vd_set1(2), g[j]));
     SC_FOUR
     {
         vd w = vd_mul(s[j], s[j]), a = sc_polynomial(w, sc_log_c, SC_LENGTH(sc_log_c));
-        q[j] = vd_fma(n[j], vd_set1(SC_LN2), vd_fma(s[j], vd_fma(w, a, g[j]), g[j]));
+        vd_store(x + 8 * j, vd_fma(n[j], vd_set1(SC_LN2), vd_fma(s[j], vd_fma(w, a, g[j]), g[j])));
     }
 }
 
 /* log((1/2 + q) / (1/2 - q)): 2.3 ulp. n comes from p + 2p^2, which lies within 13% of p / (1-p). */
-SC_INLINE void sc_logistic_quantile(vd q[4])
+SC_INLINE void sc_logistic_quantile(double x[32])
 {
     const vd one = vd_set1(1);
     vd n[4], s[4];
     SC_FOUR
     {
         vl biased;
-        vd p = vd_sub(vd_set1(0.5), vd_abs(q[j]));
+        vd p = sc_nearer_tail(x + 8 * j);
         sc_split(vd_fma(vd_add(p, p), p, p), &biased);
         n[j] = sc_minus_exponent(biased);
         vd c = vd_from_bits(vl_shl(biased, 52));
@@ -100,36 +103,43 @@ SC_INLINE void sc_logistic_quantile(vd q[4])
     {
         vd w = vd_mul(s[j], s[j]);
         vd t = vd_mul(s[j], vd_fma(w, sc_polynomial(w, sc_logit_c, SC_LENGTH(sc_logit_c)), vd_set1(2)));
-        q[j] = vd_copysign(vd_fma(n[j], vd_set1(SC_LN2), t), q[j]);
+        vd_store(x + 8 * j, vd_copysign(vd_fma(n[j], vd_set1(SC_LN2), t), vd_load(x + 8 * j)));
     }
 }
 
-/* z[j]: the polynomial of p's interval; with two sides, of the row for q's. Returns the least p in each lane: below 2^-12
- * no row holds. A row is found by the exponent of p and its first five bits; the middle of its interval has the same
- * bits, then a one. */
-SC_INLINE vd sc_row_values(const double *table, int sides, const vd q[4], vd z[4])
+/* Where the polynomials of 32 p are, and their arguments. */
+typedef struct {
+    double x[32], fourth[32];
+    uint64_t at[32];
+} sc_row;
+
+/* A row is found by the exponent of p and its first five bits; the middle of its interval has the same bits, then a one.
+ * With two sides, that of q's. Returns whether some p lies below 2^-12, where no row holds: those get the first. */
+SC_INLINE int sc_find_rows(const double q[32], int sides, sc_row *row)
 {
     const uint64_t lowest = UINT64_C(0x3f30000000000000); /* 2^-12 */
-    uint64_t at[32];
-    double x[32], fourth[32];
     vd least = vd_set1(0.5);
     SC_FOUR
     {
-        vd p = vd_sub(vd_set1(0.5), vd_abs(q[j])), inner = vd_max(vd_set1(0x1p-12), p);
-        vl bits = vl_from_bits(inner), kept = vl_and(bits, vl_set1(~((UINT64_C(1) << 47) - 1)));
-        vl row = vl_sub(vl_shr(kept, 44), vl_set1(lowest >> 44)); /* times eight */
-        if (sides == 2) row = vl_or(vl_add(row, row), vl_and(vl_shr(vl_from_bits(q[j]), 60), vl_set1(8)));
-        vd y = vd_sub(inner, vd_from_bits(vl_or(kept, vl_set1(UINT64_C(1) << 46)))), square = vd_mul(y, y);
-        vl_store(at + 8 * j, row);
-        vd_store(x + 8 * j, y);
-        vd_store(fourth + 8 * j, vd_mul(square, square));
+        vd p = sc_nearer_tail(q + 8 * j);
+        vl kept = vl_and(vl_from_bits(p), vl_set1(~((UINT64_C(1) << 47) - 1)));
+        vl at = vl_sub(vl_shr(kept, 44), vl_set1(lowest >> 44)); /* times eight */
+        if (sides == 2) at = vl_or(vl_add(at, at), vl_and(vl_shr(vl_from_bits(vd_load(q + 8 * j)), 60), vl_set1(8)));
+        vd x = vd_sub(p, vd_from_bits(vl_or(kept, vl_set1(UINT64_C(1) << 46)))), square = vd_mul(x, x);
+        vl_store(row->at + 8 * j, at);
+        vd_store(row->x + 8 * j, x);
+        vd_store(row->fourth + 8 * j, vd_mul(square, square));
         least = vd_min(least, p);
     }
-    SC_IN_MEMORY(at);
-    SC_IN_MEMORY(x);
-    SC_IN_MEMORY(fourth);
-    SC_FOUR z[j] = vd_row_polynomial(table, at + 8 * j, x + 8 * j, fourth + 8 * j);
-    return least;
+    const int beyond = vm_any(vd_lt(least, vd_set1(0x1p-12)));
+    for (int i = 0; beyond && i < 32; i++) row->at[i] = row->at[i] >> 63 ? 0 : row->at[i];
+    SC_IN_MEMORY(*row);
+    return beyond;
+}
+
+SC_INLINE vd sc_row_value(const double *table, const sc_row *row, int j)
+{
+    return vd_row_polynomial(table, row->at + 8 * j, row->x + 8 * j, row->fourth + 8 * j);
 }
 
 /* -Phi^-1(p) for p < 2^-12. */
@@ -141,20 +151,23 @@ SC_INLINE vd sc_normal_tail(vd p)
     return vd_sub(r, vd_div(above, below));
 }
 
-/* Phi^-1(1/2 + q): 3.2 ulp or 2^-53, whichever is larger. */
-SC_INLINE void sc_normal_quantile(vd q[4])
+/* z >= 0 with the sign of q. */
+SC_INLINE vd sc_signed(vd z, vd q)
 {
-    const vd border = vd_set1(0x1p-12);
-    vd z[4], least = sc_row_values(sc_normal_rows, 1, q, z);
-    if (vm_any(vd_lt(least, border)))
-        for (int j = 0; j < 4; j++) {
-            vd p = vd_sub(vd_set1(0.5), vd_abs(q[j]));
-            z[j] = vd_select(vd_lt(p, border), sc_normal_tail(p), z[j]);
-        }
-    SC_FOUR /* z > 0 with the sign of q */
-    {
-        vl sign = vl_and(vl_from_bits(q[j]), vl_set1(UINT64_C(1) << 63));
-        q[j] = vd_from_bits(vl_or(vl_from_bits(z[j]), sign));
+    return vd_from_bits(vl_or(vl_from_bits(z), vl_and(vl_from_bits(q), vl_set1(UINT64_C(1) << 63))));
+}
+
+/* Phi^-1(1/2 + q): 3.2 ulp or 2^-53, whichever is larger. */
+SC_INLINE void sc_normal_quantile(double x[32])
+{
+    sc_row row;
+    double tail[32];
+    const int beyond = sc_find_rows(x, 1, &row);
+    if (beyond) memcpy(tail, x, sizeof tail);
+    SC_FOUR vd_store(x + 8 * j, sc_signed(sc_row_value(sc_normal_rows, &row, j), vd_load(x + 8 * j)));
+    for (int j = 0; beyond && j < 32; j += 8) {
+        vd q = vd_load(tail + j), p = sc_nearer_tail(tail + j);
+        vd_store(x + j, vd_select(vd_lt(p, vd_set1(0x1p-12)), sc_signed(sc_normal_tail(p), q), vd_load(x + j)));
     }
 }
 
@@ -167,32 +180,26 @@ SC_INLINE vd sc_gumbel_tail(vd q, vd p)
 }
 
 /* -log(-log(1/2 + q)): 3 ulp or 2^-53, whichever is larger. */
-SC_INLINE void sc_gumbel_quantile(vd q[4])
+SC_INLINE void sc_gumbel_quantile(double x[32])
 {
-    const vd border = vd_set1(0x1p-12);
-    vd z[4], least = sc_row_values(sc_gumbel_rows, 2, q, z);
-    if (vm_any(vd_lt(least, border)))
-        for (int j = 0; j < 4; j++) {
-            vd p = vd_sub(vd_set1(0.5), vd_abs(q[j]));
-            z[j] = vd_select(vd_lt(p, border), sc_gumbel_tail(q[j], p), z[j]);
-        }
-    SC_FOUR q[j] = z[j];
+    sc_row row;
+    double tail[32];
+    const int beyond = sc_find_rows(x, 2, &row);
+    if (beyond) memcpy(tail, x, sizeof tail);
+    SC_FOUR vd_store(x + 8 * j, sc_row_value(sc_gumbel_rows, &row, j));
+    for (int j = 0; beyond && j < 32; j += 8) {
+        vd q = vd_load(tail + j), p = sc_nearer_tail(tail + j);
+        vd_store(x + j, vd_select(vd_lt(p, vd_set1(0x1p-12)), sc_gumbel_tail(q, p), vd_load(x + j)));
+    }
 }
 
-/* ---- float32 ---------------------------------------------------------------------------------------------------- */
+/* ---- float32: of 64 words in memory ----------------------------------------------------------------------------- */
 
 /* A word folded about the median: P = (2w + 1) 2^-33 lies t + 1/2 units of 2^-32 from the nearer end. */
-SC_INLINE vw sc_tail32(vw word)
-{
-    vw centred = vw_xor(word, vw_set1(UINT32_C(0x80000000))); /* as a signed number: word - 2^31 */
-    return vw_sub(vw_set1(UINT32_C(0x7fffffff)), vw_xor(centred, vw_sra(centred, 31)));
-}
+SC_INLINE vw sc_tail32(vw word) { return vw_max(word, vw_xor(word, vw_set1(UINT32_MAX))); }
 
 /* The first bit where P < 1/2. */
-SC_INLINE vw sc_sign32(vw word)
-{
-    return vw_and(vw_xor(word, vw_set1(UINT32_C(0x80000000))), vw_set1(UINT32_C(0x80000000)));
-}
+SC_INLINE vw sc_sign32(vw word) { return vw_and(vw_xor(word, vw_set1(UINT32_MAX)), vw_set1(UINT32_C(0x80000000))); }
 
 /* q = |P - 1/2| and p = 1/2 - q, each rounded once. */
 typedef struct {
@@ -213,51 +220,53 @@ SC_INLINE vf sc_signed32(vf size, vw below) { return vf_from_bits(vw_or(vw_from_
 /* 127 - biased, as a number. */
 SC_INLINE vf sc_minus_exponent32(vw biased) { return vw_to_f32(vw_sub(vw_set1(127), biased)); }
 
-/* Phi^-1: 2.4 ulp or 2^-32, whichever is larger. p is the sum of two exact numbers, so that its distance to the middle
- * of an interval is exact too. */
-SC_INLINE void sc_normal_quantile32(const vw word[4], vf z[4])
+/* Phi^-1: 2.4 ulp or 2^-32, whichever is larger. m = -1 - t counts from the median at -2^31; a row is found by the first
+ * bits of m as a float, which may have been rounded into the next interval, and then by m's exact distance to the end
+ * of the interval towards the median. */
+SC_INLINE void sc_normal_quantile32(const uint32_t words[64], float out[64])
 {
-    const uint32_t lowest = UINT32_C(0x39800000); /* 2^-12 */
-    const vf border = vf_set1(0x1p-12f);
+    const uint32_t lowest = UINT32_C(0xc9800000); /* -2^20 as a float; as p, 2^-12 */
+    const vw border = vw_set1(0 - (UINT32_C(1) << 20)), median = vw_set1((UINT32_C(1) << 31) + 128);
     uint32_t at[64];
-    vf p[4], x[4], least = vf_set1(0.5f);
+    vw most = vw_set1(UINT32_C(1) << 31);
+    vf x[4];
     SC_FOUR
     {
-        vw t = sc_tail32(word[j]);
-        vf high = vf_mul(vw_to_f32(vw_shr(t, 8)), vf_set1(0x1p-24f));
-        vf low = vf_fma(vw_to_f32(vw_and(t, vw_set1(255))), vf_set1(0x1p-32f), vf_set1(0x1p-33f));
-        p[j] = vf_add(high, low);
-        vf inner = vf_max(border, p[j]);
-        vw kept = vw_and(vw_from_bits(inner), vw_set1(~((UINT32_C(1) << 18) - 1)));
-        vf c = vf_from_bits(vw_or(kept, vw_set1(UINT32_C(1) << 17)));
-        c = vf_select(vf_le(vf_set1(0.5f - 0x1p-7f), inner), vf_set1(0.5f), c);
-        vw_store(at + 16 * j, vw_sub(vw_shr(kept, 16), vw_set1(lowest >> 16))); /* the row, times four */
-        x[j] = vf_add(vf_sub(high, c), low);
-        least = vf_min(least, p[j]);
+        vw word = vw_load(words + 16 * j), m = vw_min(word, vw_xor(word, vw_set1(UINT32_MAX)));
+        vw kept = vw_and(vw_from_bits(vw_to_f32(vw_max(median, m))), vw_set1(~((UINT32_C(1) << 18) - 1)));
+        vw end = vf_to_i32(vf_from_bits(vw_add(kept, vw_set1(UINT32_C(1) << 18))));
+        vw_store(at + 16 * j, vw_sub(vw_shr(kept, 16), vw_set1(lowest >> 16))); /* times four */
+        x[j] = vw_to_f32(vw_sub(m, end));
+        most = vw_max(most, m);
     }
+    const int beyond = vn_bits(vw_ltu(border, most)) != 0;
+    for (int i = 0; beyond && i < 64; i++) at[i] = at[i] >> 31 ? 0 : at[i];
     SC_IN_MEMORY(at);
-    SC_FOUR z[j] = vf_row_cubic(sc_normal32_rows, at + 16 * j, x[j]);
-    if (vn_bits(vf_lt(least, border)))
-        for (int j = 0; j < 4; j++) {
-            vf r = vf_sqrt(vf_mul(vf_set1(-2), sc_log_normal32(p[j])));
-            vf d = sc_polynomial32(vf_sub(r, vf_set1(5)), sc_tail32_c, SC_LENGTH(sc_tail32_c));
-            z[j] = vf_select(vf_lt(p[j], border), vf_sub(r, d), z[j]);
-        }
-    SC_FOUR z[j] = sc_signed32(z[j], sc_sign32(word[j]));
+    SC_FOUR
+    {
+        vf z = vf_row_cubic(sc_normal32_rows, at + 16 * j, x[j]);
+        vf_store(out + 16 * j, sc_signed32(z, sc_sign32(vw_load(words + 16 * j))));
+    }
+    for (int j = 0; beyond && j < 64; j += 16) {
+        vw word = vw_load(words + j), t = sc_tail32(word);
+        vf p = vf_fma(vw_to_f32(t), vf_set1(0x1p-32f), vf_set1(0x1p-33f));
+        vf r = vf_sqrt(vf_mul(vf_set1(-2), sc_log_normal32(p)));
+        vf d = sc_polynomial32(vf_sub(r, vf_set1(5)), sc_tail32_c, SC_LENGTH(sc_tail32_c));
+        vf z = sc_signed32(vf_sub(r, d), sc_sign32(word));
+        vf_store(out + j, vf_select(vf_lt(p, vf_set1(0x1p-12f)), z, vf_load(out + j)));
+    }
 }
 
 /* log(P / (1 - P)): 4 ulp. */
-SC_INLINE void sc_logistic_quantile32(const vw word[4], vf z[4])
+SC_INLINE void sc_logistic_quantile32(const uint32_t words[64], float out[64])
 {
     const vf one = vf_set1(1);
-    vw below[4];
     vf n[4], s[4];
     SC_FOUR
     {
-        sc_folded32 f = sc_fold32(word[j]);
+        sc_folded32 f = sc_fold32(vw_load(words + 16 * j));
         vw biased;
         sc_split32(vf_fma(vf_add(f.p, f.p), f.p, f.p), &biased);
-        below[j] = f.below;
         n[j] = sc_minus_exponent32(biased);
         vf c = vf_from_bits(vw_shl(biased, 23));
         vf above = vf_select(vf_lt(n[j], one), vf_add(f.q, f.q), vf_fma(vf_neg(f.p), vf_add(c, one), c));
@@ -267,18 +276,18 @@ SC_INLINE void sc_logistic_quantile32(const vw word[4], vf z[4])
     {
         vf w = vf_mul(s[j], s[j]);
         vf t = vf_mul(s[j], vf_fma(w, sc_polynomial32(w, sc_logit32_c, SC_LENGTH(sc_logit32_c)), vf_set1(2)));
-        z[j] = sc_signed32(vf_fma(n[j], vf_set1(SC_LN2_32), t), below[j]);
+        vf_store(out + 16 * j, sc_signed32(vf_fma(n[j], vf_set1(SC_LN2_32), t), sc_sign32(vw_load(words + 16 * j))));
     }
 }
 
 /* -log(1 - P): 1.5 ulp. 1 - P = 2^-n (1 - g), g from p or q where n <= 1; -log(1 - g) = g - g^2 A(-g). */
-SC_INLINE void sc_exponential_quantile32(const vw word[4], vf z[4])
+SC_INLINE void sc_exponential_quantile32(const uint32_t words[64], float out[64])
 {
     const vf one = vf_set1(1);
     vf n[4], g[4];
     SC_FOUR
     {
-        sc_folded32 f = sc_fold32(word[j]);
+        sc_folded32 f = sc_fold32(vw_load(words + 16 * j));
         vw biased;
         vn low = vw_eq(f.below, vw_set1(UINT32_C(0x80000000)));
         vf m = sc_split32(vf_select(low, vf_sub(one, f.p), f.p), &biased);
@@ -290,23 +299,23 @@ SC_INLINE void sc_exponential_quantile32(const vw word[4], vf z[4])
     {
         vf minus = vf_neg(g[j]);
         vf t = vf_fma(vf_mul(g[j], minus), sc_polynomial32(minus, sc_log32_c, SC_LENGTH(sc_log32_c)), g[j]);
-        z[j] = vf_fma(n[j], vf_set1(SC_LN2_32), t);
+        vf_store(out + 16 * j, vf_fma(n[j], vf_set1(SC_LN2_32), t));
     }
 }
 
 /* -log(-log P): 0.6 ulp or 2^-32, whichever is larger. */
-SC_INLINE void sc_gumbel_quantile32(const vw word[4], vf z[4])
+SC_INLINE void sc_gumbel_quantile32(const uint32_t words[64], float out[64])
 {
     const vd unit = vd_set1(0x1p-32), shift = vd_set1(0x1p-33 - 0.5);
-    for (int i = 0; i < 4; i += 2) {
-        vd q[4];
-        for (int j = 0; j < 2; j++) {
-            q[2 * j] = vd_fma(vw_lo_f64(word[i + j]), unit, shift);
-            q[2 * j + 1] = vd_fma(vw_hi_f64(word[i + j]), unit, shift);
+    for (int i = 0; i < 64; i += 32) {
+        double x[32];
+        for (int j = 0; j < 32; j += 16) {
+            vw word = vw_load(words + i + j);
+            vd_store(x + j, vd_fma(vw_lo_f64(word), unit, shift));
+            vd_store(x + j + 8, vd_fma(vw_hi_f64(word), unit, shift));
         }
-        sc_gumbel_quantile(q);
-        z[i] = vf_narrow(q[0], q[1]);
-        z[i + 1] = vf_narrow(q[2], q[3]);
+        sc_gumbel_quantile(x);
+        for (int j = 0; j < 32; j += 16) vf_store(out + i + j, vf_narrow(vd_load(x + j), vd_load(x + j + 8)));
     }
 }
 

@@ -196,6 +196,8 @@ SC_WORD vw vw_xor(vw a, vw b) { SC_HALVES2(vw, _mm256_xor_si256, a, b); }
 SC_WORD vw vw_shl(vw a, int n) { SC_HALVES_N(vw, _mm256_slli_epi32, a, n); }
 SC_WORD vw vw_shr(vw a, int n) { SC_HALVES_N(vw, _mm256_srli_epi32, a, n); }
 SC_WORD vw vw_sra(vw a, int n) { SC_HALVES_N(vw, _mm256_srai_epi32, a, n); }
+SC_WORD vw vw_min(vw a, vw b) { SC_HALVES2(vw, _mm256_min_epi32, a, b); }
+SC_WORD vw vw_max(vw a, vw b) { SC_HALVES2(vw, _mm256_max_epi32, a, b); }
 SC_WORD vn vw_ltu(vw a, vw b)
 {
     vw top = vw_set1(UINT32_C(1) << 31), x = vw_xor(a, top), y = vw_xor(b, top);
@@ -204,6 +206,7 @@ SC_WORD vn vw_ltu(vw a, vw b)
 SC_WORD vn vw_eq(vw a, vw b) { SC_HALVES2(vn, _mm256_cmpeq_epi32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_HALVES3(vw, _mm256_blendv_epi8, b, a, m); }
 SC_WORD vf vw_to_f32(vw a) { SC_HALVES1(vf, _mm256_cvtepi32_ps, a); }
+SC_WORD vw vf_to_i32(vf a) { SC_HALVES1(vw, _mm256_cvttps_epi32, a); }
 SC_WORD vl sc_zip_epi32(__m256i a, __m256i high) /* each word of a below a word of `high`, whose words are all equal */
 {
     __m256i halves = _mm256_permute4x64_epi64(a, 0xD8); /* words 0 1 4 5 and 2 3 6 7: unpack takes from both sides */
@@ -313,10 +316,11 @@ SC_WORD __m256d sc_four_polynomials(const double *table, const uint64_t at[4], c
     square = _mm256_mul_pd(square, square);
     for (int i = 0; i < 4; i++) {
         const double *c = table + at[i];
-        s[i] = _mm256_fmadd_pd(_mm256_loadu_pd(c + 4), _mm256_broadcast_sd(fourth + i), _mm256_loadu_pd(c));
+        s[i] = _mm256_fmadd_pd(_mm256_loadu_pd(c + 4), _mm256_set1_pd(fourth[i]), _mm256_loadu_pd(c));
     }
     for (int i = 0; i < 4; i += 2) { /* s[i]: terms 0 + 1 of rows i, i + 1, then their terms 2 + 3 */
-        __m256d both = _mm256_broadcast_pd((const __m128d *)(const void *)(x + i));
+        __m128d pair = _mm_loadu_pd(x + i);
+        __m256d both = _mm256_set_m128d(pair, pair);
         s[i] = _mm256_fmadd_pd(_mm256_unpackhi_pd(s[i], s[i + 1]), both, _mm256_unpacklo_pd(s[i], s[i + 1]));
     }
     return _mm256_fmadd_pd(_mm256_permute2f128_pd(s[0], s[2], 0x31), square, _mm256_permute2f128_pd(s[0], s[2], 0x20));

@@ -120,10 +120,13 @@ SC_WORD vw vw_xor(vw a, vw b) { return _mm512_xor_si512(a, b); }
 #define vw_shl(a, n) _mm512_slli_epi32(a, n)
 #define vw_shr(a, n) _mm512_srli_epi32(a, n)
 #define vw_sra(a, n) _mm512_srai_epi32(a, n)
+SC_WORD vw vw_min(vw a, vw b) { return _mm512_min_epi32(a, b); }
+SC_WORD vw vw_max(vw a, vw b) { return _mm512_max_epi32(a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { return _mm512_cmpeq_epi32_mask(a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { return _mm512_mask_blend_epi32(m, b, a); }
 SC_WORD vf vw_to_f32(vw a) { return _mm512_cvtepi32_ps(a); }
+SC_WORD vw vf_to_i32(vf a) { return _mm512_cvttps_epi32(a); }
 SC_WORD vd vw_lo_f64(vw a) { return _mm512_cvtepu32_pd(_mm512_castsi512_si256(a)); }
 SC_WORD vd vw_hi_f64(vw a) { return _mm512_cvtepu32_pd(_mm512_extracti64x4_epi64(a, 1)); }
 SC_WORD vl vw_lo_u64(vw a) { return _mm512_cvtepu32_epi64(_mm512_castsi512_si256(a)); }

@@ -180,11 +180,23 @@ SC_WORD uint32x4_t scq_sra(uint32x4_t a, int n)
     return vreinterpretq_u32_s32(vreinterpretq_s32_u32(a) >> vdupq_n_s32(n));
 }
 SC_WORD vw vw_sra(vw a, int n) { return (vw){scq_sra(a.q0, n), scq_sra(a.q1, n), scq_sra(a.q2, n), scq_sra(a.q3, n)}; }
+SC_WORD uint32x4_t scq_min(uint32x4_t a, uint32x4_t b)
+{
+    return vreinterpretq_u32_s32(vminq_s32(vreinterpretq_s32_u32(a), vreinterpretq_s32_u32(b)));
+}
+SC_WORD uint32x4_t scq_max(uint32x4_t a, uint32x4_t b)
+{
+    return vreinterpretq_u32_s32(vmaxq_s32(vreinterpretq_s32_u32(a), vreinterpretq_s32_u32(b)));
+}
+SC_WORD vw vw_min(vw a, vw b) { SC_QUARTERS2(vw, scq_min, a, b); }
+SC_WORD vw vw_max(vw a, vw b) { SC_QUARTERS2(vw, scq_max, a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { SC_QUARTERS2(vn, vcltq_u32, a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_QUARTERS2(vn, vceqq_u32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_QUARTERS3(vw, vbslq_u32, m, a, b); }
 SC_WORD float32x4_t scq_signed_f32(uint32x4_t a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a)); }
 SC_WORD vf vw_to_f32(vw a) { SC_QUARTERS1(vf, scq_signed_f32, a); }
+SC_WORD uint32x4_t scq_to_i32(float32x4_t a) { return vreinterpretq_u32_s32(vcvtq_s32_f32(a)); }
+SC_WORD vw vf_to_i32(vf a) { SC_QUARTERS1(vw, scq_to_i32, a); }
 SC_WORD vl vw_lo_u64(vw a) { return sc_widen_u32(a.q0, a.q1); }
 SC_WORD vl vw_hi_u64(vw a) { return sc_widen_u32(a.q2, a.q3); }
 SC_WORD vd vw_lo_f64(vw a) { SC_QUARTERS1(vd, vcvtq_f64_u64, vw_lo_u64(a)); }

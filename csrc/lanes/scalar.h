@@ -155,10 +155,19 @@ static inline vw vw_sra_(vw a, int n)
 {
     SC_LANES_EACH(vw, 16, (a.v[i] >> n) | ((a.v[i] >> 31) && n ? ~UINT32_C(0) << (32 - n) : 0));
 }
+static inline vw vw_min(vw a, vw b)
+{
+    SC_LANES_EACH(vw, 16, (int32_t)a.v[i] < (int32_t)b.v[i] ? a.v[i] : b.v[i]);
+} /* signed */
+static inline vw vw_max(vw a, vw b)
+{
+    SC_LANES_EACH(vw, 16, (int32_t)a.v[i] > (int32_t)b.v[i] ? a.v[i] : b.v[i]);
+} /* signed */
 static inline vn vw_ltu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] < b.v[i]); } /* unsigned */
 static inline vn vw_eq(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vw vw_select(vn m, vw a, vw b) { SC_LANES_EACH(vw, 16, m.v[i] ? a.v[i] : b.v[i]); }
 static inline vf vw_to_f32(vw a) { SC_LANES_EACH(vf, 16, (float)(int32_t)a.v[i]); } /* signed, rounded to nearest */
+static inline vw vf_to_i32(vf a) { SC_LANES_EACH(vw, 16, (uint32_t)(int32_t)a.v[i]); } /* of whole -2^31 .. 2^31 - 1 */
 static inline vd vw_lo_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); } /* unsigned lanes 0..7, exact */
 static inline vd vw_hi_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i + 8]); } /* unsigned lanes 8..15, exact */
 static inline vl vw_lo_u64(vw a) { SC_LANES_EACH(vl, 8, (uint64_t)a.v[i]); }
