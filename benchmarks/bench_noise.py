@@ -8,6 +8,9 @@ with VAES.
 import ctypes
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +43,9 @@ HELD = {
 }
 
 
-def fill(kind: str, dtype: str, size: int, threads: int) -> Any:
+def fill(kind: str, dtype: str, size: int, threads: int, engine: str = "ars") -> Any:
     out = np.empty(size, dtype=dtype)
-    draw = getattr(sc.Stream(1), kind)
+    draw = getattr(sc.Stream(1, engine=engine), kind)
     return lambda: draw(size, dtype=dtype, out=out, n_threads=threads)
 
 
@@ -65,13 +68,15 @@ def entries(kinds: tuple[str, ...], sizes: tuple[int, ...], dtypes: tuple[str, .
 
 
 def limit(dtype: str, size: int, threads: int) -> tuple[str, float]:
-    """Return what bounds a fill of so many bytes, and the seconds that it takes."""
+    """Return what bounds a fill of so many bytes, and the seconds that it takes on as many threads."""
     out = np.empty(size, dtype=dtype)
     if size == LARGE:
-        address, nbytes = out.ctypes.data, out.nbytes
-        return "memset", best(lambda: ctypes.memset(address, 1, nbytes))
-    bits = out.view(np.uint64 if dtype == "float64" else np.uint32)
-    return "raw bits", best(lambda: sc.Stream(1).bits(size, dtype=bits.dtype, out=bits, n_threads=threads))
+        parts = np.array_split(out.view(np.uint8), threads)
+        with ThreadPoolExecutor(threads) as pool:
+            seconds = best(lambda: list(pool.map(lambda part: ctypes.memset(part.ctypes.data, 1, part.nbytes), parts)))
+        return "memset", seconds
+    bits, draw = out.view(np.uint64 if dtype == "float64" else np.uint32), sc.Stream(1).bits
+    return "raw bits", best(lambda: draw(size, dtype=bits.dtype, out=bits, n_threads=threads))
 
 
 def best(run: Callable[[], Any]) -> float:
@@ -87,14 +92,16 @@ def best(run: Callable[[], Any]) -> float:
             return least
 
 
-def fill_and_check(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
+def fill_and_check(benchmark: Any, work: Work, who: str, arguments: Any, **options: Any) -> None:
     kind, dtype, size = arguments
-    make = fill if who == OURS else peer(who).fill
+    make = partial(fill, **options) if who == OURS else peer(who).fill
     result = np.asarray(measured(benchmark, work, who, make(*arguments, work.threads)))
     if who == OURS and benchmark.stats is not None:
         name, seconds = limit(dtype, size, work.threads)
         benchmark.extra_info["limit"] = f"{seconds / benchmark.stats.stats.min:.0%} of {name}"
     mean, variance = MOMENTS[kind]
+    if (who, kind) == ("mkl", "gumbel"):  # the Gumbel of minima
+        mean = -mean
     held_to(result.mean(dtype=np.float64), mean, np.sqrt(variance / size))
 
 
@@ -115,6 +122,18 @@ def bench_fill_mkl(benchmark: Any, work: Work, who: str, arguments: Any) -> None
 )
 def bench_quantiles(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
     fill_and_check(benchmark, work, who, arguments)
+
+
+def by_philox(key: tuple[str, str, int]) -> Work:
+    """The same work by the other engine, held to half as much."""
+    line, (floor, goal, _) = work(*key, 1), HELD[key]
+    return replace(line, what=f"{line.what}, by philox", headline=False, floor=floor / 2, goal=goal / 2)
+
+
+@cases([(by_philox(key), *key) for key in HELD], peers=("numpy", "mkl", "torch"))
+def bench_philox(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
+    if who in (OURS, work.against):
+        fill_and_check(benchmark, work, who, arguments, engine="philox")
 
 
 @cases(

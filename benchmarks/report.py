@@ -34,9 +34,10 @@ STAGES = {
 }
 NOTES = {
     "noise": """
-        Our engine is ars. NumPy draws with SFC64, MKL with SFMT19937, JAX with threefry for float32 and unsafe_rbg
-        for float64: the faster ones. *Limit*: our share of the C library's memset of as many bytes (the
-        largest arrays), or of the engine's raw bits in as many bytes.""",
+        Our engine is ars unless said. NumPy draws with SFC64, MKL with SFMT19937, JAX with threefry for
+        float32 and unsafe_rbg for float64: the faster ones. *Limit*: our share of the C library's memset of as
+        many bytes, on as many threads (the largest arrays), or of the engine's raw bits in as many bytes.
+        What stands between the noise and its floors: noise-speed.md.""",
     "distributions": """
         Each site has probabilities of its own. Ours are exact to 2^-53; the peers' uniforms are float32,
         except NumPy's for categories. JAX is left out of categories: it draws a Gumbel for each class.""",
