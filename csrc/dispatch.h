@@ -21,7 +21,8 @@ typedef struct sc_table {
     void (*bernoulli_probs)(ptrdiff_t n, const double *p, double *log_p, double *log_q);
     void (*categorical_logits)(ptrdiff_t sites, ptrdiff_t classes, const double *logits, double *p, double *log_p);
     void (*categorical_probs)(ptrdiff_t n, const double *p, double *log_p);
-    void (*categorical_thresholds)(ptrdiff_t sites, ptrdiff_t classes, const double *p, uint64_t *thresholds);
+    void (*categorical_thresholds)(const sc_family *, ptrdiff_t sites, const double *p, uint64_t *thresholds);
+    void (*categorical_guide)(const sc_family *, ptrdiff_t sites, const uint64_t *thresholds, uint32_t *guide);
     void (*sample)(const sc_family *, const sc_stream *, uint64_t first, ptrdiff_t n, void *y);
     void (*step)(const sc_family *, const uint64_t *k, ptrdiff_t n, void *y);
     double (*log_prob_bernoulli)(const double *log_p, const double *log_q, const uint8_t *y, ptrdiff_t sites);

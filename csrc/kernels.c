@@ -36,6 +36,7 @@ const sc_table SC_TABLE = {
     .categorical_logits = sc_categorical_logits,
     .categorical_probs = sc_categorical_probs,
     .categorical_thresholds = sc_categorical_thresholds,
+    .categorical_guide = sc_categorical_guide,
     .sample = sc_sample,
     .step = sc_step,
     .log_prob_bernoulli = sc_log_prob_bernoulli,

@@ -35,8 +35,12 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_sites
         ptrdiff_t n_classes
         ptrdiff_t period
+        ptrdiff_t site_stride
+        ptrdiff_t class_stride
         const uint32_t *high
         const uint64_t *thresholds
+        int guide_bits
+        const uint32_t *guide
         const double *probs
 
     ctypedef struct sc_cost:
@@ -114,7 +118,8 @@ cdef extern from "dispatch.h" nogil:
         void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_probs)(ptrdiff_t, const double *, double *) noexcept nogil
-        void (*categorical_thresholds)(ptrdiff_t, ptrdiff_t, const double *, uint64_t *) noexcept nogil
+        void (*categorical_thresholds)(const sc_family *, ptrdiff_t, const double *, uint64_t *) noexcept nogil
+        void (*categorical_guide)(const sc_family *, ptrdiff_t, const uint64_t *, uint32_t *) noexcept nogil
         void (*sample)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, void *) noexcept nogil
         void (*step)(const sc_family *, const uint64_t *, ptrdiff_t, void *) noexcept nogil
         double (*log_prob_bernoulli)(const double *, const double *, const uint8_t *, ptrdiff_t) noexcept nogil

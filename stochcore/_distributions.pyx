@@ -13,7 +13,8 @@ from ._noise cimport stream_of
 
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
 cdef Py_ssize_t SHORT_ROW = 4096  # rows up to here are repeated to fill the lanes
-cdef Py_ssize_t MANY_CLASSES = 24  # beyond, the sampler searches and needs no repeated rows
+cdef Py_ssize_t FEW_CLASSES = 24  # up to here counting all thresholds in lanes beats a guide
+cdef int MAX_GUIDE_BITS = 24
 
 
 cdef class Sites:
@@ -36,7 +37,7 @@ cdef class Sites:
         else:
             self.categorical_tables(parameters)
         self.threshold_tables()
-        for table in (self.probs, self.complement, self.log_probs, self.thresholds, self.high):
+        for table in (self.probs, self.complement, self.log_probs, self.thresholds, self.high, self.guide):
             if table is not None:
                 table.flags.writeable = False
 
@@ -69,24 +70,52 @@ cdef class Sites:
         return 0
 
     cdef int threshold_tables(self) except -1:
-        """Thresholds of k, rows repeated to a multiple of 16 elements where a row is short."""
-        cdef Py_ssize_t n = self.n_elements, rows = max(self.family.n_classes - 1, 1), period = n
-        cdef uint64_t[:, ::1] thresholds = np.zeros((rows, n), dtype=np.uint64)
+        """Thresholds of k and their high words, as family.h lays them down."""
+        cdef bint many = self.family.n_classes > FEW_CLASSES
+        cdef const uint64_t[:, ::1] thresholds = self.by_site() if many else self.by_class()
+        # 2^53 ties at the top word, and wins there
+        cdef const uint32_t[:, ::1] high = np.minimum(np.asarray(thresholds) >> 21, 0xFFFFFFFF).astype(np.uint32)
         cdef const double[::1] p = self.probs
+        self.thresholds, self.high = np.asarray(thresholds), np.asarray(high)
+        self.family.thresholds = &thresholds[0, 0]
+        self.family.high = &high[0, 0]
+        self.family.probs = &p[0]
+        if many:
+            self.guide_table()
+        return 0
+
+    cdef object by_class(self):
+        """[classes - 1][sites], rows repeated to a multiple of 16 elements where they are short."""
+        cdef Py_ssize_t n = self.n_elements, period = n
+        cdef uint64_t[:, ::1] thresholds = np.zeros((max(self.family.n_classes - 1, 1), n), dtype=np.uint64)
+        cdef const double[::1] p = self.probs
+        self.family.site_stride, self.family.class_stride = 1, n
         if self.family.kind == SC_BERNOULLI:
             thresholds = np.ceil(np.ldexp(self.probs, 53)).astype(np.uint64)[None]
         else:
-            kernels().categorical_thresholds(n, self.family.n_classes, &p[0], &thresholds[0, 0])
-        if n <= SHORT_ROW and self.family.n_classes <= MANY_CLASSES:
+            kernels().categorical_thresholds(&self.family, n, &p[0], &thresholds[0, 0])
+        if n <= SHORT_ROW:
             period = n * 16 // gcd(n, 16)
-        cdef uint64_t[:, ::1] tiled = np.tile(np.asarray(thresholds), (1, period // n))
-        # 2^53 ties at the top word, and wins there
-        cdef uint32_t[:, ::1] high = np.minimum(np.asarray(tiled) >> np.uint64(21), 0xFFFFFFFF).astype(np.uint32)
-        self.thresholds, self.high = np.asarray(tiled), np.asarray(high)
-        self.family.period = period
-        self.family.thresholds = &tiled[0, 0]
-        self.family.high = &high[0, 0]
-        self.family.probs = &p[0]
+        self.family.period = self.family.class_stride = period
+        return np.tile(np.asarray(thresholds), (1, period // n))
+
+    cdef object by_site(self):
+        """[sites][classes + 1], where two that no k reaches end a row."""
+        cdef Py_ssize_t n = self.n_elements, width = self.family.n_classes + 1
+        cdef uint64_t[:, ::1] thresholds = np.full((n, width), 1 << 53, dtype=np.uint64)
+        cdef const double[::1] p = self.probs
+        self.family.period, self.family.site_stride, self.family.class_stride = n, width, 1
+        kernels().categorical_thresholds(&self.family, n, &p[0], &thresholds[0, 0])
+        return np.asarray(thresholds)
+
+    cdef int guide_table(self) except -1:
+        """Twice to four times as many entries as classes."""
+        cdef int bits = min((<object>self.family.n_classes - 1).bit_length() + 1, MAX_GUIDE_BITS)
+        cdef uint32_t[:, ::1] guide = np.empty((self.n_elements, (1 << bits) + 1), dtype=np.uint32)
+        self.family.guide_bits = bits
+        kernels().categorical_guide(&self.family, self.n_elements, self.family.thresholds, &guide[0, 0])
+        self.guide = np.asarray(guide)
+        self.family.guide = &guide[0, 0]
         return 0
 
     def sample(self, object stream, Py_ssize_t n, object out, object n_threads):

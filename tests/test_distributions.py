@@ -171,7 +171,7 @@ def test_ties_of_bernoulli(sites):
 
 
 @pytest.mark.parametrize("sites", [1, 3, 16, 37])
-@pytest.mark.parametrize("classes", [2, 3, 5, 24, 25])
+@pytest.mark.parametrize("classes", [2, 3, 5, 24, 25, 70])
 def test_ties_of_categorical(sites, classes):
     s = Stream(98).at(2)
     k = s._k53((2, sites))
@@ -189,6 +189,26 @@ def test_ties_of_categorical(sites, classes):
             if shift in (1, 2):
                 assert np.all((y[1] > c) == (shift == 1))
             assert same(y, q.step(k))
+
+
+@pytest.mark.parametrize("sites", [1, 3])
+@pytest.mark.parametrize("crowd", [25, 1_000, 70_000])
+@pytest.mark.parametrize("place", [0.0, 0.3, 1.0])
+def test_many_classes_between_few_words(crowd, place, sites):
+    """Classes of some 2^-51 each: hundreds between two entries of the guide, thousands under one high word."""
+    s = Stream(97).at(11)
+    k = s._k53((40, sites))
+    at = k[7].astype(np.int64)[:, None]  # one of the samples falls among them
+    small = np.sort(np.random.default_rng(crowd).integers(0, 4 * crowd, (sites, crowd)), axis=-1)
+    start = np.clip(at - np.int64(place * 4 * crowd), 0, TOP - 4 * crowd)
+    ends = np.full((sites, 1), TOP)
+    borders = np.concatenate([np.zeros_like(ends), start, start + small, ends], axis=-1)
+    q = Categorical(probs=np.ldexp(np.diff(borders, axis=-1).astype(np.float64), -53))
+    y = q.sample(40, s)
+    for d in range(sites):
+        expected = np.searchsorted(borders[d, 1:-1].astype(np.uint64), k[:, d], side="right")
+        assert np.array_equal(y[:, d], expected)
+    assert same(y, q.step(k))
 
 
 EXTREMES = np.array([0, 1, 2, TOP // 4 - 1, TOP // 4, TOP // 2 - 1, TOP // 2, TOP - 2, TOP - 1], dtype=np.uint64)

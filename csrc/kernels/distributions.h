@@ -7,8 +7,10 @@
  * The sampler reads plane 0 only (32 bits) and compares it with the threshold's high word; on a tie, one in 2^32, that
  * element reads plane 1 and compares all 53 bits: the same y as from k itself, at half the noise.
  *
- * Sites stand in a row; a block of samples is one run of addresses. The threshold rows are repeated up to `period`
- * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too.
+ * Sites stand in a row; a block of samples is one run of addresses. With few classes the threshold rows are repeated up to
+ * `period` elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too, and
+ * all thresholds are counted. With many, a guide (Chen and Asau, "On generating random variates from an empirical
+ * distribution", AIIE Transactions 6, 1974) says where to begin: the time does not grow with the number of classes.
  *
  * sc_weigh_*: the weighted sum over samples of the outcome's indicators, out[site] = sum_n w_n [y_n = 1], or
  * out[site, c] = sum_n w_n [y_n = c], in the order of n: all that a score-function average needs of the samples, since
@@ -80,66 +82,89 @@ static void sc_categorical_probs(ptrdiff_t n, const double *p, double *log_p)
     }
 }
 
-/* thresholds[c * sites + s] for c < C - 1 */
-static void sc_categorical_thresholds(ptrdiff_t sites, ptrdiff_t n_classes, const double *p, uint64_t *thresholds)
+/* The thresholds of classes 0 .. C - 2. */
+static void sc_categorical_thresholds(const sc_family *f, ptrdiff_t sites, const double *p, uint64_t *thresholds)
 {
+    const ptrdiff_t n_classes = f->n_classes;
     for (ptrdiff_t s = 0; s < sites; s++, p += n_classes) {
         ptrdiff_t last = n_classes - 1;
         double sum = 0.0;
         while (last > 0 && p[last] <= 0.0) last--;
         for (ptrdiff_t c = 0; c < n_classes - 1; c++) {
             sum += p[c];
-            thresholds[c * sites + s] = c >= last ? UINT64_C(1) << 53 : sc_threshold(SC_MIN(sum, 1.0));
+            thresholds[s * f->site_stride + c * f->class_stride] =
+                c >= last ? UINT64_C(1) << 53 : sc_threshold(SC_MIN(sum, 1.0));
         }
     }
 }
 
-/* Sixteen elements against one row of thresholds: which have k < T? `e` is the first element, for the ties. */
-static inline vn sc_below(vw words, const sc_stream *s, uint64_t e, const uint32_t *high, const uint64_t *thresholds)
+/* For each site and each j = 0 .. 2^guide_bits: how many of its thresholds every k of first bits j has reached. */
+static void sc_categorical_guide(const sc_family *f, ptrdiff_t sites, const uint64_t *thresholds, uint32_t *guide)
 {
-    vw t = vw_load(high);
-    vn below = vw_ltu(words, t);
-    uint32_t ties = vn_bits(vw_eq(words, t));
-    if (ties) {
-        uint32_t fixed[16];
-        vw_store(fixed, vw_select(below, vw_set1(1), vw_set1(0)));
-        for (int i = 0; i < 16; i++)
-            if (ties >> i & 1) fixed[i] = sc_k(s, e + (uint64_t)i) < thresholds[i];
-        below = vw_eq(vw_load(fixed), vw_set1(1));
+    for (ptrdiff_t s = 0; s < sites; s++, thresholds += f->site_stride) {
+        uint32_t c = 0;
+        for (uint64_t j = 0; j <= UINT64_C(1) << f->guide_bits; j++) {
+            while (c < f->n_classes - 1 && thresholds[c] <= j << (53 - f->guide_bits)) c++;
+            *guide++ = c;
+        }
     }
-    return below;
 }
 
 enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
 
-/* The elements first .. first + n of a stream; `first` is the address of a row's first site. */
-static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, uint8_t *y)
+/* Outcomes of the m elements from e on, whose sites begin `at` in a row; m reaches no further than the row. */
+typedef void (*sc_outcomes)(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m, const uint32_t *words,
+                            ptrdiff_t at, void *y);
+
+/* The elements first .. first + n of a stream, row by row; `first` is the address of a row's first site. */
+SC_INLINE void sc_sample_rows(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, char *y,
+                              ptrdiff_t itemsize, sc_outcomes outcomes)
 {
     uint32_t words[SC_RUN];
-    for (ptrdiff_t done = 0, at = 0; done < n;) { /* `at` is the place in the period */
-        ptrdiff_t run = SC_MIN(SC_RUN, n - done), i = 0;
+    for (ptrdiff_t done = 0, at = 0, run; done < n; done += run) {
+        run = SC_MIN(SC_RUN, n - done);
         sc_fill_bits32(s, first + (uint64_t)done, run, words);
-        while (i < run) {
-            ptrdiff_t stop = SC_MIN(run, i + f->period - at);
-            for (; i + 16 <= stop; i += 16, at += 16)
-                vn_store_u8(y + done + i, sc_below(vw_load(words + i), s, first + (uint64_t)(done + i), f->high + at,
-                                                   f->thresholds + at));
-            for (; i < stop; i++, at++) {
-                int tie = words[i] == f->high[at];
-                y[done + i] = tie ? sc_k(s, first + (uint64_t)(done + i)) < f->thresholds[at] : words[i] < f->high[at];
-            }
-            if (at == f->period) at = 0;
+        for (ptrdiff_t i = 0, m; i < run; i += m) {
+            m = SC_MIN(run - i, f->period - at);
+            outcomes(f, s, first + (uint64_t)(done + i), m, words + i, at, y + (done + i) * itemsize);
+            at = at + m == f->period ? 0 : at + m;
         }
-        done += run;
     }
+}
+
+static void sc_bernoulli_outcomes(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m,
+                                  const uint32_t *words, ptrdiff_t at, void *out)
+{
+    const uint32_t *high = f->high + at;
+    uint8_t *y = out;
+    ptrdiff_t i = 0;
+    vn tied = vw_ltu(vw_set1(0), vw_set1(0)); /* none */
+    for (; i + 16 <= m; i += 16) {
+        vw w = vw_load(words + i), t = vw_load(high + i);
+        tied = vn_or(tied, vw_eq(w, t));
+        vn_store_u8(y + i, vw_ltu(w, t));
+    }
+    int ties = vn_bits(tied) != 0;
+    for (; i < m; i++) {
+        ties |= words[i] == high[i];
+        y[i] = words[i] < high[i];
+    }
+    for (i = 0; ties && i < m; i++)
+        if (words[i] == high[i]) y[i] = sc_k(s, e + (uint64_t)i) < f->thresholds[at + i];
+}
+
+static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, uint8_t *y)
+{
+    sc_sample_rows(f, s, first, n, (char *)y, sizeof *y, sc_bernoulli_outcomes);
 }
 
 static inline int32_t sc_class_of(const sc_family *f, uint64_t k, ptrdiff_t at)
 {
+    const uint64_t *thresholds = f->thresholds + at * f->site_stride;
     ptrdiff_t low = 0, high = f->n_classes - 1; /* the answer lies in low .. high */
     while (low < high) {
         ptrdiff_t middle = (low + high) / 2;
-        if (k >= f->thresholds[middle * f->period + at]) low = middle + 1;
+        if (k >= thresholds[middle * f->class_stride]) low = middle + 1;
         else high = middle;
     }
     return (int32_t)low;
@@ -154,35 +179,66 @@ static inline int32_t sc_count_classes(const sc_family *f, uint32_t word, const 
     return class;
 }
 
-enum { SC_FEW_CLASSES = 24 }; /* up to here counting in lanes beats searching */
+static void sc_few_classes(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m, const uint32_t *words,
+                           ptrdiff_t at, void *out)
+{
+    const vw one = vw_set1(1), zero = vw_set1(0);
+    const ptrdiff_t whole = m / 16 * 16;
+    int32_t *y = out;
+    vn tied = vw_ltu(zero, zero); /* none */
+    for (ptrdiff_t i = 0; i < whole; i += 16) {
+        const uint32_t *high = f->high + at + i;
+        vw w = vw_load(words + i), class = vw_set1((uint32_t)(f->n_classes - 1));
+        for (ptrdiff_t c = 0; c < f->n_classes - 1; c++, high += f->period) {
+            vw t = vw_load(high);
+            tied = vn_or(tied, vw_eq(w, t));
+            class = vw_sub(class, vw_select(vw_ltu(w, t), one, zero));
+        }
+        vw_store((uint32_t *)(y + i), class);
+    }
+    for (ptrdiff_t i = vn_bits(tied) ? 0 : whole; i < m; i++)
+        y[i] = sc_count_classes(f, words[i], s, e + (uint64_t)i, at + i);
+}
+
+/* The class of a word, one of low .. high: how many of the high words lie below it; of those that tie, k decides. */
+static int32_t sc_search_class(const sc_family *f, uint32_t word, const sc_stream *s, uint64_t e, ptrdiff_t at,
+                               uint32_t low, uint32_t high)
+{
+    const uint32_t *highs = f->high + at * f->site_stride;
+    const uint64_t *thresholds = f->thresholds + at * f->site_stride;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (word > highs[middle]) low = middle + 1;
+        else high = middle;
+    }
+    for (uint64_t k = highs[low] == word ? sc_k(s, e) : 0; highs[low] == word && k >= thresholds[low];) low++;
+    return (int32_t)low;
+}
+
+/* Most words are done with after two thresholds: a site has more entries in the guide than classes. */
+static void sc_sample_many_classes(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int32_t *y)
+{
+    const int shift = 32 - f->guide_bits;
+    const ptrdiff_t guide_stride = ((ptrdiff_t)1 << f->guide_bits) + 1;
+    uint32_t words[SC_RUN];
+    for (ptrdiff_t done = 0, at = 0, run; done < n; done += run) {
+        run = SC_MIN(SC_RUN, n - done);
+        sc_fill_bits32(s, first + (uint64_t)done, run, words);
+        for (ptrdiff_t i = 0; i < run; i++, at = at + 1 == f->period ? 0 : at + 1) {
+            const uint32_t word = words[i], *guide = f->guide + at * guide_stride + (word >> shift);
+            const uint32_t low = guide[0], *next = f->high + at * f->site_stride + low;
+            int32_t class = (int32_t)low + (word > next[0]);
+            if (word == next[0] || word >= next[1])
+                class = sc_search_class(f, word, s, first + (uint64_t)(done + i), at, low, guide[1]);
+            y[done + i] = class;
+        }
+    }
+}
 
 static void sc_sample_categorical(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int32_t *y)
 {
-    uint32_t words[SC_RUN];
-    uint64_t k[SC_RUN];
-    const int few = f->n_classes <= SC_FEW_CLASSES;
-    for (ptrdiff_t done = 0, at = 0; done < n;) {
-        ptrdiff_t run = SC_MIN(SC_RUN, n - done), i = 0;
-        if (few) sc_fill_bits32(s, first + (uint64_t)done, run, words);
-        else sc_fill_k53(s, first + (uint64_t)done, run, k);
-        while (i < run) {
-            ptrdiff_t stop = SC_MIN(run, i + f->period - at);
-            for (; few && i + 16 <= stop; i += 16, at += 16) {
-                vw count = vw_set1((uint32_t)(f->n_classes - 1)), w = vw_load(words + i);
-                for (ptrdiff_t c = 0; c < f->n_classes - 1; c++) {
-                    vn below = sc_below(w, s, first + (uint64_t)(done + i), f->high + c * f->period + at,
-                                        f->thresholds + c * f->period + at);
-                    count = vw_sub(count, vw_select(below, vw_set1(1), vw_set1(0)));
-                }
-                vw_store((uint32_t *)(y + done + i), count);
-            }
-            for (; i < stop; i++, at++)
-                y[done + i] =
-                    few ? sc_count_classes(f, words[i], s, first + (uint64_t)(done + i), at) : sc_class_of(f, k[i], at);
-            if (at == f->period) at = 0;
-        }
-        done += run;
-    }
+    if (f->guide) sc_sample_many_classes(f, s, first, n, y);
+    else sc_sample_rows(f, s, first, n, (char *)y, sizeof *y, sc_few_classes);
 }
 
 /* The step function itself, from given k; n elements from the start of a row. The oracle of the samplers. */
