@@ -10,8 +10,16 @@ import stochcore as sc
 # samples, sites; the first is the one that peers are compared at
 BERNOULLI = ((100, 20), (10, 1)) if SMOKE else ((10_000, 1_000), (1_000_000, 10), (100, 100_000), (100, 100))
 # samples, sites, classes
-CATEGORICAL = ((100, 3, 5),) if SMOKE else ((20_000, 100, 10), (20_000, 10, 1_000), (20_000, 100, 3))
+CATEGORICAL = (
+    ((100, 3, 5), (100, 3, 30))
+    if SMOKE
+    else ((20_000, 100, 10), (20_000, 10, 1_000), (200_000, 1, 1_000_000), (20_000, 100, 3), (20_000, 100, 24))
+)
 ENOUGH = 10**6  # outcomes for more threads to be of use
+# by sites, or by classes: floor and goal of the ratio to a peer
+BERNOULLI_HELD = {(1_000, 1): (8, 15, "numpy"), (1_000, THREADS[-1]): (30, 60, "torch")}
+CATEGORICAL_HELD = {10: (20, 40, "numpy"), 1_000: (10, 20, "numpy"), 1_000_000: (3, 5, "numpy")}
+NOT_HELD = (None, None, None)
 
 
 def bernoulli(p: Any, n: int, threads: int) -> Any:
@@ -27,7 +35,15 @@ def categorical(p: Any, n: int, threads: int) -> Any:
 @cases(
     [
         (
-            Work("distributions", f"Bernoulli, {n:,} x {sites:,}", n * sites, "outcomes", threads, i == 0),
+            Work(
+                "distributions",
+                f"Bernoulli, {n:,} x {sites:,}",
+                n * sites,
+                "outcomes",
+                threads,
+                i == 0,
+                *BERNOULLI_HELD.get((sites, threads), NOT_HELD),
+            ),
             n,
             sites,
         )
@@ -55,7 +71,8 @@ def bench_bernoulli(benchmark: Any, work: Work, who: str, arguments: Any) -> Non
                 n * sites,
                 "outcomes",
                 threads,
-                headline=i < 2,
+                i < 2,
+                *(CATEGORICAL_HELD.get(classes, NOT_HELD) if threads == 1 else NOT_HELD),
             ),
             n,
             sites,

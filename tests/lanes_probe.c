@@ -328,6 +328,7 @@ static void probe_u32(void)
     PROBE_16(vw_ltu, take_vn, W(0), W(1));
     PROBE_16(vw_eq, take_vn, W(0), W(1));
     PROBE_16(vw_select, take_vw, vw_ltu(W(0), W(1)), W(0), W(1));
+    PROBE_16(vw_less_one, take_vw, W(0), vw_ltu(W(0), W(1)));
     PROBE_16(vw_to_f32, take_vf, W(0));
     PROBE_16(vf_to_i32, take_vw, vw_to_f32(vw_or(W(0), vw_set1(UINT32_C(1) << 31))));
     PROBE_16(vw_lo_f64, take_vd, W(0));

@@ -182,17 +182,16 @@ static inline int32_t sc_count_classes(const sc_family *f, uint32_t word, const 
 static void sc_few_classes(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m, const uint32_t *words,
                            ptrdiff_t at, void *out)
 {
-    const vw one = vw_set1(1), zero = vw_set1(0);
     const ptrdiff_t whole = m / 16 * 16;
     int32_t *y = out;
-    vn tied = vw_ltu(zero, zero); /* none */
+    vn tied = vw_ltu(vw_set1(0), vw_set1(0)); /* none */
     for (ptrdiff_t i = 0; i < whole; i += 16) {
         const uint32_t *high = f->high + at + i;
         vw w = vw_load(words + i), class = vw_set1((uint32_t)(f->n_classes - 1));
         for (ptrdiff_t c = 0; c < f->n_classes - 1; c++, high += f->period) {
             vw t = vw_load(high);
             tied = vn_or(tied, vw_eq(w, t));
-            class = vw_sub(class, vw_select(vw_ltu(w, t), one, zero));
+            class = vw_less_one(class, vw_ltu(w, t));
         }
         vw_store((uint32_t *)(y + i), class);
     }

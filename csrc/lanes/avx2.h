@@ -205,6 +205,7 @@ SC_WORD vn vw_ltu(vw a, vw b)
 }
 SC_WORD vn vw_eq(vw a, vw b) { SC_HALVES2(vn, _mm256_cmpeq_epi32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_HALVES3(vw, _mm256_blendv_epi8, b, a, m); }
+SC_WORD vw vw_less_one(vw a, vn m) { SC_HALVES2(vw, _mm256_add_epi32, a, m); } /* a true lane is -1 */
 SC_WORD vf vw_to_f32(vw a) { SC_HALVES1(vf, _mm256_cvtepi32_ps, a); }
 SC_WORD vw vf_to_i32(vf a) { SC_HALVES1(vw, _mm256_cvttps_epi32, a); }
 SC_WORD vl sc_zip_epi32(__m256i a, __m256i high) /* each word of a below a word of `high`, whose words are all equal */

@@ -125,6 +125,7 @@ SC_WORD vw vw_max(vw a, vw b) { return _mm512_max_epi32(a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { return _mm512_cmpeq_epi32_mask(a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { return _mm512_mask_blend_epi32(m, b, a); }
+SC_WORD vw vw_less_one(vw a, vn m) { return _mm512_mask_sub_epi32(a, m, a, _mm512_set1_epi32(1)); }
 SC_WORD vf vw_to_f32(vw a) { return _mm512_cvtepi32_ps(a); }
 SC_WORD vw vf_to_i32(vf a) { return _mm512_cvttps_epi32(a); }
 SC_WORD vd vw_lo_f64(vw a) { return _mm512_cvtepu32_pd(_mm512_castsi512_si256(a)); }

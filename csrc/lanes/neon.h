@@ -193,6 +193,7 @@ SC_WORD vw vw_max(vw a, vw b) { SC_QUARTERS2(vw, scq_max, a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { SC_QUARTERS2(vn, vcltq_u32, a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_QUARTERS2(vn, vceqq_u32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_QUARTERS3(vw, vbslq_u32, m, a, b); }
+SC_WORD vw vw_less_one(vw a, vn m) { SC_QUARTERS2(vw, vaddq_u32, a, m); } /* a true lane is -1 */
 SC_WORD float32x4_t scq_signed_f32(uint32x4_t a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a)); }
 SC_WORD vf vw_to_f32(vw a) { SC_QUARTERS1(vf, scq_signed_f32, a); }
 SC_WORD uint32x4_t scq_to_i32(float32x4_t a) { return vreinterpretq_u32_s32(vcvtq_s32_f32(a)); }

@@ -166,6 +166,7 @@ static inline vw vw_max(vw a, vw b)
 static inline vn vw_ltu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] < b.v[i]); } /* unsigned */
 static inline vn vw_eq(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vw vw_select(vn m, vw a, vw b) { SC_LANES_EACH(vw, 16, m.v[i] ? a.v[i] : b.v[i]); }
+static inline vw vw_less_one(vw a, vn m) { SC_LANES_EACH(vw, 16, a.v[i] - (m.v[i] != 0)); } /* a - 1 where m */
 static inline vf vw_to_f32(vw a) { SC_LANES_EACH(vf, 16, (float)(int32_t)a.v[i]); } /* signed, rounded to nearest */
 static inline vw vf_to_i32(vf a) { SC_LANES_EACH(vw, 16, (uint32_t)(int32_t)a.v[i]); } /* of whole -2^31 .. 2^31 - 1 */
 static inline vd vw_lo_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); } /* unsigned lanes 0..7, exact */
