@@ -7,10 +7,10 @@
  * The sampler reads plane 0 only (32 bits) and compares it with the threshold's high word; on a tie, one in 2^32, that
  * element reads plane 1 and compares all 53 bits: the same y as from k itself, at half the noise.
  *
- * Sites stand in a row; a block of samples is one run of addresses. With few classes the threshold rows are repeated up to
- * `period` elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too, and
- * all thresholds are counted. With many, a guide (Chen and Asau, "On generating random variates from an empirical
- * distribution", AIIE Transactions 6, 1974) says where to begin: the time does not grow with the number of classes.
+ * Sites stand in a row; a block of samples is one run of addresses. With few classes the threshold rows are repeated
+ * up to `period` elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes
+ * too, and all thresholds are counted. With many, a guide (Chen and Asau, "On generating random variates from an
+ * empirical distribution", AIIE Transactions 6, 1974) says where to begin: the time does not grow with the classes.
  *
  * sc_weigh_*: the weighted sum over samples of the outcome's indicators, out[site] = sum_n w_n [y_n = 1], or
  * out[site, c] = sum_n w_n [y_n = c], in the order of n: all that a score-function average needs of the samples, since
@@ -251,7 +251,7 @@ static void sc_step_categorical(const sc_family *f, const uint64_t *k, ptrdiff_t
     for (ptrdiff_t i = 0, at = 0; i < n; i++, at = at + 1 == f->period ? 0 : at + 1) y[i] = sc_class_of(f, k[i], at);
 }
 
-/* Sum over the sites of one sample of log p(y_d): values are table[class][site], chosen, not multiplied (-inf lives). */
+/* Sum over the sites of one sample of log p(y_d): values of table[class][site], chosen, not multiplied (-inf lives). */
 static double sc_log_prob_bernoulli(const double *log_p, const double *log_q, const uint8_t *y, ptrdiff_t sites)
 {
     vd sum = vd_set1(0.0);

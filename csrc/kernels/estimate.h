@@ -9,8 +9,8 @@
  * A block of samples is one group and one node. Two neighbours merge by the pairwise update of Chan, Golub and LeVeque,
  * "Updating formulae and a pairwise algorithm for computing sample variances", 1979, eq. 2.1: all sums are centred, so
  * J + 1e8 costs no digits. The tree: blocks fold into a shard in order; shards merge as the dyadic intervals of their
- * numbers ([0,1) with [1,2), [0,2) with [2,4), ...), so that a result is a function of the run of samples alone, however
- * it was cut. Nothing here knows of threads.
+ * numbers ([0,1) with [1,2), [0,2) with [2,4), ...), so that a result is a function of the run of samples alone,
+ * however it was cut. Nothing here knows of threads.
  */
 #ifndef SC_KERNELS_ESTIMATE_H
 #define SC_KERNELS_ESTIMATE_H

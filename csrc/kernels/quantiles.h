@@ -4,11 +4,12 @@
  * p = 1/2 - |q| the probability of the nearer tail (exact too, never 0):
  *   normal       Phi^-1(P)           p >= 2^-12: a polynomial of degree 7 in p, one for each of 352 intervals (rows.h);
  *                                    below: r - A(r)/B(r), r = sqrt(-2 log p)
- *   gumbel       -log(-log P)        the same, two polynomials for each interval, one for each side of the median; below:
- *                                    by logarithms
+ *   gumbel       -log(-log P)        the same, two polynomials for each interval, one for each side of the median;
+ *                                    below: by logarithms
  *   logistic     log(P / (1 - P))    n log 2 + 2 artanh(s), s = (c(1-p) - p) / (c(1-p) + p), c = 2^-n near p / (1-p)
- *   exponential  -log w, w = 1 - P   n log 2 + 2 artanh(s), w = 2^-n (1 - g), 1 - g in [sqrt(1/2), sqrt(2)), s = g/(2 - g);
- *                                    2 artanh(s) = g + s (g + s^2 A(s^2)); for n = 0, g = 1/2 + q without the rounding of w
+ *   exponential  -log w, w = 1 - P   n log 2 + 2 artanh(s), w = 2^-n (1 - g), 1 - g in [sqrt(1/2), sqrt(2)),
+ *                                    s = g/(2 - g); 2 artanh(s) = g + s (g + s^2 A(s^2)); for n = 0, g = 1/2 + q
+ *                                    without the rounding of w
  *
  * float32: of the high word w of k, P = (2w + 1) 2^-33, folded to m = min(w, ~w): the same with cubic polynomials, and
  * log(1 + f) = f + f^2 A(f). Gumbel is the float64 one, rounded.
@@ -49,7 +50,7 @@ static const float sc_tail32_c[8] = { /* error 2^-27.31 */
 #define SC_LN2 0x1.62e42fefa39efp-1
 #define SC_LN2_32 0x1.62e43p-1f
 
-/* Four of everything, step by step: a CPU looks some sixty operations ahead, so the next independent one must be near. */
+/* Four of everything, step by step: a CPU looks some sixty operations ahead: the next independent one must be near. */
 #define SC_FOUR                                                                                                        \
     SC_UNROLL                                                                                                          \
     for (int j = 0; j < 4; j++)
@@ -113,8 +114,8 @@ typedef struct {
     uint64_t at[32];
 } sc_row;
 
-/* A row is found by the exponent of p and its first five bits; the middle of its interval has the same bits, then a one.
- * With two sides, that of q's. Returns whether some p lies below 2^-12, where no row holds: those get the first. */
+/* A row is found by the exponent of p and its first five bits; the middle of its interval has the same bits, then a
+ * one. With two sides, that of q's. Returns whether some p lies below 2^-12, where no row holds: those get the first. */
 SC_INLINE int sc_find_rows(const double q[32], int sides, sc_row *row)
 {
     const uint64_t lowest = UINT64_C(0x3f30000000000000); /* 2^-12 */
@@ -220,9 +221,9 @@ SC_INLINE vf sc_signed32(vf size, vw below) { return vf_from_bits(vw_or(vw_from_
 /* 127 - biased, as a number. */
 SC_INLINE vf sc_minus_exponent32(vw biased) { return vw_to_f32(vw_sub(vw_set1(127), biased)); }
 
-/* Phi^-1: 2.4 ulp or 2^-32, whichever is larger. m = -1 - t counts from the median at -2^31; a row is found by the first
- * bits of m as a float, which may have been rounded into the next interval, and then by m's exact distance to the end
- * of the interval towards the median. */
+/* Phi^-1: 2.4 ulp or 2^-32, whichever is larger. m = -1 - t counts from the median at -2^31; a row is found by the
+ * first bits of m as a float, which may have been rounded into the next interval, and then by m's exact distance to the
+ * end of the interval towards the median. */
 SC_INLINE void sc_normal_quantile32(const uint32_t words[64], float out[64])
 {
     const uint32_t lowest = UINT32_C(0xc9800000); /* -2^20 as a float; as p, 2^-12 */

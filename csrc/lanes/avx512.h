@@ -1,4 +1,5 @@
-/* The vocabulary of lanes in AVX-512 (F, DQ, BW, VL; FMA and AES-NI): one 512-bit register for each type, and mask registers.
+/* The vocabulary of lanes in AVX-512 (F, DQ, BW, VL; FMA and AES-NI): one 512-bit register for each type, and mask
+ * registers.
  *
  * Every word and its meaning stands in scalar.h; each has the same bits here, NaN payloads aside. MAXPD and MINPD
  * return their second operand where the comparison is false, as vd_max and vd_min do.

@@ -1,5 +1,6 @@
 /* Which lanes this translation unit is compiled for. SC_ISA_* comes from the build: kernels.c is compiled once with
- * each, and once more with VAES. The vocabulary and its promises stand in scalar.h; below are the words that are built from it. */
+ * each, and once more with VAES. The vocabulary and its promises stand in scalar.h; below are the words that are built
+ * from it. */
 #ifndef SC_LANES_H
 #define SC_LANES_H
 

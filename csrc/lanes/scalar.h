@@ -186,7 +186,7 @@ static inline void vn_store_u8(uint8_t *p, vn m) /* 16 bytes, each 0 or 1 */
     for (int i = 0; i < 16; i++) p[i] = m.v[i] != 0;
 }
 
-/* ---- words in groups: what the counter-based engines are made of --------------------------------------------------- */
+/* ---- words in groups: what the counter-based engines are made of ------------------------------------------------- */
 static inline vw vw_group(uint32_t a, uint32_t b, uint32_t c, uint32_t d) /* a b c d, four times */
 {
     uint32_t g[4] = {a, b, c, d};
@@ -239,7 +239,7 @@ static inline vw vw_aes_last(vw a, vw key)
     return a;
 }
 
-/* ---- two words for each lane: lanes 0..7 go to r[0], 8..15 to r[1] ------------------------------------------------ */
+/* ---- two words for each lane: lanes 0..7 go to r[0], 8..15 to r[1] ----------------------------------------------- */
 static inline void vw_zip(vw low, vw high, vl r[2]) /* high << 32 | low */
 {
     for (int i = 0; i < 16; i++) r[i / 8].v[i % 8] = (uint64_t)high.v[i] << 32 | low.v[i];
@@ -259,7 +259,7 @@ static inline void vw_q53(vw low, vw high, vd r[2]) /* (2k + 1 - 2^53) 2^-54 for
     }
 }
 
-/* ---- a row of coefficients for each lane: c = table + at[i], at[i] a multiple of the row's length -------------------- */
+/* ---- a row of coefficients for each lane: c = table + at[i], at[i] a multiple of the row's length ---------------- */
 /* Degree 7, table aligned to 64 bytes, fourth[i] = x[i]^4: the terms j and j + 4 first, then pairs. */
 static inline vd vd_row_polynomial(const double *table, const uint64_t at[8], const double x[8], const double fourth[8])
 {
