@@ -57,7 +57,8 @@ def bench_bernoulli(benchmark: Any, work: Work, who: str, arguments: Any) -> Non
     n, sites = arguments
     p = np.linspace(0.05, 0.95, sites)
     make = bernoulli if who == OURS else peer(who).bernoulli
-    y = np.asarray(measured(benchmark, work, who, make(p, n, work.threads)))
+    run = make(p, n, work.threads)
+    y = np.asarray(measured(benchmark, work, who, run, make=lambda other: other.bernoulli(p, n, work.threads)))
     assert y.shape == (n, sites)
     held_to(y.mean(axis=0), p, np.sqrt(p * (1 - p) / n))
 
@@ -88,7 +89,8 @@ def bench_categorical(benchmark: Any, work: Work, who: str, arguments: Any) -> N
     p = np.exp(np.random.default_rng(0).normal(size=(sites, classes)))
     p /= p.sum(axis=1, keepdims=True)
     make = categorical if who == OURS else peer(who).categorical
-    y = np.asarray(measured(benchmark, work, who, make(p, n, work.threads)))
+    run = make(p, n, work.threads)
+    y = np.asarray(measured(benchmark, work, who, run, make=lambda other: other.categorical(p, n, work.threads)))
     assert y.shape == (n, sites)
     mean, square = p @ np.arange(classes), p @ np.arange(classes) ** 2
     held_to(y.mean(axis=0), mean, np.sqrt((square - mean**2) / n))

@@ -6,15 +6,13 @@ with VAES.
 """
 
 import ctypes
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from side_by_side import ALL, OURS, SMOKE, THREADS, Work, cases, held_to, measured, peer
+from side_by_side import ALL, OURS, SMOKE, THREADS, Run, Work, by_turns, cases, held_to, measured, peer
 
 import stochcore as sc
 
@@ -67,38 +65,23 @@ def entries(kinds: tuple[str, ...], sizes: tuple[int, ...], dtypes: tuple[str, .
     ]
 
 
-def limit(dtype: str, size: int, threads: int) -> tuple[str, float]:
-    """Return what bounds a fill of so many bytes, and the seconds that it takes on as many threads."""
+def limit(dtype: str, size: int, threads: int) -> tuple[str, Run]:
+    """Return what bounds a fill of so many bytes, on as many threads."""
     out = np.empty(size, dtype=dtype)
     if size == LARGE:
-        parts = np.array_split(out.view(np.uint8), threads)
-        with ThreadPoolExecutor(threads) as pool:
-            seconds = best(lambda: list(pool.map(lambda part: ctypes.memset(part.ctypes.data, 1, part.nbytes), parts)))
-        return "memset", seconds
+        parts, pool = np.array_split(out.view(np.uint8), threads), ThreadPoolExecutor(threads)
+        return "memset", lambda: list(pool.map(lambda part: ctypes.memset(part.ctypes.data, 1, part.nbytes), parts))
     bits, draw = out.view(np.uint64 if dtype == "float64" else np.uint32), sc.Stream(1).bits
-    return "raw bits", best(lambda: draw(size, dtype=bits.dtype, out=bits, n_threads=threads))
-
-
-def best(run: Callable[[], Any]) -> float:
-    """Return the least seconds of a call, over 0.1 s."""
-    run()
-    least, end = np.inf, time.perf_counter() + (0.0 if SMOKE else 0.1)
-    while True:
-        start = time.perf_counter()
-        run()
-        now = time.perf_counter()
-        least = min(least, now - start)
-        if now > end:
-            return least
+    return "raw bits", lambda: draw(size, dtype=bits.dtype, out=bits, n_threads=threads)
 
 
 def fill_and_check(benchmark: Any, work: Work, who: str, arguments: Any, **options: Any) -> None:
     kind, dtype, size = arguments
-    make = partial(fill, **options) if who == OURS else peer(who).fill
-    result = np.asarray(measured(benchmark, work, who, make(*arguments, work.threads)))
+    run = (partial(fill, **options) if who == OURS else peer(who).fill)(*arguments, work.threads)
+    result = np.asarray(measured(benchmark, work, who, run, make=lambda other: other.fill(*arguments, work.threads)))
     if who == OURS and benchmark.stats is not None:
-        name, seconds = limit(dtype, size, work.threads)
-        benchmark.extra_info["limit"] = f"{seconds / benchmark.stats.stats.min:.0%} of {name}"
+        name, bound = limit(dtype, size, work.threads)
+        benchmark.extra_info["limit"] = f"{by_turns(run, bound):.0%} of {name}"
     mean, variance = MOMENTS[kind]
     if (who, kind) == ("mkl", "gumbel"):  # the Gumbel of minima
         mean = -mean
@@ -171,4 +154,4 @@ def bench_threads(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
 def bench_call(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
     (n,) = arguments
     draw = sc.Stream(1).uniform if who == OURS else peer(who).generator().random
-    measured(benchmark, work, who, lambda: draw(n), elements=n)
+    measured(benchmark, work, who, lambda: draw(n), n, lambda other: partial(other.generator().random, n))

@@ -4,7 +4,8 @@ A `Work` is done by stochcore and by every peer that is installed and can be hel
 threads: NumPy and MKL draw on one thread, so they stand beside one thread; JAX takes all cores when it starts, so
 it stands beside all. Each peer lives in ``peers_<name>.py``, whose functions do the set-up and return a
 callable that does the work. Those who do the same work run one right after another, and each is held to
-what is known of the answer.
+what is known of the answer. Where a ratio has a floor, the two also run by turns, so that a machine that is
+slow for a while is slow for both.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,6 +29,7 @@ CONFIG = sc.show_config(mode="dicts")
 ALL = int(CONFIG["threads"])  # type: ignore[call-overload]
 THREADS = (1,) if ALL == 1 else (1, ALL)
 OURS = "stochcore"
+Run = Callable[[], Any]
 PEERS = ("numpy", "mkl", "numba", "torch", "jax", "alone")
 PACKAGES = {"mkl": "mkl_random", "alone": "stochcore"}
 INSTALLED = tuple(peer for peer in PEERS if importlib.util.find_spec(PACKAGES.get(peer, peer)))
@@ -73,17 +76,46 @@ def path(threads: int, elements: float = np.inf) -> str:
     return f"{CONFIG['instruction_set']}, {used} thread{'s' * (used > 1)}"
 
 
-def measured(benchmark: Any, work: Work, who: str, run: Callable[[], Any], elements: float | None = None) -> Any:
+def by_turns(ours: Run, theirs: Run) -> float:
+    """Return how many times as long the other takes: the best of each, in turns of a millisecond or one call."""
+
+    def seconds(run: Run, calls: int = 1) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            run()
+        return (time.perf_counter() - start) / calls
+
+    runs = (ours, theirs)
+    calls = [max(1, round(1e-3 / max(seconds(run), 1e-9))) for run in runs for _ in range(2)][1::2]
+    least, turns, end = [np.inf, np.inf], 0, time.perf_counter() + 0.8
+    while turns < 5 or time.perf_counter() < end:
+        least = [min(best, seconds(run, n)) for best, run, n in zip(least, runs, calls, strict=True)]
+        turns += 1
+    return float(least[1] / least[0])
+
+
+def measured(
+    benchmark: Any,
+    work: Work,
+    who: str,
+    run: Run,
+    elements: float | None = None,
+    make: Callable[[Any], Run] | None = None,
+) -> Any:
     """Time a callable under the name of its work; return what it returns.
 
-    `elements`: how many numbers the work touches, where that is not its items.
+    `elements`: how many numbers the work touches, where that is not its items. `make`: makes the callable that does
+    the same, from the module of the peer that we are held to.
     """
     benchmark.extra_info.update(asdict(work), who=who)
     if who == OURS:
         benchmark.extra_info["path"] = path(work.threads, work.items if elements is None else elements)
     if not SMOKE:
         run()  # compiles, faults pages in, fills caches
-    return benchmark(run)
+    result = benchmark(run)
+    if make and not SMOKE and who == OURS and work.against in INSTALLED and can(work.against, work.threads):
+        benchmark.extra_info["beside"] = by_turns(run, make(peer(work.against)))
+    return result
 
 
 def held_to(result: Any, mean: Any, error: Any) -> None:
