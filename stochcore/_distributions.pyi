@@ -8,6 +8,7 @@ class Sites:
     log_probs: np.ndarray[Any, Any]
     thresholds: np.ndarray[Any, Any]
     high: np.ndarray[Any, Any]
+    guide: np.ndarray[Any, Any] | None
     def __init__(
         self,
         kind: str,
