@@ -125,7 +125,7 @@ enum { MOST = 1024, ROWS = 101 }; /* parameters or thresholds of a model; sample
 static sc_family f;
 static double logits[MOST], p[MOST], log_p[MOST], log_q[MOST], weights[4 * MOST];
 static uint64_t thresholds[MOST], row[MOST];
-static uint32_t high[MOST];
+static uint32_t high[MOST], guide[MOST];
 static int32_t y[MOST * ROWS];
 static const sc_stream samples = {.seed = 8, .offset = 17, .stream = 1};
 
@@ -142,31 +142,43 @@ static void tables(void)
     print("bernoulli_tables");
     for (ptrdiff_t classes = 2; classes < 100; classes = classes * 3 - 1) {
         t->categorical_logits(MOST / classes, classes, logits, p, log_p);
-        t->categorical_thresholds(MOST / classes, classes, p, row);
+        f = (sc_family){.n_classes = classes, .site_stride = 1, .class_stride = MOST / classes};
+        t->categorical_thresholds(&f, MOST / classes, p, row);
         t->categorical_probs(MOST / classes * classes, p, log_q);
         TAKE(p), TAKE(log_p), TAKE(row), TAKE(log_q);
     }
     print("categorical_tables");
 }
 
-/* A model; rows of thresholds repeated up to `period` elements, with ties of the 32 high bits at some elements. */
+/* A model; rows of thresholds repeated up to `period` elements, with ties of the 32 high bits at some elements. Over 24
+ * classes: thresholds by site, and a guide. */
 static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t classes, ptrdiff_t period)
 {
     const ptrdiff_t n = problems * sites, rows = kind == SC_BERNOULLI ? 1 : classes - 1;
-    f = (sc_family){kind, 0, problems, sites, classes, period, high, thresholds, p};
+    const int many = classes > 24;
+    f = (sc_family){.kind = kind, .n_problems = problems, .n_sites = sites, .n_classes = classes, .period = period};
+    f.site_stride = 1, f.class_stride = n;
+    f.high = high, f.thresholds = thresholds, f.probs = p;
     fill64(logits, MOST, 3.0), fill64(weights, 4 * MOST, 1.0);
     if (kind == SC_BERNOULLI) {
         t->bernoulli_logits(n, logits, p, log_p, log_q);
         for (ptrdiff_t i = 0; i < n; i++) row[i] = (uint64_t)(p[i] * 0x1p53);
     } else {
         t->categorical_logits(n, classes, logits, p, log_p);
-        t->categorical_thresholds(n, classes, p, row);
+        t->categorical_thresholds(&f, n, p, row);
     }
+    f.site_stride = many ? classes + 1 : 1, f.class_stride = many ? 1 : period;
+    for (ptrdiff_t i = 0; i < MOST; i++) thresholds[i] = UINT64_C(1) << 53;
     for (ptrdiff_t i = 0; i < rows * period; i++) {
         const uint64_t e = (uint64_t)(i % period), tie = e % 4 == 3 ? UINT64_C(1) << 53 : sc_k(&samples, e) + (e & 1);
-        thresholds[i] = e % 9 == 2 ? tie : row[i / period * n + i % period % n];
+        const ptrdiff_t at = i % period * f.site_stride + i / period * f.class_stride;
+        thresholds[at] = e % 9 == 2 ? tie : row[i / period * n + i % period % n];
     }
     for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 21, UINT32_MAX);
+    if (many) {
+        f.guide_bits = 6, f.guide = guide;
+        t->categorical_guide(&f, n, thresholds, guide);
+    }
 }
 
 static void outcomes(const char *name)
