@@ -55,15 +55,6 @@ SC_STAND_IN __m512i emulate_shuffle_epi32(__m512i a, int order) /* two bits of `
     return a;
 }
 
-SC_STAND_IN __m512i emulate_srai_epi32(__m512i a, int n)
-{
-    __m256i halves[2];
-    memcpy(halves, &a, sizeof a);
-    for (int i = 0; i < 2; i++) halves[i] = _mm256_srai_epi32(halves[i], n);
-    memcpy(&a, halves, sizeof a);
-    return a;
-}
-
 SC_STAND_IN __mmask16 emulate_cmplt_epu32_mask(__m512i a, __m512i b)
 {
     uint32_t x[16], y[16], r = 0;
@@ -101,7 +92,6 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #undef _mm512_cvtepu8_epi32
 #undef _mm512_extractf32x8_ps
 #undef _mm512_shuffle_epi32
-#undef _mm512_srai_epi32
 #undef _mm512_cmplt_epu32_mask
 #undef _mm512_cvtepi64_pd
 #undef _mm512_cvtpd_ps
@@ -116,7 +106,6 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #define _mm512_cvtepu8_epi32(a) emulate_cvtepu8_epi32(a)
 #define _mm512_extractf32x8_ps(a, half) emulate_extractf32x8_ps(a, half)
 #define _mm512_shuffle_epi32(a, order) emulate_shuffle_epi32(a, order)
-#define _mm512_srai_epi32(a, n) emulate_srai_epi32(a, n)
 #define _mm512_cmplt_epu32_mask(a, b) emulate_cmplt_epu32_mask(a, b)
 #define _mm512_cvtepi64_pd(a) emulate_cvtepi64_pd(a)
 #define _mm512_cvtpd_ps(a) emulate_cvtpd_ps(a)

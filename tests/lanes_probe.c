@@ -322,7 +322,6 @@ static void probe_u32(void)
 #define SHIFTS_32(word) FOUR(word, take_vw, W(0), 0, 1, 8, 9), FOUR(word, take_vw, W(0), 16, 23, 30, 31)
     PROBE(vw_shl, OVER(16, SHIFTS_32(vw_shl)));
     PROBE(vw_shr, OVER(16, SHIFTS_32(vw_shr)));
-    PROBE(vw_sra, OVER(16, SHIFTS_32(vw_sra)));
     PROBE_16(vw_min, take_vw, W(0), W(1));
     PROBE_16(vw_max, take_vw, W(0), W(1));
     PROBE_16(vw_ltu, take_vn, W(0), W(1));

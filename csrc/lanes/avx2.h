@@ -195,7 +195,6 @@ SC_WORD vw vw_or(vw a, vw b) { SC_HALVES2(vw, _mm256_or_si256, a, b); }
 SC_WORD vw vw_xor(vw a, vw b) { SC_HALVES2(vw, _mm256_xor_si256, a, b); }
 SC_WORD vw vw_shl(vw a, int n) { SC_HALVES_N(vw, _mm256_slli_epi32, a, n); }
 SC_WORD vw vw_shr(vw a, int n) { SC_HALVES_N(vw, _mm256_srli_epi32, a, n); }
-SC_WORD vw vw_sra(vw a, int n) { SC_HALVES_N(vw, _mm256_srai_epi32, a, n); }
 SC_WORD vw vw_min(vw a, vw b) { SC_HALVES2(vw, _mm256_min_epi32, a, b); }
 SC_WORD vw vw_max(vw a, vw b) { SC_HALVES2(vw, _mm256_max_epi32, a, b); }
 SC_WORD vn vw_ltu(vw a, vw b)

@@ -120,7 +120,6 @@ SC_WORD vw vw_or(vw a, vw b) { return _mm512_or_si512(a, b); }
 SC_WORD vw vw_xor(vw a, vw b) { return _mm512_xor_si512(a, b); }
 #define vw_shl(a, n) _mm512_slli_epi32(a, n)
 #define vw_shr(a, n) _mm512_srli_epi32(a, n)
-#define vw_sra(a, n) _mm512_srai_epi32(a, n)
 SC_WORD vw vw_min(vw a, vw b) { return _mm512_min_epi32(a, b); }
 SC_WORD vw vw_max(vw a, vw b) { return _mm512_max_epi32(a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }

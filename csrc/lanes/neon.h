@@ -175,11 +175,6 @@ SC_WORD vw vw_shr(vw a, int n)
     const uint32x4_t by = vdupq_n_u32((uint32_t)n);
     return (vw){a.q0 >> by, a.q1 >> by, a.q2 >> by, a.q3 >> by};
 }
-SC_WORD uint32x4_t scq_sra(uint32x4_t a, int n)
-{
-    return vreinterpretq_u32_s32(vreinterpretq_s32_u32(a) >> vdupq_n_s32(n));
-}
-SC_WORD vw vw_sra(vw a, int n) { return (vw){scq_sra(a.q0, n), scq_sra(a.q1, n), scq_sra(a.q2, n), scq_sra(a.q3, n)}; }
 SC_WORD uint32x4_t scq_min(uint32x4_t a, uint32x4_t b)
 {
     return vreinterpretq_u32_s32(vminq_s32(vreinterpretq_s32_u32(a), vreinterpretq_s32_u32(b)));

@@ -148,13 +148,8 @@ static inline vw vw_or(vw a, vw b) { SC_LANES_EACH(vw, 16, a.v[i] | b.v[i]); }
 static inline vw vw_xor(vw a, vw b) { SC_LANES_EACH(vw, 16, a.v[i] ^ b.v[i]); }
 #define vw_shl(a, n) vw_shl_(a, n) /* n is a constant, 0..31 */
 #define vw_shr(a, n) vw_shr_(a, n)
-#define vw_sra(a, n) vw_sra_(a, n) /* the sign bit fills in from the left */
 static inline vw vw_shl_(vw a, int n) { SC_LANES_EACH(vw, 16, a.v[i] << n); }
 static inline vw vw_shr_(vw a, int n) { SC_LANES_EACH(vw, 16, a.v[i] >> n); }
-static inline vw vw_sra_(vw a, int n)
-{
-    SC_LANES_EACH(vw, 16, (a.v[i] >> n) | ((a.v[i] >> 31) && n ? ~UINT32_C(0) << (32 - n) : 0));
-}
 static inline vw vw_min(vw a, vw b)
 {
     SC_LANES_EACH(vw, 16, (int32_t)a.v[i] < (int32_t)b.v[i] ? a.v[i] : b.v[i]);
