@@ -21,10 +21,17 @@ typedef struct sc_table {
     void (*bernoulli_probs)(ptrdiff_t n, const double *p, double *log_p, double *log_q);
     void (*categorical_logits)(ptrdiff_t sites, ptrdiff_t classes, const double *logits, double *p, double *log_p);
     void (*categorical_probs)(ptrdiff_t n, const double *p, double *log_p);
-    void (*categorical_thresholds)(const sc_family *, ptrdiff_t sites, const double *p, uint64_t *thresholds);
-    void (*categorical_guide)(const sc_family *, ptrdiff_t sites, const uint64_t *thresholds, uint32_t *guide);
-    void (*sample)(const sc_family *, const sc_stream *, uint64_t first, ptrdiff_t n, void *y);
-    void (*step)(const sc_family *, const uint64_t *k, ptrdiff_t n, void *y);
+    void (*class_thresholds)(ptrdiff_t n, const double *p, uint64_t *thresholds);
+    ptrdiff_t (*count_range)(const double abc[3], ptrdiff_t limit, int64_t *first);
+    void (*count_masses)(const double abc[3], int64_t first, ptrdiff_t n, double *mass);
+    void (*ladder_thresholds)(ptrdiff_t n, const double *mass, uint64_t *thresholds);
+    void (*ladder_cells)(ptrdiff_t count, const uint64_t *thresholds, int bits, uint64_t *cells);
+    void (*sample)(const sc_family *, const sc_stream *, uint64_t first, ptrdiff_t rows, double *scratch, void *y);
+    void (*step)(const sc_family *, const void *noise, ptrdiff_t rows, double *scratch, void *y);
+    void (*score_row)(const sc_family *, ptrdiff_t problem, const void *y, double *scratch, double *score);
+    void (*weigh_scores)(const sc_family *, ptrdiff_t problem, const void *y, ptrdiff_t rows, const double *weight,
+                         double *scratch, double *out);
+    void (*pull)(const sc_map *, ptrdiff_t n, const double *scores, double *flat, ptrdiff_t n_theta, double *theta);
     double (*log_prob_bernoulli)(const double *log_p, const double *log_q, const uint8_t *y, ptrdiff_t sites);
     double (*log_prob_categorical)(const double *log_p, const int32_t *y, ptrdiff_t sites, ptrdiff_t classes);
 

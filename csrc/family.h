@@ -1,24 +1,87 @@
-/* What a kernel has to know of a model, a cost and an estimate: plain structs over memory that NumPy owns. */
+/* What a kernel has to know of a model and a cost: plain structs over memory that NumPy owns. */
 #ifndef SC_FAMILY_H
 #define SC_FAMILY_H
 
 #include "core.h"
 
-enum { SC_BERNOULLI = 0, SC_CATEGORICAL = 1 };
+/* How outcomes come out of noise. */
+enum {
+    SC_BERNOULLI = 0,   /* k against one threshold a site */
+    SC_CATEGORICAL = 1, /* k against few thresholds, as many at each site */
+    SC_LADDERS = 2,     /* k against any number of thresholds */
+    SC_CHAINS = 3,      /* a path: the ladder of a step hangs on the state before it */
+    SC_ORDERS = 4,      /* the largest of logits + Gumbel noise, in order */
+    SC_NORMAL = 5,      /* centre + scale z */
+    SC_GIVEN = 6,       /* somebody else makes them: an "outcome" is a row of scores */
+};
 
-/* A family of independent sites. A sample is n_problems rows of n_sites outcomes: uint8 for Bernoulli, int32 for
- * categorical. Parameters: n_problems * n_sites, times n_classes for categorical. */
+/* What an outcome is kept in. */
+enum { SC_U8 = 0, SC_I32 = 1, SC_I64 = 2, SC_F64 = 3 };
+
+/* How the score of a problem comes out of its outcomes y (scores.h). */
+enum {
+    SC_BY_CLASS = 0, /* one value for each class: Bernoulli, categorical */
+    SC_AFFINE = 1,   /* slope (y - centre): counts */
+    SC_TABLED = 2,   /* a row of a table for each outcome: ordinal, rounded normal */
+    SC_GAUSSIAN = 3, /* d/scale and (d^2 - 1)/scale, d = (y - centre)/scale */
+    SC_PATHS = 4,    /* transitions of a chain less their expectation */
+    SC_RANKS = 5,    /* of an order, or of a set without one */
+    SC_ROWS = 6,     /* the outcomes are the scores */
+};
+
+/* The thresholds of one site: y = first + #{c < count : k >= thresholds[c]}; thresholds[count] = 2^53 ends them.
+ * cells[k >> (53 - bits)], shift = 32 - bits: below, how many thresholds every such k has reached, with bit 31 set where the
+ * cell holds more than one of the others; above, the high word of the next. */
+typedef struct sc_ladder {
+    const uint64_t *thresholds;
+    const uint64_t *cells;
+    int64_t first;
+    uint32_t count, shift;
+} sc_ladder;
+
+/* An argument of a family (logits, scale, ...): theta itself, or inputs x times weights plus bias. */
+typedef struct sc_argument {
+    ptrdiff_t n;           /* numbers in it */
+    ptrdiff_t theta;       /* where its parameters begin */
+    ptrdiff_t rows, inputs; /* x is [rows][inputs]; weights [inputs][n / rows]; then the bias, where there is one */
+    const double *x;       /* NULL: theta itself */
+    int bias;
+} sc_argument;
+
+/* From the scores that a family makes, problem by problem, back to theta. */
+typedef struct sc_map {
+    int plain;           /* they are the derivatives by theta already */
+    const int64_t *index; /* where each belongs among all arguments, one after the other; NULL: in order */
+    ptrdiff_t n_arguments;
+    sc_argument argument[3];
+} sc_map;
+
+/* A sample is n_problems rows of n_sites outcomes, made of n_elements elements of noise. */
 typedef struct sc_family {
-    int kind;
-    int by_probs;                          /* the gradient is by probabilities, not by logits */
-    ptrdiff_t n_problems, n_sites, n_classes;
-    ptrdiff_t period; /* elements in a row of sites, which few classes repeat to fill the lanes */
-    ptrdiff_t site_stride, class_stride; /* between thresholds. Few classes: 1, period; many: n_classes + 1, 1 */
-    const uint32_t *high; /* high words of the thresholds */
-    const uint64_t *thresholds; /* few classes: [n_classes - 1][period]; many: [period][n_classes + 1] */
-    int guide_bits; /* many classes: for each site, by the first bits of a word, how many */
-    const uint32_t *guide; /* thresholds lie below: [period][2^guide_bits + 1]; few: NULL */
-    const double *probs; /* Bernoulli [sites]; categorical [sites][n_classes] */
+    int kind, type, score;
+    int by_probs; /* the gradient is by probabilities, not by logits */
+    ptrdiff_t n_problems, n_sites, n_classes, n_elements;
+    ptrdiff_t n_scores;  /* of one problem, before the map */
+    ptrdiff_t n_scratch; /* numbers that the kernels want */
+    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and their high words */
+    ptrdiff_t period;
+    const uint32_t *high;
+    const uint64_t *thresholds;
+    /* ladders: one a site; chains: n_ladders a chain, first that of the first state, then [states] of each step */
+    const sc_ladder *ladders;
+    ptrdiff_t n_ladders, n_steps;
+    int per_step; /* each step of a chain has transitions of its own */
+    /* orders */
+    ptrdiff_t n_taken; /* of n_classes items */
+    int unordered;
+    const double *logits;
+    /* scores */
+    const double *probs; /* by class: [sites] or [sites][n_classes]; paths: as the ladders */
+    const double *centre, *slope, *scale; /* affine; Gaussian: slope = 1/scale; Bernoulli: slope = 1 - p */
+    const double *table;
+    const int64_t *rows; /* tabled: the n_each numbers of outcome y of a site begin at table[rows[site] + y n_each] */
+    ptrdiff_t n_each;
+    sc_map map;
 } sc_family;
 
 enum { SC_COST_GIVEN = 0, SC_COST_LINEAR = 1, SC_COST_QUADRATIC = 2 };

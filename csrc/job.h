@@ -28,12 +28,37 @@ typedef struct sc_job {
 
 /* Memory of one thread; NumPy's. */
 typedef struct sc_scratch {
-    void *y;           /* block_rows + SC_LEAST samples */
-    double *costs;     /* their costs, [rows][n_problems] */
+    double *costs;     /* of block_rows + SC_LEAST samples, [rows][n_problems] */
     double *j;         /* those of one problem */
-    double *weight;    /* three numbers a row */
-    double *histogram; /* three for each parameter of a problem */
+    double *weight;    /* three numbers a row; where scores are mapped, n_problems */
+    double *histogram; /* three for each score of a problem; where scores are mapped, of all problems */
     double *row;       /* n_sites */
+    double *theta;     /* where scores are mapped, four for each parameter */
+    double *flat;      /* and one for each argument */
+    double *own;       /* the family's */
+    void *y;           /* the samples */
 } sc_scratch;
+
+/* Are scores summed by what the classes weigh, or mapped (estimators.h)? */
+static inline int sc_is_plain(const sc_family *f) { return f->score == SC_BY_CLASS && f->map.plain; }
+
+/* Where everything stands in memory that begins at `base`; returns how many float64 it takes. */
+static inline ptrdiff_t sc_place_scratch(const sc_job *job, double *base, sc_scratch *s)
+{
+    const sc_family *f = &job->family;
+    const ptrdiff_t rows = job->block_rows + SC_LEAST, problems = f->n_problems, plain = sc_is_plain(f);
+    ptrdiff_t at = 0, arguments = 0;
+    for (ptrdiff_t i = 0; i < f->map.n_arguments; i++) arguments += f->map.argument[i].n;
+    s->costs = base + at, at += rows * problems;
+    s->j = base + at, at += rows;
+    s->weight = base + at, at += rows * (plain || problems < 3 ? 3 : problems);
+    s->histogram = base + at, at += 3 * f->n_scores * (plain ? 1 : problems);
+    s->row = base + at, at += f->n_sites;
+    s->theta = base + at, at += plain ? 0 : 4 * job->n_parameters;
+    s->flat = base + at, at += arguments;
+    s->own = base + at, at += f->n_scratch;
+    s->y = base + at, at += (rows * problems * f->n_sites * (f->type == SC_U8 ? 1 : 8) + 7) / 8;
+    return at;
+}
 
 #endif

@@ -1,17 +1,11 @@
 /* Every kernel, for one instruction set. The build compiles this file once with each SC_ISA_* (setup.py); all that
  * differs is the vocabulary in lanes/. */
 #include "dispatch.h"
-#include "kernels/distributions.h"
 #include "kernels/estimators.h"
+#include "kernels/families.h"
 #include "kernels/networks.h"
 #include "kernels/noise.h"
 #include "kernels/optimize.h"
-
-static void sc_step(const sc_family *f, const uint64_t *k, ptrdiff_t n, void *y)
-{
-    if (f->kind == SC_BERNOULLI) sc_step_bernoulli(f, k, n, y);
-    else sc_step_categorical(f, k, n, y);
-}
 
 #if defined(SC_ISA_AVX512) && defined(__VAES__)
 #define SC_TABLE sc_table_avx512_vaes
@@ -35,10 +29,16 @@ const sc_table SC_TABLE = {
     .bernoulli_probs = sc_bernoulli_probs,
     .categorical_logits = sc_categorical_logits,
     .categorical_probs = sc_categorical_probs,
-    .categorical_thresholds = sc_categorical_thresholds,
-    .categorical_guide = sc_categorical_guide,
+    .class_thresholds = sc_class_thresholds,
+    .count_range = sc_count_range,
+    .count_masses = sc_count_masses,
+    .ladder_thresholds = sc_ladder_thresholds,
+    .ladder_cells = sc_ladder_cells,
     .sample = sc_sample,
     .step = sc_step,
+    .score_row = sc_score_row,
+    .weigh_scores = sc_weigh_scores,
+    .pull = sc_pull,
     .log_prob_bernoulli = sc_log_prob_bernoulli,
     .log_prob_categorical = sc_log_prob_categorical,
     .cost_rows = sc_cost_rows,

@@ -7,7 +7,7 @@ instruction set. ``docs/contract.md`` says what is promised.
 
 from . import costs, estimators, schedules
 from .config import show_config
-from .distributions import Bernoulli, Categorical
+from .distributions import Bernoulli, Binomial, Categorical, Family, Geometric, Linear, NegativeBinomial, Poisson
 from .estimate import Estimate
 from .estimators import estimate
 from .exact import Unbiasedness, check_unbiased, exact

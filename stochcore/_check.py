@@ -98,6 +98,35 @@ def probabilities(name: str, value: ArrayLike) -> Array:
     return array
 
 
+def success(name: str, value: ArrayLike) -> Array:
+    """Return a float64 array of numbers in (0, 1]."""
+    array = reals(name, value)
+    bad = (array <= 0) | (array > 1)
+    if bad.any():
+        raise ValueError(f"`{name}` must lie in (0, 1], got {_first(array, bad)}")
+    return array
+
+
+def positive(name: str, value: ArrayLike) -> Array:
+    """Return a float64 array of positive numbers."""
+    array = reals(name, value)
+    bad = array <= 0
+    if bad.any():
+        raise ValueError(f"`{name}` must be positive, got {_first(array, bad)}")
+    return array
+
+
+def integers(name: str, value: ArrayLike, low: int, high: int) -> Array:
+    """Return an int64 array of whole numbers in low .. high."""
+    array = _array(name, value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"`{name}` must hold integers, got dtype {array.dtype}")
+    bad = (array < low) | (array > high)
+    if bad.any():
+        raise ValueError(f"`{name}` must lie in {low} .. {_power_of(high)}, got {_first(array, bad)}")
+    return array.astype(np.int64)
+
+
 def probability(name: str, value: Any) -> float:
     """Return a number in [0, 1]."""
     number = value if type(value) is float else real(name, value)
@@ -150,6 +179,40 @@ def outcomes(name: str, y: ArrayLike, sites: tuple[int, ...], n_classes: int, dt
         if bad.any():
             raise ValueError(f"`{name}` must lie in 0 .. {n_classes - 1}, got {_first(array, bad)}")
     return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
+
+
+def counts(name: str, y: ArrayLike, sites: tuple[int, ...], limits: tuple[Any, Any], dtype: DTypeLike) -> Array:
+    """Return integer outcomes within limits, which may differ from site to site."""
+    array = _array(name, y)
+    if array.dtype.kind not in "iub":
+        raise TypeError(f"`{name}` must hold integers, got dtype {array.dtype}")
+    if array.ndim < len(sites) or array.shape[array.ndim - len(sites) :] != sites:
+        raise ValueError(f"`{name}` must have the sites {sites} as its last axes, got shape {array.shape}")
+    low, high = limits
+    bad = (array < low) | (array > high)
+    if bad.any():
+        most = np.broadcast_to(high, array.shape)[bad][0]
+        rule = f"in {low} .. {most}" if np.all(array >= low) else f"at least {low}"
+        raise ValueError(f"`{name}` must be {rule}, got {_first(array, bad)}")
+    return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
+
+
+def noise(name: str, z: ArrayLike, sites: tuple[int, ...], *, uniform: bool) -> Array:
+    """Return noise whose last axes are `sites`: uniform as float64 in [0, 1) or integers k; other noise as finite float64."""
+    u = _array(name, z)
+    if u.dtype != np.float64 and not (uniform and u.dtype.kind in "iu"):
+        wanted = "float64 noise or integers k" if uniform else "float64 noise"
+        raise TypeError(f"`{name}` must be {wanted}, got dtype {u.dtype}")
+    if u.ndim < len(sites) or u.shape[u.ndim - len(sites) :] != sites:
+        raise ValueError(f"`{name}` must have the sites {sites} as its last axes, got shape {u.shape}")
+    if not uniform:
+        bad, rule = ~np.isfinite(u), "be finite"
+    else:
+        bad = ~((u >= 0) & (u < (1 if u.dtype.kind == "f" else 2**53)))
+        rule = "lie in [0, 1)" if u.dtype.kind == "f" else "lie in 0 .. 2^53 - 1"
+    if bad.any():
+        raise ValueError(f"`{name}` must {rule}, got {_first(u, bad)}")
+    return u
 
 
 def addresses(offset: int, count: int) -> None:
@@ -249,6 +312,11 @@ def _first(array: Array, bad: Array) -> str:
         return f"{array[()]}"
     where = tuple(int(i) for i in np.argwhere(bad)[0])
     return f"{array[where]} at index {where if len(where) > 1 else where[0]}"
+
+
+def _power_of(number: int) -> str:
+    """Write 2^53 as people do."""
+    return f"2^{number.bit_length() - 1}" if number >= 2**31 and number & (number - 1) == 0 else f"{number}"
 
 
 def _power(number: int) -> str:

@@ -5,7 +5,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 
 from ._dispatch cimport (
-    SC_BERNOULLI, SC_CATEGORICAL, SC_COST_LINEAR, SC_COST_QUADRATIC, begin, finish, kernels, sc_cancel, sc_cost,
+    SC_COST_LINEAR, SC_COST_QUADRATIC, SC_F64, SC_I32, SC_I64, SC_U8, begin, finish, kernels, sc_cancel, sc_cost,
     sc_family, sc_table, team,
 )
 
@@ -34,7 +34,7 @@ def rows(str kind, const double[::1] linear, const double[::1] quadratic, Py_ssi
     cdef sc_family family
     cdef sc_cost cost
     cdef sc_cancel cancel
-    family.kind = SC_BERNOULLI if y.itemsize == 1 else SC_CATEGORICAL
+    family.type = SC_U8 if y.itemsize == 1 else SC_I32 if y.itemsize == 4 else SC_F64 if y.dtype.kind == "f" else SC_I64
     family.n_problems, family.n_sites = n_problems, n_sites
     point_at(&cost, kind, linear, quadratic, problem_stride)
     begin(&cancel)

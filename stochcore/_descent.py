@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _optimize
 from .costs import BuiltIn, Cost, as_cost
-from .distributions import IndependentSites
+from .distributions import Compiled, Family
 from .estimate import Estimate
 from .estimators import Estimator, ScoreFunction, resolve, sample_estimate
 from .noise import Stream, _restore, as_stream
@@ -45,13 +45,13 @@ class Trainer(Protocol):
 
 
 class FamilyTrainer:
-    """The trainer of a family of independent sites: every step is one `sc.estimate` on noise of its own."""
+    """The trainer of a family: every step is one `sc.estimate` on noise of its own."""
 
     best: tuple[Array, Array] | None
 
     def __init__(
         self,
-        family: IndependentSites,
+        family: Family,
         cost: Cost | BuiltIn,
         n_samples: int,
         estimator: Estimator,
@@ -59,10 +59,11 @@ class FamilyTrainer:
         n_threads: int | None,
     ) -> None:
         self._family = family
-        self._unconstrained = family if family.given == "logits" else _by_logits(family)
+        self._unconstrained = family._unconstrained()
         self._cost, self._n_samples, self._estimator = cost, n_samples, estimator
         self._stream, self._n_threads = stream, n_threads
-        self.parameters = self._unconstrained.parameters.reshape(-1).copy()
+        self._structure = self._unconstrained._structure
+        self.parameters = self._structure.flatten(self._unconstrained.parameters)
         self.completed = 0
         self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
         self.best = None
@@ -77,20 +78,19 @@ class FamilyTrainer:
             now = sample_estimate(
                 family, self._cost, self._n_samples, self._estimator, noise, n_threads=self._n_threads
             )
-            grad, best = now.grad.reshape(-1), self._better(now)
+            grad, best = self._structure.leaves(now.grad), self._better(now)
             cost[row], cost_se[row], best_cost[row] = now.cost, now.cost_se, best[0]
             grad_norm[row] = _optimize.norm(grad)
             _optimize.commit(self, kind, scalars, row, grad, self.parameters, moments, best)
         return self.records
 
-    def model(self) -> IndependentSites:
+    def model(self) -> Family:
         """Return the family as it is now, given as it was given."""
-        now = self._unconstrained.with_parameters(self.parameters.reshape(self._family.parameters.shape))
-        return now if self._family.given == "logits" else self._family.with_parameters(now.probs)
+        return self._family._given_as(self._unconstrained.with_parameters(self._structure.build(self.parameters)))
 
-    def _now(self, step: int) -> IndependentSites:
+    def _now(self, step: int) -> Family:
         try:
-            return self._unconstrained.with_parameters(self.parameters.reshape(self._family.parameters.shape))
+            return self._unconstrained.with_parameters(self._structure.build(self.parameters))
         except ValueError as error:
             raise diverged(step, str(error)) from None
 
@@ -102,7 +102,9 @@ class FamilyTrainer:
         better = cost < self.best[0]
         if not better.any():  # a NumPy truth value even for one problem
             return self.best
-        wide = better.reshape(better.shape + (1,) * len(self._family.event_shape))
+        if not self._family.batch_shape:
+            return cost, now.best_y
+        wide = better.reshape(better.shape + (1,) * len(self._family.event_shape))  # type: ignore[attr-defined]
         return np.where(better, cost, self.best[0]), np.where(wide, now.best_y, self.best[1])
 
 
@@ -123,7 +125,7 @@ class Plan:
 
     def trainer(self) -> Trainer:
         """Return what takes the steps, at the start."""
-        if isinstance(self.model, IndependentSites):
+        if isinstance(self.model, Family):
             return self._family_trainer(self.model)
         if not hasattr(self.model, "trainer"):
             raise TypeError(
@@ -147,11 +149,11 @@ class Plan:
         )
         return trainer
 
-    def _family_trainer(self, model: IndependentSites) -> FamilyTrainer:
+    def _family_trainer(self, model: Family) -> FamilyTrainer:
         if self.data is not None:
             raise TypeError(f"`data` must be left out for a {type(model).__name__}: it has a `cost`")
         cost, estimator = as_cost(self.cost), resolve(self.estimator)
-        if isinstance(cost, BuiltIn):
+        if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
             cost.fit(model.batch_shape, model.event_shape)
         if self.n_samples < estimator.least:
             rule = f"at least {estimator.least} for {estimator.name}"
@@ -163,7 +165,7 @@ class Plan:
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of independent problems."""
-        return self.model.batch_shape if isinstance(self.model, IndependentSites) else ()
+        return self.model.batch_shape if isinstance(self.model, Family) else ()
 
     def about(self) -> tuple[dict[str, Any], Any]:
         """Return what a file holds of the plan, in plain words, and the baseline."""
@@ -225,15 +227,6 @@ def negative_baseline(estimator: Estimator) -> Estimator:
     if not isinstance(estimator, ScoreFunction) or estimator.baseline is None:
         return estimator
     return ScoreFunction(-_check.reals("baseline", estimator.baseline))
-
-
-def _by_logits(family: IndependentSites) -> IndependentSites:
-    """Return the same family given by logits, which may move freely."""
-    stuck = (family.parameters == 0) | (family.parameters == 1)
-    if stuck.any():
-        where = _check._first(family.parameters, stuck)
-        raise ValueError(f"`model` must have probs between 0 and 1, where they can move, got {where}")
-    return type(family)(logits=family.logits, batch_ndims=family.batch_ndims)  # type: ignore[call-arg]
 
 
 def columns(records: Array, batch_shape: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:

@@ -14,6 +14,22 @@ cdef extern from "dispatch.h" nogil:
         SC_COST_NOT_FINITE
         SC_BERNOULLI
         SC_CATEGORICAL
+        SC_LADDERS
+        SC_CHAINS
+        SC_ORDERS
+        SC_NORMAL
+        SC_GIVEN
+        SC_U8
+        SC_I32
+        SC_I64
+        SC_F64
+        SC_BY_CLASS
+        SC_AFFINE
+        SC_TABLED
+        SC_GAUSSIAN
+        SC_PATHS
+        SC_RANKS
+        SC_ROWS
         SC_COST_GIVEN
         SC_COST_LINEAR
         SC_COST_QUADRATIC
@@ -28,20 +44,56 @@ cdef extern from "dispatch.h" nogil:
     ctypedef struct sc_cancel:
         pass
 
+    ctypedef struct sc_ladder:
+        const uint64_t *thresholds
+        const uint64_t *cells
+        int64_t first
+        uint32_t count
+        uint32_t shift
+
+    ctypedef struct sc_argument:
+        ptrdiff_t n
+        ptrdiff_t theta
+        ptrdiff_t rows
+        ptrdiff_t inputs
+        const double *x
+        int bias
+
+    ctypedef struct sc_map:
+        int plain
+        const int64_t *index
+        ptrdiff_t n_arguments
+        sc_argument argument[3]
+
     ctypedef struct sc_family:
         int kind
+        int type
+        int score
         int by_probs
         ptrdiff_t n_problems
         ptrdiff_t n_sites
         ptrdiff_t n_classes
+        ptrdiff_t n_elements
+        ptrdiff_t n_scores
+        ptrdiff_t n_scratch
         ptrdiff_t period
-        ptrdiff_t site_stride
-        ptrdiff_t class_stride
         const uint32_t *high
         const uint64_t *thresholds
-        int guide_bits
-        const uint32_t *guide
+        const sc_ladder *ladders
+        ptrdiff_t n_ladders
+        ptrdiff_t n_steps
+        int per_step
+        ptrdiff_t n_taken
+        int unordered
+        const double *logits
         const double *probs
+        const double *centre
+        const double *slope
+        const double *scale
+        const double *table
+        const int64_t *rows
+        ptrdiff_t n_each
+        sc_map map
 
     ctypedef struct sc_cost:
         int kind
@@ -66,12 +118,9 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t block_rows
 
     ctypedef struct sc_scratch:
-        void *y
-        double *costs
-        double *j
-        double *weight
-        double *histogram
-        double *row
+        pass
+
+    ptrdiff_t sc_place_scratch(const sc_job *, double *, sc_scratch *)
 
     ctypedef struct sc_step_scalars:
         double rate
@@ -118,10 +167,17 @@ cdef extern from "dispatch.h" nogil:
         void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_probs)(ptrdiff_t, const double *, double *) noexcept nogil
-        void (*categorical_thresholds)(const sc_family *, ptrdiff_t, const double *, uint64_t *) noexcept nogil
-        void (*categorical_guide)(const sc_family *, ptrdiff_t, const uint64_t *, uint32_t *) noexcept nogil
-        void (*sample)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, void *) noexcept nogil
-        void (*step)(const sc_family *, const uint64_t *, ptrdiff_t, void *) noexcept nogil
+        void (*class_thresholds)(ptrdiff_t, const double *, uint64_t *) noexcept nogil
+        ptrdiff_t (*count_range)(const double *, ptrdiff_t, int64_t *) noexcept nogil
+        void (*count_masses)(const double *, int64_t, ptrdiff_t, double *) noexcept nogil
+        void (*ladder_thresholds)(ptrdiff_t, const double *, uint64_t *) noexcept nogil
+        void (*ladder_cells)(ptrdiff_t, const uint64_t *, int, uint64_t *) noexcept nogil
+        void (*sample)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, double *, void *) noexcept nogil
+        void (*step)(const sc_family *, const void *, ptrdiff_t, double *, void *) noexcept nogil
+        void (*score_row)(const sc_family *, ptrdiff_t, const void *, double *, double *) noexcept nogil
+        void (*weigh_scores)(const sc_family *, ptrdiff_t, const void *, ptrdiff_t, const double *, double *,
+                             double *) noexcept nogil
+        void (*pull)(const sc_map *, ptrdiff_t, const double *, double *, ptrdiff_t, double *) noexcept nogil
         double (*log_prob_bernoulli)(const double *, const double *, const uint8_t *, ptrdiff_t) noexcept nogil
         double (*log_prob_categorical)(const double *, const int32_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
         int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,

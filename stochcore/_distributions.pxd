@@ -1,16 +1,23 @@
 from ._dispatch cimport sc_family
 
 
-cdef class Sites:
-    """The tables of a family of independent sites, and the struct that points at them."""
+cdef class Tables:
+    """What the kernels know of a family: its struct, and the arrays that it points at."""
 
     cdef sc_family family
-    cdef readonly object probs, log_probs, complement, thresholds, high, guide
-    cdef Py_ssize_t n_elements
+    cdef list keep
+    cdef Py_ssize_t width
+    cdef readonly Py_ssize_t n_scores
+
+    cdef const double *numbers(self, object array) except? NULL
+    cdef int ladders(self, object first, object n, object masses, bint as_given) except -1
+
+
+cdef class Sites(Tables):
+    """Bernoulli and categorical sites."""
+
+    cdef readonly object probs, log_probs, complement
 
     cdef int bernoulli_tables(self, const double[::1] parameters) except -1
     cdef int categorical_tables(self, const double[::1] parameters) except -1
     cdef int threshold_tables(self) except -1
-    cdef object by_class(self)
-    cdef object by_site(self)
-    cdef int guide_table(self) except -1

@@ -1,23 +1,291 @@
-"""distributions: tables from parameters; samples, steps and log-probabilities in parallel over blocks of rows."""
+"""distributions: tables from parameters; samples, steps, log-probabilities and scores, in parallel over blocks of rows."""
 
 from math import gcd
 
 import numpy as np
-from cython.parallel cimport prange
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from cython.parallel cimport prange, threadid
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from ._dispatch cimport (
-    SC_BERNOULLI, SC_CATEGORICAL, begin, finish, kernels, sc_cancel, sc_family, sc_stream, sc_table, stopped, team,
+    SC_AFFINE, SC_BERNOULLI, SC_BY_CLASS, SC_CATEGORICAL, SC_CHAINS, SC_F64, SC_GAUSSIAN, SC_GIVEN, SC_I32, SC_I64,
+    SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_U8, begin, finish, kernels,
+    sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
 from ._noise cimport stream_of
 
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
 cdef Py_ssize_t SHORT_ROW = 4096  # rows up to here are repeated to fill the lanes
-cdef Py_ssize_t FEW_CLASSES = 24  # up to here counting all thresholds in lanes beats a guide
-cdef int MAX_GUIDE_BITS = 24
+cdef Py_ssize_t FEW_CLASSES = 24  # up to here counting all thresholds in lanes beats a ladder
+cdef int MAX_BITS = 24  # of the cells of a ladder
+
+MAX_OUTCOMES = 1 << 27  # of all ladders together
+
+_KINDS = {
+    "bernoulli": SC_BERNOULLI, "categorical": SC_CATEGORICAL, "ladders": SC_LADDERS, "chains": SC_CHAINS,
+    "orders": SC_ORDERS, "normal": SC_NORMAL, "given": SC_GIVEN,
+}
+_TYPES = {"|u1": SC_U8, "<i4": SC_I32, "<i8": SC_I64, "<f8": SC_F64}
+_SCORES = {
+    "by class": SC_BY_CLASS, "affine": SC_AFFINE, "tabled": SC_TABLED, "gaussian": SC_GAUSSIAN, "paths": SC_PATHS,
+    "ranks": SC_RANKS, "rows": SC_ROWS,
+}
 
 
-cdef class Sites:
+cdef class Tables:
+    """Tables(kind, dtype, n_problems, n_sites, n_elements, n_classes=0)
+
+    `n_sites` outcomes of each problem, `n_elements` elements of noise a sample. What a kind needs besides is set by the
+    methods below.
+    """
+
+    def __init__(self, str kind, object dtype, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
+                 Py_ssize_t n_classes=0):
+        memset(&self.family, 0, sizeof(sc_family))
+        self.keep = []
+        self.family.kind = _KINDS[kind]
+        self.family.type = _TYPES[np.dtype(dtype).str]
+        self.family.n_problems, self.family.n_sites, self.family.n_elements = n_problems, n_sites, n_elements
+        self.family.n_classes = n_classes
+        self.family.map.plain = True
+        self.width = n_problems * n_sites
+
+    cdef const double *numbers(self, object array) except? NULL:
+        """Keep float64 numbers for the struct."""
+        cdef const double[::1] view
+        if array is None:
+            return NULL
+        flat = np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
+        self.keep.append(flat)
+        view = flat
+        return &view[0] if view.shape[0] else NULL
+
+    def set_scores(self, str kind, Py_ssize_t n_scores, *, object probs=None, object centre=None, object slope=None,
+                   object scale=None, object table=None, object rows=None, Py_ssize_t n_each=0):
+        """How scores come out of outcomes (family.h): n_scores of each problem."""
+        cdef const int64_t[::1] view
+        self.family.score = _SCORES[kind]
+        self.family.n_scores = self.n_scores = n_scores
+        self.family.n_each = n_each
+        self.family.centre, self.family.slope = self.numbers(centre), self.numbers(slope)
+        self.family.scale, self.family.table = self.numbers(scale), self.numbers(table)
+        if probs is not None:
+            self.family.probs = self.numbers(probs)
+        if rows is not None:
+            view = rows
+            self.keep.append(rows)
+            self.family.rows = &view[0]
+
+    def set_map(self, object index, list arguments):
+        """From scores to theta: `index` among all arguments, and for each (n, theta, x or None, bias)."""
+        cdef const int64_t[::1] view
+        cdef sc_argument *a
+        self.family.map.plain = False
+        self.family.map.index = NULL
+        if index is not None:
+            view = index
+            self.keep.append(index)
+            self.family.map.index = &view[0]
+        self.family.map.n_arguments = len(arguments)
+        for i, (n, theta, x, bias) in enumerate(arguments):
+            a = &self.family.map.argument[<Py_ssize_t>i]
+            a.n, a.theta, a.bias = n, theta, bias
+            a.x = self.numbers(x)
+            if x is not None:
+                a.rows, a.inputs = x.shape
+
+    def set_chains(self, Py_ssize_t n_steps, bint per_step, object probs):
+        """Chains of n_steps; probs [chains][1 + states of each step or of all][states]."""
+        cdef Py_ssize_t chains = self.family.n_elements // n_steps
+        self.family.n_steps, self.family.per_step = n_steps, per_step
+        self.family.n_ladders = probs.size // (chains * self.family.n_classes)
+        n = np.full(chains * self.family.n_ladders, self.family.n_classes)
+        self.ladders(np.zeros_like(n), n, probs.reshape(-1), True)
+
+    def set_ladders(self, object first, object n, object masses, bint as_given):
+        """A ladder for each site: n outcomes from `first` on, with these masses; `as_given`: they are probabilities."""
+        self.ladders(first, n, masses, as_given)
+
+    cdef int ladders(self, object first, object n, object masses, bint as_given) except -1:
+        cdef Py_ssize_t i, sites = len(n)
+        bits = np.minimum(np.frexp(np.maximum(n - 1, 1).astype(float))[1] + 1, MAX_BITS)
+        ends, cell_ends = np.cumsum(n), np.cumsum(1 << bits.astype(np.int64))
+        cdef const int64_t[::1] firsts = first, counts = n, stops = ends, cell_stops = cell_ends
+        cdef const int32_t[::1] widths = bits.astype(np.int32)
+        cdef const double[::1] mass = masses
+        cdef uint64_t[::1] thresholds = np.empty(int(n.sum()), dtype=np.uint64)
+        cdef uint64_t[::1] cells = np.empty(int((1 << bits.astype(np.int64)).sum()), dtype=np.uint64)
+        cdef uint8_t[::1] memory = np.empty(sites * sizeof(sc_ladder), dtype=np.uint8)
+        cdef sc_ladder *ladder = <sc_ladder *>&memory[0]
+        cdef const sc_table *t = kernels()
+        cdef int threads = team(None, stops[sites - 1] * 8)
+        self.keep += [np.asarray(thresholds), np.asarray(cells), np.asarray(memory)]
+        self.family.ladders = ladder
+        for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
+            one_ladder(t, ladder + i, firsts[i], counts[i], widths[i], &mass[stops[i] - counts[i]],
+                       &thresholds[stops[i] - counts[i]], &cells[cell_stops[i] - (<int64_t>1 << widths[i])], as_given)
+        return 0
+
+    def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
+        """Rows 0 .. n of the stream's samples into `out`, flat, of the family's type."""
+        cdef sc_stream s = stream_of(stream)
+        cdef uint8_t[::1] raw = out.view(np.uint8)
+        cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, BLOCK // self.family.n_elements), i
+        cdef const sc_table *t = kernels()
+        cdef int threads = team(n_threads, n * self.family.n_elements)
+        cdef sc_family f = self.family
+        cdef Py_ssize_t each = f.n_scratch + 1
+        cdef double[::1] scratch = np.empty(threads * each)
+        cdef double *own = &scratch[0]
+        cdef sc_cancel cancel
+        begin(&cancel)
+        for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
+            sample_block(t, &f, &s, i * rows, min(rows, n - i * rows), &raw[0] + i * rows * width,
+                         own + threadid() * each, &cancel)
+        finish(&cancel)
+
+    def sample_apart(self, object stream, Py_ssize_t n, Py_ssize_t stride, object out):
+        """The same, with the noise of sample i from element i * stride on."""
+        cdef sc_stream s = stream_of(stream)
+        cdef uint8_t[::1] raw = out.view(np.uint8)
+        cdef Py_ssize_t width = raw.shape[0] // n, i
+        cdef const sc_table *t = kernels()
+        cdef double[::1] scratch = np.empty(self.family.n_scratch + 1)
+        with nogil:
+            for i in range(n):
+                t.sample(&self.family, &s, <uint64_t>i * <uint64_t>stride, 1, &scratch[0], &raw[0] + i * width)
+
+    def step(self, object noise, object out):
+        """The outcomes of given noise, flat: whole rows of k, or of variates."""
+        cdef const uint8_t[::1] z = noise.view(np.uint8)
+        cdef uint8_t[::1] raw = out.view(np.uint8)
+        cdef Py_ssize_t rows = noise.shape[0] // self.family.n_elements
+        cdef double[::1] scratch = np.empty(self.family.n_scratch + 1)
+        cdef const sc_table *t = kernels()
+        if rows:
+            with nogil:
+                t.step(&self.family, &z[0], rows, &scratch[0], &raw[0])
+
+    def scores(self, object y, Py_ssize_t rows, double[:, ::1] out):
+        """The derivative of log p by theta of each row of y (flat), into out[row]."""
+        cdef const uint8_t[::1] raw = y.view(np.uint8)
+        cdef Py_ssize_t problems = self.family.n_problems, part, each = self.family.n_scores, r, p
+        cdef double[::1] row = np.empty(problems * each), scratch = np.empty(self.family.n_scratch + 1)
+        cdef double[::1] flat = np.empty(1 + sum(self.family.map.argument[i].n for i in range(3)))
+        cdef const sc_table *t = kernels()
+        if not rows:
+            return
+        part = raw.shape[0] // (rows * problems)
+        with nogil:
+            for r in range(rows):
+                for p in range(problems):
+                    t.score_row(&self.family, p, &raw[0] + (r * problems + p) * part, &scratch[0], &row[p * each])
+                t.pull(&self.family.map, problems * each, &row[0], &flat[0], out.shape[1], &out[r, 0])
+
+    def weigh(self, object y, const double[:, ::1] weights, double[::1] out, object n_threads):
+        """sum_n weights[n, problem] * (derivative of log p by theta) of the rows of y (flat) into out.
+
+        Blocks of rows in parallel, each to one partial sum; these are added up in order.
+        """
+        cdef const uint8_t[::1] raw = y.view(np.uint8)
+        cdef Py_ssize_t problems = self.family.n_problems, each = self.family.n_scores, n = weights.shape[0], i, j
+        cdef Py_ssize_t rows = max(SC_LEAST, min(1024, BLOCK // max(1, self.width))), blocks = max(1, n // rows)
+        cdef Py_ssize_t part = raw.shape[0] // (n * problems), own = problems * each
+        cdef const double[:, ::1] columns = np.ascontiguousarray(np.asarray(weights).T)
+        cdef double[:, ::1] sums = np.empty((blocks, own))
+        cdef double[::1] flat = np.empty(1 + sum(self.family.map.argument[a].n for a in range(3)))
+        cdef const sc_table *t = kernels()
+        cdef int threads = team(n_threads, n * self.width)
+        cdef sc_family f = self.family
+        cdef double[:, ::1] scratch = np.empty((threads, f.n_scratch + 1))
+        cdef sc_cancel cancel
+        begin(&cancel)
+        for i in prange(blocks, nogil=True, num_threads=threads, schedule="static"):
+            weigh_block(t, &f, &raw[0], part, i * rows, rows if i < blocks - 1 else n - i * rows, &columns[0, 0], n,
+                        &scratch[threadid(), 0], &sums[i, 0], &cancel)
+        finish(&cancel)
+        with nogil:
+            for i in range(1, blocks):
+                for j in range(own):
+                    sums[0, j] += sums[i, j]
+            t.pull(&f.map, own, &sums[0, 0], &flat[0], out.shape[0], &out[0])
+
+
+cdef void weigh_block(const sc_table *t, const sc_family *f, const uint8_t *y, Py_ssize_t part, Py_ssize_t first,
+                      Py_ssize_t rows, const double *weights, Py_ssize_t n, double *scratch, double *out,
+                      sc_cancel *cancel) noexcept nogil:
+    cdef Py_ssize_t p
+    for p in range(f.n_problems):
+        if stopped(cancel) == 0:
+            t.weigh_scores(f, p, y + (first * f.n_problems + p) * part, rows, weights + p * n + first, scratch,
+                           out + p * f.n_scores)
+
+
+cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int64_t first, Py_ssize_t n, int bits, const double *mass,
+                     uint64_t *thresholds, uint64_t *cells, bint as_given) noexcept nogil:
+    if as_given:
+        t.class_thresholds(n, mass, thresholds)
+    else:
+        t.ladder_thresholds(n, mass, thresholds)
+    t.ladder_cells(n - 1, thresholds, bits, cells)
+    ladder.thresholds, ladder.cells = thresholds, cells
+    ladder.first, ladder.count, ladder.shift = first, <uint32_t>(n - 1), <uint32_t>(32 - bits)
+
+
+cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
+                       void *y, double *scratch, sc_cancel *cancel) noexcept nogil:
+    if stopped(cancel) == 0:
+        t.sample(f, s, <uint64_t>first * <uint64_t>f.n_elements, rows, scratch, y)
+
+
+def count_masses(const double[:, ::1] abc):
+    """For each (a, b, c) of the Panjer class (ladders.h): first outcomes, how many, and all their masses in a row.
+
+    Raises OverflowError where there are more than MAX_OUTCOMES of them.
+    """
+    cdef Py_ssize_t sites = abc.shape[0], i, limit = MAX_OUTCOMES
+    cdef int64_t[::1] first = np.empty(sites, dtype=np.int64), n = np.empty(sites, dtype=np.int64), stops
+    cdef double[::1] masses
+    cdef const sc_table *t = kernels()
+    cdef int threads = team(None, sites * 64)
+    for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
+        n[i] = t.count_range(&abc[i, 0], limit, &first[i])
+    ends = np.cumsum(n)
+    if not np.all(n) or ends.max() > limit:
+        raise OverflowError
+    stops = ends
+    masses = np.empty(int(ends.max()))
+    for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
+        t.count_masses(&abc[i, 0], first[i], n[i], &masses[stops[i] - n[i]])
+    return np.asarray(first), np.asarray(n), np.asarray(masses)
+
+
+def affine(const double[:, ::1] x, const double[:, ::1] weight, const double[::1] bias):
+    """x @ weight + bias, each number summed in the order of the inputs."""
+    cdef double[:, ::1] out = np.zeros((x.shape[0], weight.shape[1]))
+    cdef Py_ssize_t r, i, d
+    with nogil:
+        for r in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                for d in range(weight.shape[1]):
+                    out[r, d] += x[r, i] * weight[i, d]
+            for d in range(weight.shape[1] if bias is not None else 0):
+                out[r, d] += bias[d]
+    return np.asarray(out)
+
+
+def row_sums(const double[:, ::1] x):
+    """Sum each row from left to right."""
+    cdef double[::1] out = np.zeros(x.shape[0])
+    cdef Py_ssize_t i, j
+    with nogil:
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                out[i] += x[i, j]
+    return np.asarray(out)
+
+
+cdef class Sites(Tables):
     """Sites(kind, by_probs, parameters, n_problems, n_sites, n_classes)
 
     kind: "bernoulli" or "categorical"; parameters: flat float64, [sites] or [sites * n_classes], logits or
@@ -26,25 +294,30 @@ cdef class Sites:
 
     def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
                  Py_ssize_t n_classes):
-        self.family.kind = SC_BERNOULLI if kind == "bernoulli" else SC_CATEGORICAL
+        cdef bint bits = kind == "bernoulli"
+        cdef bint few = bits or n_classes <= FEW_CLASSES
+        super().__init__(kind if few else "ladders", np.uint8 if bits else np.int32, n_problems, n_sites,
+                         n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
-        self.family.n_problems = n_problems
-        self.family.n_sites = n_sites
-        self.family.n_classes = n_classes
-        self.n_elements = n_problems * n_sites
-        if self.family.kind == SC_BERNOULLI:
+        if bits:
             self.bernoulli_tables(parameters)
         else:
             self.categorical_tables(parameters)
-        self.threshold_tables()
-        for table in (self.probs, self.complement, self.log_probs, self.thresholds, self.high, self.guide):
+        self.set_scores("by class", n_sites * (1 if bits else n_classes), probs=self.probs,
+                        slope=self.complement)
+        if few:
+            self.threshold_tables()
+        else:
+            n = np.full(self.width, n_classes)
+            self.ladders(np.zeros_like(n), n, self.probs, True)
+        for table in (self.probs, self.complement, self.log_probs):
             if table is not None:
                 table.flags.writeable = False
 
     cdef int bernoulli_tables(self, const double[::1] parameters) except -1:
         """probs = p, complement = 1 - p (accurate where it is small), log_probs = rows log(1 - p), log p."""
         cdef const sc_table *t = kernels()
-        cdef Py_ssize_t n = self.n_elements
+        cdef Py_ssize_t n = self.width
         cdef double[::1] p = np.array(parameters), q = np.empty(n), negative
         cdef double[:, ::1] logs = np.empty((2, n))
         if self.family.by_probs:
@@ -60,85 +333,36 @@ cdef class Sites:
     cdef int categorical_tables(self, const double[::1] parameters) except -1:
         """probs and log_probs, [sites * classes]."""
         cdef const sc_table *t = kernels()
-        cdef Py_ssize_t n = self.n_elements * self.family.n_classes
+        cdef Py_ssize_t n = self.width * self.family.n_classes
         cdef double[::1] p = np.array(parameters), logs = np.empty(n)
         if self.family.by_probs:
             t.categorical_probs(n, &p[0], &logs[0])
         else:
-            t.categorical_logits(self.n_elements, self.family.n_classes, &parameters[0], &p[0], &logs[0])
+            t.categorical_logits(self.width, self.family.n_classes, &parameters[0], &p[0], &logs[0])
         self.probs, self.complement, self.log_probs = np.asarray(p), None, np.asarray(logs)
         return 0
 
     cdef int threshold_tables(self) except -1:
-        """Thresholds of k and their high words, as family.h lays them down."""
-        cdef bint many = self.family.n_classes > FEW_CLASSES
-        cdef const uint64_t[:, ::1] thresholds = self.by_site() if many else self.by_class()
+        """[classes - 1][sites], rows repeated to a multiple of 16 elements where they are short; and their high words."""
+        cdef Py_ssize_t n = self.width, classes = self.family.n_classes, i
+        cdef const double[::1] p = self.probs
+        cdef uint64_t[:, ::1] by_site
+        if self.family.kind == SC_BERNOULLI:
+            rows = np.ceil(np.ldexp(self.probs, 53)).astype(np.uint64)[None]
+        else:
+            by_site = np.empty((n, classes), dtype=np.uint64)
+            for i in range(n):
+                kernels().class_thresholds(classes, &p[i * classes], &by_site[i, 0])
+            rows = np.asarray(by_site).T[:max(classes - 1, 1)]
+        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
+        cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(
+            np.tile(rows, (1, self.family.period // n)))
         # 2^53 ties at the top word, and wins there
         cdef const uint32_t[:, ::1] high = np.minimum(np.asarray(thresholds) >> 21, 0xFFFFFFFF).astype(np.uint32)
-        cdef const double[::1] p = self.probs
-        self.thresholds, self.high = np.asarray(thresholds), np.asarray(high)
+        self.keep += [np.asarray(thresholds), np.asarray(high)]
         self.family.thresholds = &thresholds[0, 0]
         self.family.high = &high[0, 0]
-        self.family.probs = &p[0]
-        if many:
-            self.guide_table()
         return 0
-
-    cdef object by_class(self):
-        """[classes - 1][sites], rows repeated to a multiple of 16 elements where they are short."""
-        cdef Py_ssize_t n = self.n_elements, period = n
-        cdef uint64_t[:, ::1] thresholds = np.zeros((max(self.family.n_classes - 1, 1), n), dtype=np.uint64)
-        cdef const double[::1] p = self.probs
-        self.family.site_stride, self.family.class_stride = 1, n
-        if self.family.kind == SC_BERNOULLI:
-            thresholds = np.ceil(np.ldexp(self.probs, 53)).astype(np.uint64)[None]
-        else:
-            kernels().categorical_thresholds(&self.family, n, &p[0], &thresholds[0, 0])
-        if n <= SHORT_ROW:
-            period = n * 16 // gcd(n, 16)
-        self.family.period = self.family.class_stride = period
-        return np.tile(np.asarray(thresholds), (1, period // n))
-
-    cdef object by_site(self):
-        """[sites][classes + 1], where two that no k reaches end a row."""
-        cdef Py_ssize_t n = self.n_elements, width = self.family.n_classes + 1
-        cdef uint64_t[:, ::1] thresholds = np.full((n, width), 1 << 53, dtype=np.uint64)
-        cdef const double[::1] p = self.probs
-        self.family.period, self.family.site_stride, self.family.class_stride = n, width, 1
-        kernels().categorical_thresholds(&self.family, n, &p[0], &thresholds[0, 0])
-        return np.asarray(thresholds)
-
-    cdef int guide_table(self) except -1:
-        """Twice to four times as many entries as classes."""
-        cdef int bits = min((<object>self.family.n_classes - 1).bit_length() + 1, MAX_GUIDE_BITS)
-        cdef uint32_t[:, ::1] guide = np.empty((self.n_elements, (1 << bits) + 1), dtype=np.uint32)
-        self.family.guide_bits = bits
-        kernels().categorical_guide(&self.family, self.n_elements, self.family.thresholds, &guide[0, 0])
-        self.guide = np.asarray(guide)
-        self.family.guide = &guide[0, 0]
-        return 0
-
-    def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
-        """Rows 0 .. n of the stream's samples into `out`, flat, uint8 or int32."""
-        cdef sc_stream s = stream_of(stream)
-        cdef uint8_t[::1] raw = out.view(np.uint8)
-        cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, BLOCK // self.n_elements), i
-        cdef const sc_table *t = kernels()
-        cdef int threads = team(n_threads, n * self.n_elements)
-        cdef sc_family f = self.family
-        cdef sc_cancel cancel
-        begin(&cancel)
-        for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
-            sample_block(t, &f, &s, i * rows, min(rows, n - i * rows), &raw[0] + i * rows * width, &cancel)
-        finish(&cancel)
-
-    def step(self, const uint64_t[::1] k, object out):
-        """The outcomes of given k, flat: whole rows."""
-        cdef uint8_t[::1] raw = out.view(np.uint8)
-        cdef const sc_table *t = kernels()
-        if k.shape[0]:
-            with nogil:
-                t.step(&self.family, &k[0], k.shape[0], &raw[0])
 
     def log_prob(self, object y, double[::1] out, object n_threads):
         """log p of len(out) rows of one problem's sites each; row r belongs to problem r mod n_problems."""
@@ -154,13 +378,6 @@ cdef class Sites:
             for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
                 log_prob_block(t, &f, &logs[0], &raw[0], i * rows, min((i + 1) * rows, n), &out[0], &cancel)
         finish(&cancel)
-
-
-cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
-                       void *y, sc_cancel *cancel) noexcept nogil:
-    cdef Py_ssize_t width = f.n_problems * f.n_sites
-    if stopped(cancel) == 0:
-        t.sample(f, s, <uint64_t>first * <uint64_t>width, rows * width, y)
 
 
 cdef void log_prob_block(const sc_table *t, const sc_family *f, const double *logs, const uint8_t *y, Py_ssize_t first,

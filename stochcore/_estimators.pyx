@@ -9,10 +9,10 @@ from libc.stdint cimport int64_t, uint8_t
 
 from ._costs cimport point_at
 from ._dispatch cimport (
-    SC_BERNOULLI, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_LEAST, SC_LEAVE_ONE_OUT, SC_SCORE_FUNCTION, begin, finish,
-    kernels, sc_cancel, sc_job, sc_scratch, sc_table, stop as stop_all, team,
+    SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_LEAVE_ONE_OUT, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job,
+    sc_place_scratch, sc_scratch, sc_table, stop as stop_all, team,
 )
-from ._distributions cimport Sites
+from ._distributions cimport Tables
 from ._noise cimport stream_of
 
 cdef Py_ssize_t WAVE = 64  # blocks in flight, at most
@@ -20,7 +20,7 @@ cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but
 
 
 cdef class Job:
-    """Job(sites, stream, block_rows, n_parameters, kind, within, baseline, sample_baseline, first_sample,
+    """Job(tables, stream, block_rows, n_parameters, kind, within, baseline, sample_baseline, first_sample,
         parameter_baseline, cost)
 
     `cost` is None where J will be given, or (kind, linear, quadratic, problem_stride).
@@ -30,11 +30,11 @@ cdef class Job:
     cdef object keep  # what the struct points at
     cdef Py_ssize_t node_size
 
-    def __init__(self, Sites sites, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind,
+    def __init__(self, Tables tables, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind,
                  bint within, const double[::1] baseline, const double[::1] sample_baseline, Py_ssize_t first_sample,
                  const double[::1] parameter_baseline, object cost):
-        self.keep = (sites, baseline, sample_baseline, parameter_baseline, cost)
-        self.job.family = sites.family
+        self.keep = (tables, baseline, sample_baseline, parameter_baseline, cost)
+        self.job.family = tables.family
         self.job.stream = stream_of(stream)
         self.job.block_rows = block_rows
         self.job.n_parameters = n_parameters
@@ -47,17 +47,7 @@ cdef class Job:
         self.job.cost.kind = SC_COST_GIVEN
         if cost is not None:
             point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3])
-        self.node_size = 2 + 4 * sites.family.n_problems + 3 * n_parameters
-
-    cdef object scratch(self, int threads, bint samples):
-        """Memory for each thread: what sc_scratch points at, as a list of arrays with a row a thread."""
-        cdef Py_ssize_t rows = self.job.block_rows + SC_LEAST, problems = self.job.family.n_problems
-        cdef Py_ssize_t width = self.job.family.n_sites * problems * (1 if self.job.family.kind == SC_BERNOULLI else 4)
-        cdef Py_ssize_t each = self.job.n_parameters // problems
-        return (
-            np.empty((threads, rows * width if samples else 1), dtype=np.uint8),
-            np.empty((threads, rows * (problems + 4) + self.job.family.n_sites + 3 * each)),
-        )
+        self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
 
     def fold(self, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop,
              object y, const double[::1] j, object n_threads):
@@ -67,8 +57,8 @@ cdef class Job:
         given; otherwise they are made here. Returns -1, or the number of a sample whose cost is not finite.
         """
         cdef Py_ssize_t rows = self.job.block_rows, problems = self.job.family.n_problems, base = first_block * rows
-        cdef Py_ssize_t width = self.job.family.n_sites * problems * (1 if self.job.family.kind == SC_BERNOULLI else 4)
-        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_sites * problems)
+        cdef Py_ssize_t width = y.nbytes // (stop - base) if y is not None else 0
+        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements)
         cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size))), i, at, count
         cdef double[:, ::1] nodes = np.empty((wave, self.node_size))
         cdef int64_t[::1] bad = np.full(wave, -1)
@@ -77,19 +67,16 @@ cdef class Job:
         cdef const double *j0 = &j[0] if j is not None else NULL
         cdef const sc_table *t = kernels()
         cdef sc_cancel cancel
-        memory = self.scratch(threads, y is None)
-        cdef uint8_t[:, ::1] bytes_ = memory[0]
-        cdef double[:, ::1] numbers = memory[1]
-        cdef uint8_t *bytes0 = &bytes_[0, 0]
-        cdef double *numbers0 = &numbers[0, 0]
-        cdef Py_ssize_t bytes_stride = bytes_.shape[1], numbers_stride = numbers.shape[1]
+        cdef sc_scratch unused
+        cdef Py_ssize_t stride = sc_place_scratch(&self.job, NULL, &unused)
+        cdef double[::1] memory = np.empty(threads * stride)
+        cdef double *scratch = &memory[0]
         for at in range(0, n_blocks, wave):
             count = min(wave, n_blocks - at)
             begin(&cancel)
             for i in prange(count, nogil=True, num_threads=threads, schedule="dynamic"):  # results go by number
                 one_block(t, &self.job, base + (at + i) * rows, stop if at + i == n_blocks - 1 else 0, y0, j0, base,
-                          width, bytes0 + threadid() * bytes_stride, numbers0 + threadid() * numbers_stride, &cancel,
-                          &nodes[i, 0], &bad[i])
+                          width, scratch + threadid() * stride, &cancel, &nodes[i, 0], &bad[i])
             if finish(&cancel) == SC_COST_NOT_FINITE:
                 return min(sample for sample in bad if sample >= 0)
             with nogil:
@@ -103,20 +90,15 @@ cdef class Job:
 
 
 cdef void one_block(const sc_table *t, const sc_job *job, Py_ssize_t first, Py_ssize_t stop, const uint8_t *y,
-                    const double *j, Py_ssize_t base, Py_ssize_t width, uint8_t *bytes_, double *numbers,
-                    sc_cancel *cancel, double *node, int64_t *bad) noexcept nogil:
+                    const double *j, Py_ssize_t base, Py_ssize_t width, double *memory, sc_cancel *cancel,
+                    double *node, int64_t *bad) noexcept nogil:
     """Lay out one thread's scratch and call the kernel; a failure stops the others."""
-    cdef Py_ssize_t rows = job.block_rows + SC_LEAST, problems = job.family.n_problems
     cdef Py_ssize_t count = stop - first if stop else job.block_rows
     cdef sc_scratch scratch
     cdef int status
-    scratch.y = bytes_
-    scratch.costs = numbers
-    scratch.j = numbers + rows * problems
-    scratch.weight = scratch.j + rows
-    scratch.row = scratch.weight + 3 * rows
-    scratch.histogram = scratch.row + job.family.n_sites
+    sc_place_scratch(job, memory, &scratch)
     status = t.estimate_block(job, first, count, y + (first - base) * width if y != NULL else NULL,
-                              j + (first - base) * problems if j != NULL else NULL, &scratch, cancel, node, bad)
+                              j + (first - base) * job.family.n_problems if j != NULL else NULL, &scratch, cancel, node,
+                              bad)
     if status:
         stop_all(cancel, status)

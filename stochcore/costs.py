@@ -169,13 +169,26 @@ def as_cost(cost: object) -> BuiltIn | Cost:
     return cost
 
 
-def evaluate(cost: Cost, y: Array, batch_shape: tuple[int, ...]) -> Array:
+def evaluate(cost: Cost, y: Any, batch_shape: tuple[int, ...]) -> Array:
     """Call a Python cost on a chunk y (read-only from here on); return float64 of shape (n, *batch)."""
-    y.flags.writeable = False
+    _freeze(y)
     values = np.asarray(cost(y))
-    want = (y.shape[0], *batch_shape)
+    want = (length(y), *batch_shape)
     if values.dtype.kind not in "iufb":
         raise TypeError(f"`cost` must return real numbers, got dtype {values.dtype}")
     if values.shape != want:
-        raise ValueError(f"`cost` must return shape {want} for y of shape {y.shape}, got {values.shape}")
+        came = "" if isinstance(y, dict) else f" for y of shape {y.shape}"
+        raise ValueError(f"`cost` must return shape {want}{came}, got {values.shape}")
     return np.require(values, np.float64, ["C", "A"])
+
+
+def length(y: Any) -> int:
+    """Return how many samples there are."""
+    return length(next(iter(y.values()))) if isinstance(y, dict) else len(y)
+
+
+def _freeze(y: Any) -> None:
+    for part in y.values() if isinstance(y, dict) else ():
+        _freeze(part)
+    if isinstance(y, np.ndarray):
+        y.flags.writeable = False

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check, _estimate
+from .distributions.parameters import Structure
 
 Array = NDArray[Any]
 
@@ -28,10 +29,10 @@ def block_rows(n_elements: int) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a node of the tree holds: shapes of problems and parameters, samples in a block."""
+    """What a node of the tree holds: the shape of problems, the structure of parameters, samples in a block."""
 
     batch_shape: tuple[int, ...]
-    parameter_shape: tuple[int, ...]
+    structure: Structure
     block_rows: int
 
     @property
@@ -42,7 +43,7 @@ class Layout:
     @property
     def parameters(self) -> int:
         """Number of parameters."""
-        return math.prod(self.parameter_shape)
+        return self.structure.size
 
     @property
     def node_size(self) -> int:
@@ -128,7 +129,7 @@ class Estimate:
     ----------
     cost, cost_se : float or ndarray of shape (*batch)
         Mean of J and its standard error.
-    grad, grad_se : ndarray of the parameters' shape
+    grad, grad_se : ndarray of the parameters' shape, or a dict where the parameters are one
         Gradient by the parameters as they were given, and its standard error, entry by entry. The error bar compares
         blocks of samples where there are at least 32 of them; below that it comes from inside the blocks (the sample
         variance, or the jackknife). It is infinite where the samples say nothing about it (one sample; two for
@@ -151,8 +152,8 @@ class Estimate:
 
     cost: Any
     cost_se: Any
-    grad: Array
-    grad_se: Array
+    grad: Any
+    grad_se: Any
     n_samples: int
     n_evals: int
     seconds: float
@@ -165,15 +166,16 @@ class Estimate:
     dof: float = field(default=math.inf)
 
     @property
-    def best_y(self) -> Array:
-        """The sample with the smallest cost, drawn again from its address: shape (*sites)."""
+    def best_y(self) -> Any:
+        """The sample with the smallest cost, drawn again from its address: shape (*sites), or a dict of a Joint."""
         if self.source is None:
             raise AttributeError("this estimate was not sampled, so it has no `best_y`")
         model, stream = self.source.model, self.source.stream
-        rows = [
-            model.sample(1, stream.at(int(number) * model.n_elements))[0].reshape(-1, *model.event_shape)[problem]
-            for problem, number in enumerate(np.asarray(self._best_sample).reshape(-1))
-        ]
+        numbers = [int(number) for number in np.asarray(self._best_sample).reshape(-1)]
+        samples = [model.sample(1, stream.at(number * model.n_elements)) for number in numbers]
+        if not model.batch_shape:
+            return Structure.of(samples[0]).map(lambda y: y[0], samples[0])
+        rows = [y[0].reshape(-1, *model.event_shape)[problem] for problem, y in enumerate(samples)]
         return np.stack(rows).reshape(model.site_shape)
 
     def ci(self, level: float = 0.95, of: str = "grad") -> tuple[Any, Any]:
@@ -203,8 +205,9 @@ class Estimate:
                 "cost": (self.cost, self.cost_se, self.n_samples - 1),
             },
         )
-        half = student_quantile(0.5 + level / 2, dof) * se
-        return mean - half, mean + half
+        times = student_quantile(0.5 + level / 2, dof)
+        same = Structure.of(mean).map
+        return same(lambda m, s: m - times * s, mean, se), same(lambda m, s: m + times * s, mean, se)
 
     def merge(self, other: Estimate) -> Estimate:
         """Return the estimate over both ranges of samples, with the bits of one over the whole.
@@ -247,8 +250,11 @@ class Estimate:
 
     def __repr__(self) -> str:
         cost = f"{self.cost:.6g} +- {self.cost_se:.2g}" if np.ndim(self.cost) == 0 else f"<{np.shape(self.cost)}>"
-        grad = f"grad of shape {self.grad.shape}, norm {np.linalg.norm(self.grad):.4g}"
-        worst = np.max(self.grad_se, initial=0.0)
+        told, structure = "parameters", Structure.of(self.grad)
+        if structure.shape is not None:
+            told = f"shape {structure.shape}"
+        grad = f"grad of {told}, norm {np.linalg.norm(structure.leaves(self.grad)):.4g}"
+        worst = np.max(structure.leaves(self.grad_se), initial=0.0)
         bias = "" if self.unbiased else ", biased"
         return f"Estimate(cost {cost}; {grad}, se <= {worst:.2g}; {self.n_samples} samples{bias})"
 
@@ -258,14 +264,15 @@ def from_tree(tree: Tree, *, source: Source, first_sample: int, seconds: float, 
     layout, node = tree.layout, tree.total()
     n, groups = node[0], node[1]
     stats = node[2 : 2 + 4 * layout.problems].reshape(layout.problems, 4).T
-    grad, between, within = node[2 + 4 * layout.problems :].reshape(3, *layout.parameter_shape)
+    grad, between, within = node[2 + 4 * layout.problems :].reshape(3, -1)
+    build = layout.structure.build
     mean, m2, best, best_sample = (row.reshape(layout.batch_shape)[()] for row in stats)
     many = groups >= ENOUGH_GROUPS
     return Estimate(
         cost=mean,
         cost_se=np.sqrt(m2 / (n * (n - 1))) if n > 1 else np.full(layout.batch_shape, np.inf)[()],
-        grad=grad,
-        grad_se=np.sqrt(between / ((groups - 1) * n)) if many else np.sqrt(within) / n,
+        grad=build(grad),
+        grad_se=build(np.sqrt(between / ((groups - 1) * n)) if many else np.sqrt(within) / n),
         n_samples=int(n),
         n_evals=int(n) * layout.problems,
         seconds=seconds,

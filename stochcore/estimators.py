@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _check
 from ._estimators import Job
 from .costs import BuiltIn, Cost, as_cost, evaluate
-from .distributions import IndependentSites
+from .distributions import Compiled, Family
 from .estimate import (
     BLOCKS_PER_SHARD,
     ENOUGH_GROUPS,
@@ -96,7 +97,7 @@ def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Es
 
 
 def estimate(
-    model: IndependentSites,
+    model: Family,
     cost: BuiltIn | Cost | None = None,
     n_samples: int = 10_000,
     *,
@@ -112,7 +113,8 @@ def estimate(
 
     Parameters
     ----------
-    model : Bernoulli or Categorical
+    model : Family
+        Such as Bernoulli, or one of your own.
     cost : a cost of ``stochcore.costs``, or a callable
         ``cost(y) -> J`` with y of shape (n, *sites) and J of shape (n, *batch); see ``stochcore.costs``.
     n_samples : int
@@ -168,7 +170,7 @@ def estimate(
 
 
 def sample_estimate(
-    model: IndependentSites,
+    model: Family,
     cost: BuiltIn | Cost,
     n_samples: int,
     estimator: Estimator,
@@ -179,18 +181,19 @@ def sample_estimate(
 ) -> Estimate:
     """Estimate with arguments that are resolved already; says nothing where all costs are equal."""
     started = time.perf_counter()
-    if not isinstance(model, IndependentSites):
+    if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     n_samples = _check.integer("n_samples", n_samples, 1)
     if n_samples < estimator.least:
         raise ValueError(f"`n_samples` must be at least {estimator.least} for {estimator.name}, got {n_samples}")
-    layout = Layout(model.batch_shape, model.parameters.shape, block_rows(model.n_elements))
+    layout = Layout(model.batch_shape, model._structure, block_rows(model.n_elements))
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
         raise ValueError(f"`first_sample` must be a multiple of {layout.shard_rows}, got {first_sample}")
     _check.addresses(stream.offset, (first_sample + n_samples) * model.n_elements)
 
-    job = _job(model, cost, estimator, stream, layout, n_samples, first_sample)
+    inside = isinstance(cost, BuiltIn) and isinstance(model, Compiled)  # costs are priced where samples are drawn
+    jobs = _jobs(model, cost if inside else None, estimator, stream, layout, n_samples, first_sample)
     tree = Tree(layout)
     first_block = first_sample // layout.block_rows
     last_block = first_block + layout.blocks(n_samples)
@@ -198,10 +201,10 @@ def sample_estimate(
         blocks = min(BLOCKS_PER_SHARD, last_block - start)
         stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
         node = np.empty(layout.node_size)
-        if isinstance(cost, BuiltIn):
-            _fold(job, node, True, start, blocks, stop, None, None, n_threads)
+        if inside:
+            _fold(jobs[0][0], node, True, start, blocks, stop, None, None, n_threads)
         else:
-            _fold_chunks(job, node, model, cost, stream, layout, start, blocks, stop, n_threads)
+            _fold_chunks(jobs, node, model, cost, stream, layout, start, blocks, stop, n_threads)
         tree.push(start // BLOCKS_PER_SHARD, 1, node)
     return from_tree(
         tree,
@@ -212,49 +215,55 @@ def sample_estimate(
     )
 
 
-def _job(
-    model: IndependentSites,
+def _jobs(
+    model: Family,
     cost: BuiltIn | Cost | None,
     estimator: Estimator,
     stream: Stream,
     layout: Layout,
     n_samples: int,
     first_sample: int,
-) -> Job:
-    """Build the kernel's description of an estimate."""
+) -> list[tuple[Job, int]]:
+    """Build the kernels' descriptions of an estimate: a job for each part of theta, and the part's size."""
     given = None
-    if isinstance(cost, BuiltIn):
+    if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
         stride = cost.fit(model.batch_shape, model.event_shape)
         quadratic = None if cost.quadratic is None else cost.quadratic.reshape(-1)
         given = (cost.kind, cost.linear.reshape(-1), quadratic, stride)
     centre, by_sample, by_parameter = np.zeros(layout.problems), None, None
     if isinstance(estimator, ScoreFunction) and estimator.baseline is not None:
         centre, by_sample, by_parameter = _baselines(estimator.baseline, model, n_samples)
-    return Job(
-        model._tables,
-        stream,
-        layout.block_rows,
-        layout.parameters,
-        estimator.name,
-        layout.blocks(n_samples) < ENOUGH_GROUPS,
-        centre,
-        by_sample,
-        first_sample,
-        by_parameter,
-        given,
-    )
+    jobs, at = [], 0
+    for tables, size in model._parts():
+        job = Job(
+            tables,
+            stream,
+            layout.block_rows,
+            size,
+            estimator.name,
+            layout.blocks(n_samples) < ENOUGH_GROUPS,
+            centre,
+            by_sample,
+            first_sample,
+            None if by_parameter is None else by_parameter[at : at + size],
+            given,
+        )
+        jobs.append((job, size))
+        at += size
+    return jobs
 
 
 def _baselines(
-    baseline: ArrayLike, model: IndependentSites, n_samples: int
+    baseline: ArrayLike, model: Family, n_samples: int
 ) -> tuple[Array, Array | None, Array | None]:
     """Sort a baseline by its shape: one a problem, one a sample, or one a parameter (less the problem's)."""
+    structure, zero = model._structure, np.zeros(math.prod(model.batch_shape))
+    if isinstance(baseline, Mapping):
+        return zero, None, structure.flatten(baseline, "baseline")
     b = _check.reals("baseline", baseline)
-    shapes = {
-        "problem": model.batch_shape,
-        "parameter": model.parameters.shape,
-        "sample": (n_samples, *model.batch_shape),
-    }
+    shapes = {"problem": model.batch_shape, "parameter": structure.shape, "sample": (n_samples, *model.batch_shape)}
+    if structure.shape is None:
+        del shapes["parameter"]
     if b.ndim == 0:
         return np.full(math.prod(model.batch_shape), b[()]), None, None
     kinds = [kind for kind, shape in shapes.items() if b.shape == shape]
@@ -263,7 +272,6 @@ def _baselines(
             f"`baseline` of shape {b.shape} may be one for each {' or one for each '.join(kinds)}: "
             "change `n_samples`, or reshape the model, so that only one of them fits"
         )
-    zero = np.zeros(math.prod(model.batch_shape))
     if kinds == ["problem"]:
         return b.reshape(-1), None, None
     if kinds == ["sample"]:
@@ -294,9 +302,9 @@ def _fold(
 
 
 def _fold_chunks(
-    job: Job,
+    jobs: list[tuple[Job, int]],
     node: Array,
-    model: IndependentSites,
+    model: Family,
     cost: Cost,
     stream: Stream,
     layout: Layout,
@@ -307,31 +315,16 @@ def _fold_chunks(
 ) -> None:
     """Fold a shard with a Python cost: draw a chunk, call the cost, weigh the chunk."""
     step = max(1, CHUNK_OUTCOMES // (layout.block_rows * model.n_elements))
+    head = 2 + 4 * layout.problems
+    nodes = [np.empty(head + 3 * size) for _, size in jobs]
     for start in range(first, first + blocks, step):
         count = min(step, first + blocks - start)
         begin = start * layout.block_rows
         end = stop if start + count == first + blocks else begin + count * layout.block_rows
         y = model.sample(end - begin, stream.at(begin * model.n_elements), n_threads=n_threads)
-        j = evaluate(cost, y, model.batch_shape)
-        _fold(job, node, start == first, start, count, end, y.reshape(-1), j.reshape(-1), n_threads)
-
-
-def weighted_score(model: IndependentSites, y: Array, weights: Array, n_threads: int | None = None) -> Array:
-    """Return sum_n weights_n * score(y_n), in the parameters' shape; y is (n, *sites), weights (n, *batch).
-
-    One pass over blocks that never stores scores; the sum runs along the reduction tree.
-    """
-    y = np.ascontiguousarray(y, dtype=model.dtype)
-    layout = Layout(model.batch_shape, model.parameters.shape, block_rows(model.n_elements))
-    job = _job(model, None, ScoreFunction(), Stream(0), layout, y.shape[0], 0)
-    tree, blocks, rows = Tree(layout), layout.blocks(y.shape[0]), layout.block_rows
-    for start in range(0, blocks, BLOCKS_PER_SHARD):
-        count = min(BLOCKS_PER_SHARD, blocks - start)
-        stop = y.shape[0] if start + count == blocks else (start + count) * rows
-        part = slice(start * rows, stop)
-        node, j = np.empty(layout.node_size), np.ascontiguousarray(weights[part], dtype=np.float64)
-        _fold(job, node, True, start, count, stop, y[part].reshape(-1), j.reshape(-1), n_threads)
-        tree.push(start // BLOCKS_PER_SHARD, 1, node)
-    total = tree.total()
-    gradient = total[2 + 4 * layout.problems :][: layout.parameters] * y.shape[0]
-    return np.asarray(gradient.reshape(layout.parameter_shape))
+        j = evaluate(cost, y, model.batch_shape).reshape(-1)
+        for (job, _), part, flat in zip(jobs, nodes, model._flat(y), strict=True):
+            _fold(job, part, start == first, start, count, end, flat, j, n_threads)
+    node[:head] = nodes[0][:head]
+    thirds = [part[head:].reshape(3, -1) for part in nodes]
+    node[head:] = np.concatenate(thirds, axis=1).reshape(-1)

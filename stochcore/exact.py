@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -13,22 +14,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from .costs import BuiltIn, Cost, as_cost, evaluate
-from .distributions import IndependentSites
+from .costs import BuiltIn, Cost, as_cost, evaluate, length
+from .distributions import Compiled, Family
+from .distributions.parameters import Structure
 from .estimate import Estimate, student_quantile
-from .estimators import Estimator, resolve, sample_estimate, weighted_score
+from .estimators import Estimator, resolve, sample_estimate
 from .noise import Stream
 
 Array = NDArray[Any]
 
 
-def exact(model: IndependentSites, cost: BuiltIn | Cost) -> Estimate:
+def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
     """Return E[J(y)] and its gradient by enumerating every outcome: sum_y p(y) J(y) and sum_y p(y) J(y) score(y).
 
     Parameters
     ----------
-    model : Bernoulli or Categorical
-        With at most 2^20 outcomes a problem.
+    model : Family
+        With at most 2^20 outcomes a problem. Counts without end are enumerated as far as they are drawn: all but 2^-60 of each
+        tail of a site.
     cost
         As in ``stochcore.estimate``.
 
@@ -46,36 +49,45 @@ def exact(model: IndependentSites, cost: BuiltIn | Cost) -> Estimate:
     0.025
     """
     started = time.perf_counter()
-    if not isinstance(model, IndependentSites):
+    if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     price = as_cost(cost)
     events = model.enumerate()
-    spread = events.reshape(len(events), *(1,) * len(model.batch_shape), *model.event_shape)
-    y = np.ascontiguousarray(np.broadcast_to(spread, (len(events), *model.site_shape)))
-    if isinstance(price, BuiltIn):
+    y = _on_every_problem(model, events)
+    n = length(y)
+    if isinstance(price, BuiltIn) and isinstance(model, Compiled):
         price.fit(model.batch_shape, model.event_shape)
-        flat = y.reshape(len(events), *model.batch_shape, -1) if price.quadratic is not None else y
-        j = price(flat).reshape(len(events), *model.batch_shape)
+        flat = y.reshape(n, *model.batch_shape, -1) if price.quadratic is not None else y
+        j = price(flat).reshape(n, *model.batch_shape)
     else:
-        j = evaluate(price, y.copy(), model.batch_shape)
+        j = evaluate(price, copy.deepcopy(y), model.batch_shape)
     bad = ~np.isfinite(j)
     if bad.any():
-        outcome = events[np.argwhere(bad)[0][0]].tolist()
+        row = np.argwhere(bad)[0][0]
+        outcome = Structure.of(events).map(lambda part: part[row].tolist(), events)
         raise ValueError(f"`cost` must be finite, got {j[bad][0]} for outcome {outcome}")
     p = model.outcome_probs(y)
     mean = _ordered_sum(p * j)
-    gradient = weighted_score(model, y, p * (j - mean))  # the score has mean zero: the centre costs nothing
+    gradient = model.weighted_score(y, p * (j - mean))  # the score has mean zero: the centre costs nothing
     zero = np.zeros(model.batch_shape)[()]
     return Estimate(
         cost=mean,
         cost_se=zero,
         grad=gradient,
-        grad_se=np.zeros_like(gradient),
-        n_samples=len(events),
-        n_evals=len(events) * math.prod(model.batch_shape),
+        grad_se=Structure.of(gradient).map(np.zeros_like, gradient),
+        n_samples=n,
+        n_evals=n * math.prod(model.batch_shape),
         seconds=time.perf_counter() - started,
         unbiased=not model.has_certain_outcomes,
     )
+
+
+def _on_every_problem(model: Family, events: Any) -> Any:
+    """Return the outcomes of one problem as samples, in which all problems have the same outcome."""
+    if not model.batch_shape or not isinstance(model, Compiled):
+        return events
+    spread = events.reshape(len(events), *(1,) * len(model.batch_shape), *model.event_shape)
+    return np.ascontiguousarray(np.broadcast_to(spread, (len(events), *model.site_shape)))
 
 
 def _ordered_sum(terms: Array) -> Any:
@@ -99,7 +111,7 @@ class Unbiasedness:
     z_cost : ndarray of shape (sizes, *batch)
         (mean over replicates - exact) / standard error of that mean, for the cost.
     z_grad : ndarray of shape (sizes, *parameters)
-        The same for each entry of the gradient.
+        The same for each entry of the gradient; by parameters of several arrays, all in a row.
     coverage_cost, coverage_grad : ndarray of shape (sizes,)
         Share of the replicates' intervals at `level` that hold the exact value (for the gradient: over its entries).
     level : float
@@ -147,7 +159,7 @@ class Unbiasedness:
 
 
 def check_unbiased(
-    model: IndependentSites,
+    model: Family,
     cost: BuiltIn | Cost,
     estimator: str | Estimator = "leave_one_out",
     *,
@@ -196,32 +208,39 @@ def check_unbiased(
         chosen = resolve(estimator, baseline)
         name_of = chosen.name
 
-        def run(m: IndependentSites, c: BuiltIn | Cost, n: int, s: Stream) -> Estimate:
+        def run(m: Family, c: BuiltIn | Cost, n: int, s: Stream) -> Estimate:
             return sample_estimate(m, c, n, chosen, s, n_threads=n_threads)
 
     else:
         name_of = getattr(estimator, "name", type(estimator).__name__)
     rows = []
     for i, n in enumerate(sizes):
-        values = {name: np.empty((count, *np.shape(getattr(truth, name)))) for name in _READ}
+        right = _read(truth)
+        values = [np.empty((count, *np.shape(number))) for number in right]
         for r in range(count):
             found = run(model, price, n, Stream(seed, stream=i * count + r))
-            for name, array in values.items():
-                array[r] = getattr(found, name)
-        j, j_se, grad, grad_se = values.values()
+            for array, number in zip(values, _read(found), strict=True):
+                array[r] = number
+        j, j_se, grad, grad_se = values
         rows.append(
             (
-                _z(j, truth.cost),
-                _z(grad, truth.grad),
-                _coverage(j, j_se, truth.cost, level, n - 1),
-                _coverage(grad, grad_se, truth.grad, level, found.dof),
+                _z(j, right[0]),
+                _z(grad, right[2]),
+                _coverage(j, j_se, right[0], level, n - 1),
+                _coverage(grad, grad_se, right[2], level, found.dof),
             )
         )
     z_cost, z_grad, in_cost, in_grad = (np.array(column) for column in zip(*rows, strict=True))
     return Unbiasedness(name_of, sizes, count, z_cost, z_grad, in_cost, in_grad, level)
 
 
-_READ = ("cost", "cost_se", "grad", "grad_se")
+def _read(e: Estimate) -> tuple[Any, Any, Array, Array]:
+    """Return cost and gradient with their errors; the gradient by several arrays in one row."""
+    structure = Structure.of(e.grad)
+    grads = e.grad, e.grad_se
+    if structure.shape is None:
+        grads = structure.leaves(e.grad), structure.leaves(e.grad_se)
+    return e.cost, e.cost_se, *grads
 
 
 def _coverage(values: Array, se: Array, truth: Any, level: float, dof: float) -> float:

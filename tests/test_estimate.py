@@ -9,6 +9,7 @@ import pytest
 import scipy.stats
 
 import stochcore as sc
+from stochcore.distributions.parameters import Structure
 from stochcore.estimate import Layout, Tree, block_rows, student_quantile
 
 MODEL = sc.Bernoulli(logits=[0.3, -1.0, 2.0, 0.0])
@@ -31,7 +32,7 @@ def test_block_depends_on_the_model_alone(n):
 
 @pytest.mark.parametrize("n", [1, 5, 31, 32, 33, 39, 40, 63, 64, 71, 72, 1000])
 def test_short_remainder_joins_the_last_block(n):
-    layout = Layout((), (4096,), 32)
+    layout = Layout((), Structure((4096,)), 32)
     blocks = layout.blocks(n)
     last = n - 32 * (blocks - 1)
     assert 0 < last < 32 + 8
@@ -40,7 +41,7 @@ def test_short_remainder_joins_the_last_block(n):
 
 def _tree(runs, nodes):
     """Push the shards cut into runs, each run merged on its own first."""
-    layout = Layout((), (3,), 32)
+    layout = Layout((), Structure((3,)), 32)
     whole = Tree(layout)
     for start, stop in runs:
         part = Tree(layout)
@@ -53,7 +54,7 @@ def _tree(runs, nodes):
 
 def test_tree_is_a_function_of_the_range():
     rng = np.random.default_rng(0)
-    layout = Layout((), (3,), 32)
+    layout = Layout((), Structure((3,)), 32)
     for n in (1, 2, 3, 7, 8, 11):
         nodes = rng.uniform(1, 2, size=(n, layout.node_size))
         nodes[:, 0] = 2048
@@ -69,7 +70,7 @@ def test_tree_is_a_function_of_the_range():
 
 def test_tree_that_starts_in_the_middle():
     rng = np.random.default_rng(1)
-    nodes = rng.uniform(1, 2, size=(16, Layout((), (3,), 32).node_size))
+    nodes = rng.uniform(1, 2, size=(16, Layout((), Structure((3,)), 32).node_size))
     want = _tree([(0, 16)], nodes)
     left, right = _tree([(0, 5)], nodes), _tree([(5, 16)], nodes)
     for item in right.nodes:

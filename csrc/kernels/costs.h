@@ -3,7 +3,7 @@
  * linear      J = w . y
  * quadratic   J = y' Q y + b . y
  *
- * Outcomes are uint8 (Bernoulli) or int32 (categorical, the class number as a number). Sums run over eight fixed lanes
+ * Outcomes are uint8 (bits), int32 or int64 (classes and counts, the number itself) or float64. Sums run over eight fixed lanes
  * and one tree (lanes.h), so they have the same bits on every instruction set. A quadratic row costs D^2: between
  * its rows the flag is looked at, so that Ctrl-C does not wait for a block.
  */
@@ -36,13 +36,18 @@ static inline double sc_dot_u8(const double *w, const uint8_t *y, ptrdiff_t n)
     return vd_sum(vd_add(a, b));
 }
 
+static inline ptrdiff_t sc_size(int type) { return type == SC_U8 ? 1 : type == SC_I32 ? 4 : 8; }
+
 /* One row of outcomes as float64. */
-static void sc_row_f64(int kind, const void *row, ptrdiff_t n, double *out)
+static void sc_row_f64(int type, const void *row, ptrdiff_t n, double *out)
 {
-    if (kind == SC_BERNOULLI)
+    if (type == SC_U8)
         for (ptrdiff_t d = 0; d < n; d++) out[d] = ((const uint8_t *)row)[d];
-    else
+    else if (type == SC_I32)
         for (ptrdiff_t d = 0; d < n; d++) out[d] = ((const int32_t *)row)[d];
+    else if (type == SC_I64)
+        for (ptrdiff_t d = 0; d < n; d++) out[d] = (double)((const int64_t *)row)[d];
+    else memcpy(out, row, (size_t)n * sizeof *out);
 }
 
 static double sc_quadratic(const sc_cost *cost, ptrdiff_t problem, const double *y, ptrdiff_t n)
@@ -58,16 +63,16 @@ static double sc_quadratic(const sc_cost *cost, ptrdiff_t problem, const double 
 static int sc_cost_rows(const sc_family *f, const sc_cost *cost, const void *y, ptrdiff_t rows, double *row_f64,
                         sc_cancel *cancel, double *out)
 {
-    const ptrdiff_t sites = f->n_sites, width = f->kind == SC_BERNOULLI ? 1 : 4;
+    const ptrdiff_t sites = f->n_sites, width = sc_size(f->type);
     const char *row = y;
     for (ptrdiff_t i = 0; i < rows * f->n_problems; i++, row += sites * width) {
         ptrdiff_t problem = i % f->n_problems;
         const double *w = cost->linear + problem * cost->problem_stride;
-        if (cost->kind == SC_COST_LINEAR && f->kind == SC_BERNOULLI) {
+        if (cost->kind == SC_COST_LINEAR && f->type == SC_U8) {
             out[i] = sc_dot_u8(w, (const uint8_t *)row, sites);
             continue;
         }
-        sc_row_f64(f->kind, row, sites, row_f64);
+        sc_row_f64(f->type, row, sites, row_f64);
         if (cost->kind == SC_COST_LINEAR) {
             out[i] = sc_dot(w, row_f64, sites);
         } else {

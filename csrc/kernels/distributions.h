@@ -7,10 +7,9 @@
  * The sampler reads plane 0 only (32 bits) and compares it with the threshold's high word; on a tie, one in 2^32, that
  * element reads plane 1 and compares all 53 bits: the same y as from k itself, at half the noise.
  *
- * Sites stand in a row; a block of samples is one run of addresses. With few classes the threshold rows are repeated
- * up to `period` elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes
- * too, and all thresholds are counted. With many, a guide (Chen and Asau, "On generating random variates from an
- * empirical distribution", AIIE Transactions 6, 1974) says where to begin: the time does not grow with the classes.
+ * Sites stand in a row; a block of samples is one run of addresses. The threshold rows are repeated up to `period`
+ * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too. All
+ * thresholds are counted, which is right for few classes; for many there is ladders.h.
  *
  * sc_weigh_*: the weighted sum over samples of the outcome's indicators, out[site] = sum_n w_n [y_n = 1], or
  * out[site, c] = sum_n w_n [y_n = c], in the order of n: all that a score-function average needs of the samples, since
@@ -82,34 +81,6 @@ static void sc_categorical_probs(ptrdiff_t n, const double *p, double *log_p)
     }
 }
 
-/* The thresholds of classes 0 .. C - 2. */
-static void sc_categorical_thresholds(const sc_family *f, ptrdiff_t sites, const double *p, uint64_t *thresholds)
-{
-    const ptrdiff_t n_classes = f->n_classes;
-    for (ptrdiff_t s = 0; s < sites; s++, p += n_classes) {
-        ptrdiff_t last = n_classes - 1;
-        double sum = 0.0;
-        while (last > 0 && p[last] <= 0.0) last--;
-        for (ptrdiff_t c = 0; c < n_classes - 1; c++) {
-            sum += p[c];
-            thresholds[s * f->site_stride + c * f->class_stride] =
-                c >= last ? UINT64_C(1) << 53 : sc_threshold(SC_MIN(sum, 1.0));
-        }
-    }
-}
-
-/* For each site and each j = 0 .. 2^guide_bits: how many of its thresholds every k of first bits j has reached. */
-static void sc_categorical_guide(const sc_family *f, ptrdiff_t sites, const uint64_t *thresholds, uint32_t *guide)
-{
-    for (ptrdiff_t s = 0; s < sites; s++, thresholds += f->site_stride) {
-        uint32_t c = 0;
-        for (uint64_t j = 0; j <= UINT64_C(1) << f->guide_bits; j++) {
-            while (c < f->n_classes - 1 && thresholds[c] <= j << (53 - f->guide_bits)) c++;
-            *guide++ = c;
-        }
-    }
-}
-
 enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
 
 /* Outcomes of the m elements from e on, whose sites begin `at` in a row; m reaches no further than the row. */
@@ -158,19 +129,7 @@ static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t
     sc_sample_rows(f, s, first, n, (char *)y, sizeof *y, sc_bernoulli_outcomes);
 }
 
-static inline int32_t sc_class_of(const sc_family *f, uint64_t k, ptrdiff_t at)
-{
-    const uint64_t *thresholds = f->thresholds + at * f->site_stride;
-    ptrdiff_t low = 0, high = f->n_classes - 1; /* the answer lies in low .. high */
-    while (low < high) {
-        ptrdiff_t middle = (low + high) / 2;
-        if (k >= thresholds[middle * f->class_stride]) low = middle + 1;
-        else high = middle;
-    }
-    return (int32_t)low;
-}
-
-/* The same class by counting thresholds, from the high word alone unless one of them ties. */
+/* How many thresholds are reached, from the high word alone unless one of them ties. */
 static inline int32_t sc_count_classes(const sc_family *f, uint32_t word, const sc_stream *s, uint64_t e, ptrdiff_t at)
 {
     int32_t class = 0;
@@ -199,45 +158,9 @@ static void sc_few_classes(const sc_family *f, const sc_stream *s, uint64_t e, p
         y[i] = sc_count_classes(f, words[i], s, e + (uint64_t)i, at + i);
 }
 
-/* The class of a word, one of low .. high: how many of the high words lie below it; of those that tie, k decides. */
-static int32_t sc_search_class(const sc_family *f, uint32_t word, const sc_stream *s, uint64_t e, ptrdiff_t at,
-                               uint32_t low, uint32_t high)
+static void sc_sample_few_classes(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int32_t *y)
 {
-    const uint32_t *highs = f->high + at * f->site_stride;
-    const uint64_t *thresholds = f->thresholds + at * f->site_stride;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (word > highs[middle]) low = middle + 1;
-        else high = middle;
-    }
-    for (uint64_t k = highs[low] == word ? sc_k(s, e) : 0; highs[low] == word && k >= thresholds[low];) low++;
-    return (int32_t)low;
-}
-
-/* Most words are done with after two thresholds: a site has more entries in the guide than classes. */
-static void sc_sample_many_classes(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int32_t *y)
-{
-    const int shift = 32 - f->guide_bits;
-    const ptrdiff_t guide_stride = ((ptrdiff_t)1 << f->guide_bits) + 1;
-    uint32_t words[SC_RUN];
-    for (ptrdiff_t done = 0, at = 0, run; done < n; done += run) {
-        run = SC_MIN(SC_RUN, n - done);
-        sc_fill_bits32(s, first + (uint64_t)done, run, words);
-        for (ptrdiff_t i = 0; i < run; i++, at = at + 1 == f->period ? 0 : at + 1) {
-            const uint32_t word = words[i], *guide = f->guide + at * guide_stride + (word >> shift);
-            const uint32_t low = guide[0], *next = f->high + at * f->site_stride + low;
-            int32_t class = (int32_t)low + (word > next[0]);
-            if (word == next[0] || word >= next[1])
-                class = sc_search_class(f, word, s, first + (uint64_t)(done + i), at, low, guide[1]);
-            y[done + i] = class;
-        }
-    }
-}
-
-static void sc_sample_categorical(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int32_t *y)
-{
-    if (f->guide) sc_sample_many_classes(f, s, first, n, y);
-    else sc_sample_rows(f, s, first, n, (char *)y, sizeof *y, sc_few_classes);
+    sc_sample_rows(f, s, first, n, (char *)y, sizeof *y, sc_few_classes);
 }
 
 /* The step function itself, from given k; n elements from the start of a row. The oracle of the samplers. */
@@ -246,9 +169,12 @@ static void sc_step_bernoulli(const sc_family *f, const uint64_t *k, ptrdiff_t n
     for (ptrdiff_t i = 0, at = 0; i < n; i++, at = at + 1 == f->period ? 0 : at + 1) y[i] = k[i] < f->thresholds[at];
 }
 
-static void sc_step_categorical(const sc_family *f, const uint64_t *k, ptrdiff_t n, int32_t *y)
+static void sc_step_few_classes(const sc_family *f, const uint64_t *k, ptrdiff_t n, int32_t *y)
 {
-    for (ptrdiff_t i = 0, at = 0; i < n; i++, at = at + 1 == f->period ? 0 : at + 1) y[i] = sc_class_of(f, k[i], at);
+    for (ptrdiff_t i = 0, at = 0; i < n; i++, at = at + 1 == f->period ? 0 : at + 1) {
+        y[i] = 0;
+        for (ptrdiff_t c = 0; c < f->n_classes - 1; c++) y[i] += k[i] >= f->thresholds[c * f->period + at];
+    }
 }
 
 /* Sum over the sites of one sample of log p(y_d): values of table[class][site], chosen, not multiplied (-inf lives). */

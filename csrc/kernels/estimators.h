@@ -14,6 +14,9 @@
  *     v = n / ((n-1)(n-2)^2) sum_i (c_i - cbar)^2,   c_i = (J_i - Jbar)(s_i - sbar),
  * from h0, h1 and h2 = sum_i (J_i - c)^2 [class]. Groups too small to say anything (n < 3, or 1) give infinity.
  *
+ * Other families, and scores that are mapped to theta (scores.h), are summed with weights J - c, and their error bar inside a group from
+ * the terms themselves, sample by sample.
+ *
  * Sums run in the order of the samples, or over eight fixed lanes; the mean is taken about the first sample, so that
  * J + 1e8 gives the same differences to rounding. The last block takes up a remainder of fewer than SC_LEAST samples.
  */
@@ -23,9 +26,9 @@
 #include <math.h>
 
 #include "../job.h"
-#include "costs.h"
-#include "distributions.h"
 #include "estimate.h"
+#include "families.h"
+#include "scores.h"
 
 /* Sums of one block and problem: over all samples (order 0: n, 1: sum A, 2: sum A^2), with A = J - c. */
 typedef struct sc_totals {
@@ -62,15 +65,13 @@ static inline void sc_two_valued(const sc_totals *t, double v1, double v0, doubl
     sc_finish(t, jump * h1 + v0 * a, squares, g, within);
 }
 
-static inline double sc_inverse(double p) { return p > 0.0 ? 1.0 / p : 0.0; } /* what is never drawn has no score */
-
 /* Histograms h[0], h[1], h[2] of one problem (h[0], h[2] only where needed) to its gradient. */
-static void sc_map_indicators(const sc_family *f, const sc_totals *t, const double *p, const double *beta,
+static void sc_map_indicators(const sc_family *f, const sc_totals *t, ptrdiff_t offset, const double *beta,
                               double *const h[3], ptrdiff_t n, double *g, double *within)
 {
     for (ptrdiff_t k = 0; k < n; k++) {
-        const int inverse = f->by_probs; /* Bernoulli only: categorical probabilities have a map of their own */
-        const double v1 = inverse ? sc_inverse(p[k]) : 1.0 - p[k], v0 = inverse ? -sc_inverse(1.0 - p[k]) : -p[k];
+        double v1, v0;
+        sc_indicator_scores(f, offset + k, &v1, &v0); /* categorical probabilities have a map of their own */
         sc_two_valued(t, v1, v0, beta ? beta[k] : 0.0, h[0] ? h[0][k] : 0.0, h[1][k], h[2] ? h[2][k] : 0.0, g + k,
                       within + k);
     }
@@ -131,30 +132,37 @@ static double sc_cost_moments(const double *j, ptrdiff_t n, ptrdiff_t first, dou
     return mean;
 }
 
-/* One problem of a block: its costs j (gathered), outcomes y; fills the problem's part of the node. */
-static void sc_block_problem(const sc_job *job, ptrdiff_t problem, ptrdiff_t first, ptrdiff_t rows, const void *y,
+/* Costs of one problem less their centre into w; their moments into the node; sums over the block into t. */
+static void sc_centre(const sc_job *job, ptrdiff_t problem, ptrdiff_t first, ptrdiff_t rows, const double *j,
+                      double *node, double *w, sc_totals *t)
+{
+    const sc_family *f = &job->family;
+    const sc_estimator *e = &job->estimator;
+    double mean = sc_cost_moments(j, rows, first, sc_node_problem(node, problem));
+    double a[8] = {0}, aa[8] = {0}, centre = t->leave_one_out ? mean : e->baseline[problem];
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const ptrdiff_t at = (first - e->first_sample + i) * f->n_problems + problem;
+        const double own = e->sample_baseline ? e->sample_baseline[at] : 0.0;
+        w[i] = j[i] - centre - own;
+        a[i & 7] += w[i];
+        aa[i & 7] += w[i] * w[i];
+    }
+    t->a = vd_sum(vd_load(a));
+    t->aa = vd_sum(vd_load(aa));
+}
+
+/* Histograms for one problem whose scores have one value for each class: fills the problem's part of the node. */
+static void sc_block_classes(const sc_job *job, ptrdiff_t problem, ptrdiff_t first, ptrdiff_t rows, const void *y,
                              const sc_scratch *scratch, double *node)
 {
     const sc_family *f = &job->family;
     const sc_estimator *e = &job->estimator;
-    const ptrdiff_t each = job->n_parameters / f->n_problems, offset = problem * each;
+    const ptrdiff_t each = f->n_scores, offset = problem * each;
     double *g = sc_node_gradient(node, f->n_problems) + offset, *within = g + 2 * job->n_parameters;
     double *w = scratch->weight, *ones = w + rows, *squares = ones + rows;
     sc_totals t = {e->kind == SC_LEAVE_ONE_OUT, e->within, (double)rows, 0.0, 0.0};
-
-    double mean = sc_cost_moments(scratch->j, rows, first, sc_node_problem(node, problem));
-    double a[8] = {0}, aa[8] = {0}, centre = t.leave_one_out ? mean : e->baseline[problem];
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const ptrdiff_t at = (first - e->first_sample + i) * f->n_problems + problem;
-        const double own = e->sample_baseline ? e->sample_baseline[at] : 0.0;
-        w[i] = scratch->j[i] - centre - own;
-        ones[i] = 1.0;
-        squares[i] = w[i] * w[i];
-        a[i & 7] += w[i];
-        aa[i & 7] += squares[i];
-    }
-    t.a = vd_sum(vd_load(a));
-    t.aa = vd_sum(vd_load(aa));
+    sc_centre(job, problem, first, rows, scratch->j, node, w, &t);
+    for (ptrdiff_t i = 0; i < rows; i++) ones[i] = 1.0, squares[i] = w[i] * w[i];
 
     double *h[3] = {NULL, scratch->histogram, NULL};
     sc_weigh(f, y, problem, rows, w, h[1]);
@@ -168,7 +176,7 @@ static void sc_block_problem(const sc_job *job, ptrdiff_t problem, ptrdiff_t fir
     }
     const double *p = f->probs + offset, *beta = e->parameter_baseline ? e->parameter_baseline + offset : NULL;
     if (f->kind == SC_BERNOULLI || !f->by_probs) {
-        sc_map_indicators(f, &t, p, beta, h, each, g, within);
+        sc_map_indicators(f, &t, offset, beta, h, each, g, within);
         return;
     }
     for (ptrdiff_t s = 0; s < each; s += f->n_classes) {
@@ -177,10 +185,74 @@ static void sc_block_problem(const sc_job *job, ptrdiff_t problem, ptrdiff_t fir
     }
 }
 
-static void sc_sample(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, void *y)
+static const char *sc_part(const sc_family *f, const void *y, ptrdiff_t row, ptrdiff_t problem)
 {
-    if (f->kind == SC_BERNOULLI) sc_sample_bernoulli(f, s, first, n, y);
-    else sc_sample_categorical(f, s, first, n, y);
+    return (const char *)y + (row * f->n_problems + problem) * f->n_sites * sc_size(f->type);
+}
+
+/* Sums of terms and of their squares, one sample after another, about the mean score for leave-one-out. */
+static void sc_block_squares(const sc_job *job, ptrdiff_t rows, const void *y, const sc_scratch *scratch,
+                             int leave_one_out, double *sums, double *squares)
+{
+    const sc_family *f = &job->family;
+    const ptrdiff_t problems = f->n_problems, each = f->n_scores, all = problems * each, n = job->n_parameters;
+    const double *beta = job->estimator.parameter_baseline;
+    double *mean = scratch->histogram, *row = mean + all, *weighed = row + all;
+    double *term = scratch->theta, *plain = term + n;
+    memset(mean, 0, (size_t)all * sizeof *mean);
+    if (leave_one_out) {
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = 1.0 / (double)rows;
+        for (ptrdiff_t p = 0; p < problems; p++)
+            sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, scratch->j, scratch->own, mean + p * each);
+    }
+    memset(sums, 0, (size_t)n * sizeof *sums);
+    memset(squares, 0, (size_t)n * sizeof *squares);
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        for (ptrdiff_t p = 0; p < problems; p++) {
+            const double w = scratch->weight[p * rows + i];
+            sc_score_row(f, p, sc_part(f, y, i, p), scratch->own, row + p * each);
+            for (ptrdiff_t k = p * each; k < (p + 1) * each; k++) weighed[k] = w * (row[k] - mean[k]);
+        }
+        sc_pull(&f->map, all, weighed, scratch->flat, n, term);
+        if (beta) sc_pull(&f->map, all, row, scratch->flat, n, plain);
+        for (ptrdiff_t k = 0; k < n; k++) {
+            const double x = beta ? term[k] - beta[k] * plain[k] : term[k];
+            sums[k] += x;
+            squares[k] += x * x;
+        }
+    }
+}
+
+/* A block of any family: weighted sums of scores, by all problems, mapped to theta. */
+static void sc_block_scores(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
+                            const sc_scratch *scratch, double *node)
+{
+    const sc_family *f = &job->family;
+    const sc_estimator *e = &job->estimator;
+    const ptrdiff_t problems = f->n_problems, each = f->n_scores, n = job->n_parameters;
+    double *g = sc_node_gradient(node, problems), *within = g + 2 * n, *sum = scratch->histogram;
+    double *plain = scratch->theta;
+    sc_totals t = {e->kind == SC_LEAVE_ONE_OUT, e->within, (double)rows, 0.0, 0.0};
+    for (ptrdiff_t p = 0; p < problems; p++) {
+        double *w = scratch->weight + p * rows;
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
+        sc_centre(job, p, first, rows, scratch->j, node, w, &t);
+        sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, w, scratch->own, sum + p * each);
+    }
+    sc_pull(&f->map, problems * each, sum, scratch->flat, n, g);
+    if (e->parameter_baseline) {
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = 1.0;
+        for (ptrdiff_t p = 0; p < problems; p++)
+            sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, scratch->j, scratch->own, sum + p * each);
+        sc_pull(&f->map, problems * each, sum, scratch->flat, n, plain);
+        for (ptrdiff_t k = 0; k < n; k++) g[k] -= e->parameter_baseline[k] * plain[k];
+    }
+    double *sums = scratch->theta + 2 * n, *squares = sums + n, mean;
+    if (e->within) sc_block_squares(job, rows, y, scratch, t.leave_one_out, sums, squares);
+    for (ptrdiff_t k = 0; k < n; k++) {
+        if (e->within) sc_finish(&t, sums[k], squares[k], &mean, within + k);
+        g[k] /= t.leave_one_out ? t.n - 1.0 : t.n;
+    }
 }
 
 /* Samples first .. first + rows: draw them (unless y is given), price them (unless j is given), weigh them. */
@@ -188,11 +260,11 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
                              const sc_scratch *scratch, sc_cancel *cancel, double *node, int64_t *bad_sample)
 {
     const sc_family *f = &job->family;
-    const ptrdiff_t problems = f->n_problems, width = problems * f->n_sites;
+    const ptrdiff_t problems = f->n_problems;
     int status = sc_cancelled(cancel);
     if (status) return status;
     if (!y) {
-        sc_sample(f, &job->stream, (uint64_t)first * (uint64_t)width, rows * width, scratch->y);
+        sc_sample(f, &job->stream, (uint64_t)first * (uint64_t)f->n_elements, rows, scratch->own, scratch->y);
         y = scratch->y;
     }
     if (!j) {
@@ -208,9 +280,13 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
     node[0] = (double)rows;
     node[1] = 1.0;
+    if (!sc_is_plain(f)) {
+        sc_block_scores(job, first, rows, y, j, scratch, node);
+        return SC_OK;
+    }
     for (ptrdiff_t p = 0; p < problems; p++) {
         for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_block_problem(job, p, first, rows, y, scratch, node);
+        sc_block_classes(job, p, first, rows, y, scratch, node);
     }
     return SC_OK;
 }

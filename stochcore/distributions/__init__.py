@@ -1,0 +1,23 @@
+"""distributions: step functions y = f(z; w), with their samples, log-probabilities and scores.
+
+`family` has the protocol and what families share; `parameters` theta and maps to it; the families themselves live in
+`sites` (bits, classes), `counts`, `latent` (thresholds of a Gaussian or logistic latent, and the Gaussian itself), `orders`,
+`chains` and `joint`.
+"""
+
+from .counts import Binomial, Geometric, NegativeBinomial, Poisson
+from .family import Compiled, Family
+from .parameters import Linear
+from .sites import Bernoulli, Categorical
+
+__all__ = [
+    "Bernoulli",
+    "Binomial",
+    "Categorical",
+    "Compiled",
+    "Family",
+    "Geometric",
+    "Linear",
+    "NegativeBinomial",
+    "Poisson",
+]
