@@ -1,4 +1,4 @@
-"""Derive every coefficient of csrc/kernels/functions.h, quantiles.h and rows.h.
+"""Derive every coefficient of csrc/kernels/functions.h, quantiles.h, special.h and rows.h.
 
 Each function there approximates one smooth kernel on one interval by a polynomial or a quotient of
 polynomials. This program computes the kernel to 50 digits with mpmath, fits it by the Remez exchange (so the
@@ -20,6 +20,10 @@ Kernels and intervals:
     rows      normal and Gumbel quantiles = P(p - c),  in 32 intervals of each binade of p from 2^-12 to 1/2
     tail      Phi^-1(1 - p) = r - P(r)/Q(r),           r = sqrt(-2 log p), p below that
     float32   exp as above; log(1+f) = f + f^2 P(f); tail r - P(r - 5)
+    mills     e^(z^2/2) Phi(-z) = P(t) / (z + 4/5),    t = 1 - 10/(z+5), z >= 0
+    stirling  log Gamma(x+1) - (x + 1/2) log x + x - log(2 pi)/2 = P(t)/x,   t = 1 - (7/2)/(x + 3/4), x >= 1
+    cosh      cosh c = P(c^2), sinh c = c P(c^2),      |c| <= 1/4
+    gauss     the positive half of the 8 Gauss-Legendre points, and their weights (sum 1)
 
 The identity behind `log` is log(1+f) = 2 artanh(s) and 2s = f - s f. The polynomial fits round one
 coefficient at a time, lowest first, and fit the others again, so that the last ones make up for the rounding
@@ -235,6 +239,53 @@ def logarithm32(name: str, a: mpf, b: mpf, degree: int) -> list[str]:
     return fit_polynomial(name, g, degree, 24)
 
 
+def mills(name: str, degree: int) -> list[str]:
+    """In t, where z = 5 (1+t)/(1-t)."""
+
+    def kernel(t: mpf) -> mpf:
+        if t > mpf("0.9"):  # by its continued fraction: e^(z^2/2) is too large
+            z = 5 * (1 + t) / (1 - t) if t < 1 else mp.inf
+            below = mpf(0)
+            for k in range(60, 0, -1):
+                below = k / (z + below)
+            return (1 + (mpf("0.8") - below) / (z + below)) / mp.sqrt(2 * mp.pi)
+        z = 5 * (1 + t) / (1 - t)
+        return mp.exp(z * z / 2) * mp.erfc(z / mp.sqrt(2)) / 2 * (z + mpf("0.8"))
+
+    return fit_polynomial(name, Grid(kernel, lambda t: 1 / kernel(t), mpf(-1), mpf(1)), degree, 53)
+
+
+def stirling(name: str, degree: int) -> list[str]:
+    """In t, where x = 7/2 / (1-t) - 3/4."""
+
+    def kernel(t: mpf) -> mpf:
+        s = 2 * (1 - t) / 7
+        if s > mpf("0.02"):
+            x = 1 / s - mpf("0.75")
+            return x * (mp.loggamma(x + 1) - (x + mpf("0.5")) * mp.log(x) + x - mp.log(2 * mp.pi) / 2)
+        w = (s / (1 - mpf("0.75") * s)) ** 2
+        return mp.fsum(mp.bernoulli(2 * k) / (2 * k * (2 * k - 1)) * w ** (k - 1) for k in range(1, 20))
+
+    return fit_polynomial(name, Grid(kernel, lambda t: 1 / kernel(t), mpf(-1), mpf(1)), degree, 53)
+
+
+def hyperbolic(degree: int) -> list[str]:
+    """In c^2."""
+    least, top = mpf(2) ** -40, mpf("0.0625") * mpf("1.0001")
+    cosh = Grid(lambda s: mp.cosh(mp.sqrt(s)), lambda s: mpf(1), least, top)
+    sinh = Grid(lambda s: mp.sinh(mp.sqrt(s)) / mp.sqrt(s), lambda s: mpf(1), least, top)
+    return fit_polynomial("sc_cosh_c", cosh, degree, 53) + fit_polynomial("sc_sinh_c", sinh, degree, 53)
+
+
+def gauss(name: str, points: int) -> list[str]:
+    """For the mean over [-1, 1] of pairs, (f(x) + f(-x)) / 2."""
+    legendre = mp.taylor(lambda x: mp.legendre(points, x), 0, points)
+    roots = sorted(x.real for x in mp.polyroots(legendre[::-1], maxsteps=200, extraprec=200) if x.real > 0)
+    weights = [2 / ((1 - x * x) * mp.diff(lambda y: mp.legendre(points, y), x) ** 2) for x in roots]
+    lines = print_array(name + "_x", [rounded(x, 53) for x in roots], 53, "points")
+    return lines + print_array(name + "_w", [rounded(w, 53) for w in weights], 53, "weights")
+
+
 def tail_grid(largest: mpf, smallest: mpf, origin: int = 0) -> Grid:
     """In r - origin."""
     g = Grid(
@@ -260,6 +311,10 @@ def arrays() -> list[str]:
     lines += logarithm32("sc_log32_c", 1 / root - 1, root - 1, 8)
     lines += logarithm32("sc_log1p32_c", mpf(10) ** -3, mpf(1), 8)
     lines += fit_polynomial("sc_tail32_c", tail_grid(mpf(2) ** -(BINADES + 1), mpf(2) ** -33, origin=5), 7, 24)
+    lines += mills("sc_mills_c", 24)
+    lines += stirling("sc_stirling_c", 20)
+    lines += hyperbolic(5)
+    lines += gauss("sc_gauss", 8)
     return lines
 
 
@@ -340,7 +395,8 @@ def main() -> int:
     if "--check" not in sys.argv[1:]:
         print("\n".join(lines))
         return 0
-    there = [line for name in ("functions.h", "quantiles.h") for line in (KERNELS / name).read_text().splitlines()]
+    headers = ("functions.h", "quantiles.h", "special.h")
+    there = [line for name in headers for line in (KERNELS / name).read_text().splitlines()]
     missing = [line for line in lines if line not in there]
     for line in missing:
         print(f"not in {KERNELS}: {line}", file=sys.stderr)

@@ -11,6 +11,28 @@
 #include "optimizer.h"
 #include "vae.h"
 
+/* Functions of arrays (kernels/special.h): out[i] = f(x[i]), for any n. */
+typedef struct sc_functions {
+    void (*exp)(ptrdiff_t n, const double *x, double *out);
+    void (*expm1)(ptrdiff_t n, const double *x, double *out);
+    void (*log)(ptrdiff_t n, const double *x, double *out);
+    void (*log1p)(ptrdiff_t n, const double *x, double *out);
+    void (*sigmoid)(ptrdiff_t n, const double *x, double *out);
+    void (*softplus)(ptrdiff_t n, const double *x, double *out);
+    void (*erfcx)(ptrdiff_t n, const double *x, double *out);
+    void (*ndtr)(ptrdiff_t n, const double *x, double *out);
+    void (*log_ndtr)(ptrdiff_t n, const double *x, double *out);
+    void (*stirling)(ptrdiff_t n, const double *x, double *out);
+    void (*deviance)(ptrdiff_t n, const double *x, const double *m, double *out);
+    void (*log_poisson)(ptrdiff_t n, const double *y, const double *rate, double *out);
+    void (*log_binomial)(ptrdiff_t n, const double *y, const double *size, const double *p, const double *q,
+                         double *out);
+    void (*log_negative_binomial)(ptrdiff_t n, const double *y, const double *r, const double *p, const double *q,
+                                  double *out);
+    void (*normal_interval)(ptrdiff_t n, const double *a, const double *b, double *log_p, double *m1, double *m2);
+    void (*logistic_interval)(ptrdiff_t n, const double *a, const double *b, double *log_p, double *da, double *db);
+} sc_functions;
+
 typedef struct sc_table {
     const char *isa;
 
@@ -61,6 +83,8 @@ typedef struct sc_table {
     void (*affine32)(ptrdiff_t rows, ptrdiff_t inner, ptrdiff_t stride, const float *x, const float *matrix,
                      const float *bias, int sigmoid, float *out);
     void (*bernoulli32)(const sc_stream *, uint64_t first, ptrdiff_t n, const float *p, float *out);
+
+    sc_functions functions;
 } sc_table;
 
 enum { SC_N_TABLES = 5 };

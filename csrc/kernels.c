@@ -6,6 +6,7 @@
 #include "kernels/networks.h"
 #include "kernels/noise.h"
 #include "kernels/optimize.h"
+#include "kernels/special.h"
 
 #if defined(SC_ISA_AVX512) && defined(__VAES__)
 #define SC_TABLE sc_table_avx512_vaes
@@ -54,4 +55,5 @@ const sc_table SC_TABLE = {
     .vae_bound = sc_vae_bound,
     .affine32 = sc_affine32,
     .bernoulli32 = sc_bernoulli32,
+    .functions = SC_FUNCTIONS_TABLE,
 };

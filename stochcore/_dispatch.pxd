@@ -160,6 +160,28 @@ cdef extern from "dispatch.h" nogil:
     ptrdiff_t sc_vae_chunks(const sc_vae *)
     ptrdiff_t sc_vae_place(sc_vae_work *, char *)
 
+    ctypedef struct sc_functions:
+        void (*exp)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*expm1)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*log)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*log1p)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*sigmoid)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*softplus)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*erfcx)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*ndtr)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*log_ndtr)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*stirling)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*deviance)(ptrdiff_t, const double *, const double *, double *) noexcept nogil
+        void (*log_poisson)(ptrdiff_t, const double *, const double *, double *) noexcept nogil
+        void (*log_binomial)(ptrdiff_t, const double *, const double *, const double *, const double *,
+                             double *) noexcept nogil
+        void (*log_negative_binomial)(ptrdiff_t, const double *, const double *, const double *, const double *,
+                                      double *) noexcept nogil
+        void (*normal_interval)(ptrdiff_t, const double *, const double *, double *, double *,
+                                double *) noexcept nogil
+        void (*logistic_interval)(ptrdiff_t, const double *, const double *, double *, double *,
+                                  double *) noexcept nogil
+
     ctypedef struct sc_table:
         const char *isa
         sc_noise noise
@@ -199,6 +221,7 @@ cdef extern from "dispatch.h" nogil:
         void (*affine32)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, const float *, const float *, int,
                          float *) noexcept nogil
         void (*bernoulli32)(const sc_stream *, uint64_t, ptrdiff_t, const float *, float *) noexcept nogil
+        sc_functions functions
 
 
 cdef const sc_table *kernels() except NULL
