@@ -86,7 +86,7 @@ def test_messages():
     big = sc.Bernoulli(logits=np.zeros(21))
     check(
         ValueError,
-        "enumeration must have at most 2^20 outcomes, got 2 classes on 21 sites",
+        "enumeration must have at most 2^20 outcomes, got some 2^21 on 21 sites",
         lambda: sc.exact(big, cost),
     )
     small = sc.Bernoulli(logits=[0.0])
