@@ -47,7 +47,8 @@ typedef struct sc_table {
     ptrdiff_t (*count_range)(const double abc[3], ptrdiff_t limit, int64_t *first);
     void (*count_masses)(const double abc[3], int64_t first, ptrdiff_t n, double *mass);
     void (*ladder_thresholds)(ptrdiff_t n, const double *mass, uint64_t *thresholds);
-    void (*ladder_cells)(ptrdiff_t count, const uint64_t *thresholds, int bits, uint64_t *cells);
+    void (*ladder_high)(ptrdiff_t count, const uint64_t *thresholds, uint32_t *high);
+    void (*ladder_cells)(ptrdiff_t count, const uint64_t *thresholds, int bits, int size, void *cells);
     void (*sample)(const sc_family *, const sc_stream *, uint64_t first, ptrdiff_t rows, double *scratch, void *y);
     void (*step)(const sc_family *, const void *noise, ptrdiff_t rows, double *scratch, void *y);
     void (*score_row)(const sc_family *, ptrdiff_t problem, const void *y, double *scratch, double *score);

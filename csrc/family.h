@@ -29,28 +29,30 @@ enum {
     SC_ROWS = 6,     /* the outcomes are the scores */
 };
 
-/* The thresholds of one site: y = first + #{c < count : k >= thresholds[c]}; thresholds[count] = 2^53 ends them.
- * cells[k >> (53 - bits)], shift = 32 - bits: below, how many thresholds every such k has reached, with bit 31 set where the
- * cell holds more than one of the others; above, the high word of the next. */
+/* The thresholds of one site: y = first + #{c < count : k >= thresholds[c]}; thresholds[count] = 2^53 ends them. `high` are
+ * their high words, and one more. cells[first bits of k], shift = 32 - bits: how many thresholds every such k has reached, as
+ * uint8, uint16 or uint32: the smallest that holds count. */
 typedef struct sc_ladder {
+    const uint32_t *high;
+    const void *cells;
     const uint64_t *thresholds;
-    const uint64_t *cells;
     int64_t first;
-    uint32_t count, shift;
+    uint32_t count;
+    uint16_t shift, size;
 } sc_ladder;
 
 /* An argument of a family (logits, scale, ...): theta itself, or inputs x times weights plus bias. */
 typedef struct sc_argument {
-    ptrdiff_t n;           /* numbers in it */
-    ptrdiff_t theta;       /* where its parameters begin */
+    ptrdiff_t n; /* numbers in it */
+    ptrdiff_t theta; /* where its parameters begin */
     ptrdiff_t rows, inputs; /* x is [rows][inputs]; weights [inputs][n / rows]; then the bias, where there is one */
-    const double *x;       /* NULL: theta itself */
+    const double *x; /* NULL: theta itself */
     int bias;
 } sc_argument;
 
 /* From the scores that a family makes, problem by problem, back to theta. */
 typedef struct sc_map {
-    int plain;           /* they are the derivatives by theta already */
+    int plain; /* they are the derivatives by theta already */
     const int64_t *index; /* where each belongs among all arguments, one after the other; NULL: in order */
     ptrdiff_t n_arguments;
     sc_argument argument[3];
@@ -61,7 +63,7 @@ typedef struct sc_family {
     int kind, type, score;
     int by_probs; /* the gradient is by probabilities, not by logits */
     ptrdiff_t n_problems, n_sites, n_classes, n_elements;
-    ptrdiff_t n_scores;  /* of one problem, before the map */
+    ptrdiff_t n_scores; /* of one problem, before the map */
     ptrdiff_t n_scratch; /* numbers that the kernels want */
     /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and their high words */
     ptrdiff_t period;

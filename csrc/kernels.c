@@ -34,6 +34,7 @@ const sc_table SC_TABLE = {
     .count_range = sc_count_range,
     .count_masses = sc_count_masses,
     .ladder_thresholds = sc_ladder_thresholds,
+    .ladder_high = sc_ladder_high,
     .ladder_cells = sc_ladder_cells,
     .sample = sc_sample,
     .step = sc_step,

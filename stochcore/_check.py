@@ -116,6 +116,26 @@ def positive(name: str, value: ArrayLike) -> Array:
     return array
 
 
+def classes(name: str, value: ArrayLike) -> Array:
+    """Return finite float64 numbers, at least one on the last axis."""
+    array = reals(name, value)
+    if not array.ndim or not array.shape[-1]:
+        raise ValueError(f"`{name}` must have at least one number on the last axis, got shape {array.shape}")
+    return array
+
+
+def increasing(name: str, value: ArrayLike) -> Array:
+    """Return finite float64 numbers that increase along the last axis."""
+    array = classes(name, value)
+    bad = array[..., 1:] <= array[..., :-1]
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        pair = f"{array[where]} before {array[(*where[:-1], where[-1] + 1)]}"
+        at = where if len(where) > 1 else where[0]
+        raise ValueError(f"`{name}` must increase along the last axis, got {pair} at index {at}")
+    return array
+
+
 def integers(name: str, value: ArrayLike, low: int, high: int) -> Array:
     """Return an int64 array of whole numbers in low .. high."""
     array = _array(name, value)
@@ -179,6 +199,14 @@ def outcomes(name: str, y: ArrayLike, sites: tuple[int, ...], n_classes: int, dt
         if bad.any():
             raise ValueError(f"`{name}` must lie in 0 .. {n_classes - 1}, got {_first(array, bad)}")
     return np.require(array, dtype, ["C", "A"]).reshape(array.shape)
+
+
+def numbers(name: str, y: ArrayLike, sites: tuple[int, ...]) -> Array:
+    """Return finite float64 outcomes whose last axes are `sites`."""
+    array = reals(name, y)
+    if array.ndim < len(sites) or array.shape[array.ndim - len(sites) :] != sites:
+        raise ValueError(f"`{name}` must have the sites {sites} as its last axes, got shape {array.shape}")
+    return array
 
 
 def counts(name: str, y: ArrayLike, sites: tuple[int, ...], limits: tuple[Any, Any], dtype: DTypeLike) -> Array:

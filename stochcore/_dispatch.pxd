@@ -1,7 +1,7 @@
 """The C core as the other extensions see it: structs, and one table of kernels."""
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 from . cimport sc_noise, sc_stream
@@ -45,11 +45,13 @@ cdef extern from "dispatch.h" nogil:
         pass
 
     ctypedef struct sc_ladder:
+        const uint32_t *high
+        const void *cells
         const uint64_t *thresholds
-        const uint64_t *cells
         int64_t first
         uint32_t count
-        uint32_t shift
+        uint16_t shift
+        uint16_t size
 
     ctypedef struct sc_argument:
         ptrdiff_t n
@@ -193,7 +195,8 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t (*count_range)(const double *, ptrdiff_t, int64_t *) noexcept nogil
         void (*count_masses)(const double *, int64_t, ptrdiff_t, double *) noexcept nogil
         void (*ladder_thresholds)(ptrdiff_t, const double *, uint64_t *) noexcept nogil
-        void (*ladder_cells)(ptrdiff_t, const uint64_t *, int, uint64_t *) noexcept nogil
+        void (*ladder_high)(ptrdiff_t, const uint64_t *, uint32_t *) noexcept nogil
+        void (*ladder_cells)(ptrdiff_t, const uint64_t *, int, int, void *) noexcept nogil
         void (*sample)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, double *, void *) noexcept nogil
         void (*step)(const sc_family *, const void *, ptrdiff_t, double *, void *) noexcept nogil
         void (*score_row)(const sc_family *, ptrdiff_t, const void *, double *, double *) noexcept nogil

@@ -4,7 +4,7 @@ from math import gcd
 
 import numpy as np
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from ._dispatch cimport (
@@ -15,6 +15,7 @@ from ._dispatch cimport (
 from ._noise cimport stream_of
 
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
+cdef Py_ssize_t LADDER_BLOCK = 1 << 17  # where a site's tables should be used often
 cdef Py_ssize_t SHORT_ROW = 4096  # rows up to here are repeated to fill the lanes
 cdef Py_ssize_t FEW_CLASSES = 24  # up to here counting all thresholds in lanes beats a ladder
 cdef int MAX_BITS = 24  # of the cells of a ladder
@@ -107,30 +108,35 @@ cdef class Tables:
         self.ladders(first, n, masses, as_given)
 
     cdef int ladders(self, object first, object n, object masses, bint as_given) except -1:
-        cdef Py_ssize_t i, sites = len(n)
+        cdef Py_ssize_t i, sites = len(n), total = n.sum()
         bits = np.minimum(np.frexp(np.maximum(n - 1, 1).astype(float))[1] + 1, MAX_BITS)
-        ends, cell_ends = np.cumsum(n), np.cumsum(1 << bits.astype(np.int64))
+        sizes = np.where(n <= 1 << 8, 1, np.where(n <= 1 << 16, 2, 4))
+        ends, cell_ends = np.cumsum(n), np.cumsum(sizes << bits.astype(np.int64))
         cdef const int64_t[::1] firsts = first, counts = n, stops = ends, cell_stops = cell_ends
-        cdef const int32_t[::1] widths = bits.astype(np.int32)
+        cdef const int32_t[::1] widths = bits.astype(np.int32), bytes_ = sizes.astype(np.int32)
         cdef const double[::1] mass = masses
-        cdef uint64_t[::1] thresholds = np.empty(int(n.sum()), dtype=np.uint64)
-        cdef uint64_t[::1] cells = np.empty(int((1 << bits.astype(np.int64)).sum()), dtype=np.uint64)
+        cdef uint64_t[::1] thresholds = np.empty(total, dtype=np.uint64)
+        cdef uint32_t[::1] high = np.empty(total + sites, dtype=np.uint32)
+        cdef uint8_t[::1] cells = np.empty(cell_ends.max(), dtype=np.uint8)
         cdef uint8_t[::1] memory = np.empty(sites * sizeof(sc_ladder), dtype=np.uint8)
         cdef sc_ladder *ladder = <sc_ladder *>&memory[0]
         cdef const sc_table *t = kernels()
-        cdef int threads = team(None, stops[sites - 1] * 8)
-        self.keep += [np.asarray(thresholds), np.asarray(cells), np.asarray(memory)]
+        cdef int threads = team(None, total * 8)
+        self.keep += [np.asarray(thresholds), np.asarray(high), np.asarray(cells), np.asarray(memory)]
         self.family.ladders = ladder
         for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
-            one_ladder(t, ladder + i, firsts[i], counts[i], widths[i], &mass[stops[i] - counts[i]],
-                       &thresholds[stops[i] - counts[i]], &cells[cell_stops[i] - (<int64_t>1 << widths[i])], as_given)
+            ladder[i].first, ladder[i].count = firsts[i], <uint32_t>(counts[i] - 1)
+            ladder[i].shift, ladder[i].size = <uint16_t>(32 - widths[i]), <uint16_t>bytes_[i]
+            one_ladder(t, ladder + i, widths[i], &mass[stops[i] - counts[i]], as_given, &thresholds[stops[i] - counts[i]],
+                       &high[stops[i] - counts[i] + i], &cells[cell_stops[i] - (<int64_t>bytes_[i] << widths[i])])
         return 0
 
     def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
         """Rows 0 .. n of the stream's samples into `out`, flat, of the family's type."""
         cdef sc_stream s = stream_of(stream)
         cdef uint8_t[::1] raw = out.view(np.uint8)
-        cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, BLOCK // self.family.n_elements), i
+        cdef Py_ssize_t block = BLOCK if self.family.ladders == NULL else LADDER_BLOCK
+        cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, block // self.family.n_elements), i
         cdef const sc_table *t = kernels()
         cdef int threads = team(n_threads, n * self.family.n_elements)
         cdef sc_family f = self.family
@@ -182,6 +188,15 @@ cdef class Tables:
                     t.score_row(&self.family, p, &raw[0] + (r * problems + p) * part, &scratch[0], &row[p * each])
                 t.pull(&self.family.map, problems * each, &row[0], &flat[0], out.shape[1], &out[r, 0])
 
+    def pull(self, const double[:, ::1] scores, double[:, ::1] out):
+        """Each row of scores, of all problems, as derivatives by theta."""
+        cdef Py_ssize_t r
+        cdef double[::1] flat = np.empty(1 + sum(self.family.map.argument[i].n for i in range(3)))
+        cdef const sc_table *t = kernels()
+        with nogil:
+            for r in range(scores.shape[0]):
+                t.pull(&self.family.map, scores.shape[1], &scores[r, 0], &flat[0], out.shape[1], &out[r, 0])
+
     def weigh(self, object y, const double[:, ::1] weights, double[::1] out, object n_threads):
         """sum_n weights[n, problem] * (derivative of log p by theta) of the rows of y (flat) into out.
 
@@ -221,15 +236,16 @@ cdef void weigh_block(const sc_table *t, const sc_family *f, const uint8_t *y, P
                            out + p * f.n_scores)
 
 
-cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int64_t first, Py_ssize_t n, int bits, const double *mass,
-                     uint64_t *thresholds, uint64_t *cells, bint as_given) noexcept nogil:
+cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int bits, const double *mass, bint as_given,
+                     uint64_t *thresholds, uint32_t *high, uint8_t *cells) noexcept nogil:
+    cdef Py_ssize_t n = ladder.count + 1
     if as_given:
         t.class_thresholds(n, mass, thresholds)
     else:
         t.ladder_thresholds(n, mass, thresholds)
-    t.ladder_cells(n - 1, thresholds, bits, cells)
-    ladder.thresholds, ladder.cells = thresholds, cells
-    ladder.first, ladder.count, ladder.shift = first, <uint32_t>(n - 1), <uint32_t>(32 - bits)
+    t.ladder_high(n - 1, thresholds, high)
+    t.ladder_cells(n - 1, thresholds, bits, ladder.size, cells)
+    ladder.thresholds, ladder.high, ladder.cells = thresholds, high, cells
 
 
 cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,

@@ -3,10 +3,9 @@
  *     y = first + #{c : k >= T_c},   T_c = ceil(2^53 F(first + c)): the inverse of a distribution function F.
  *
  * A guide (Chen and Asau, "On generating random variates from an empirical distribution", AIIE Transactions 6, 1974)
- * says where to begin: a cell for each value of the first bits of k, two to four times as many as thresholds. One load gives
- * how many thresholds lie below the cell and the high word of the next: most outcomes are done with after one
- * comparison, however many classes there are. What is left (a cell with several thresholds; a tie of the 32 bits of plane 0) is
- * searched for. Rows of many sites are done in tiles, so that the ladder of a site stays in the cache while it is used.
+ * says where to begin: a cell for each value of the first bits of k, two to four times as many as thresholds, tells how many
+ * thresholds lie below it. Most outcomes are done with after two comparisons, however many classes there are. What is left (a
+ * cell with several thresholds; a tie of the 32 bits of plane 0) is searched for. Rows of many sites are done in tiles, so that the ladder of a site stays in the cache while it is used.
  *
  * Counts. Poisson, binomial and negative binomial are the Panjer class: masses w with
  *     w(y+1)/w(y) = (a + b y) c / (y+1),
@@ -108,42 +107,58 @@ static void sc_class_thresholds(ptrdiff_t n, const double *p, uint64_t *threshol
     thresholds[n - 1] = UINT64_C(1) << 53;
 }
 
-/* 2^bits cells for count thresholds and their end. */
-static void sc_ladder_cells(ptrdiff_t count, const uint64_t *thresholds, int bits, uint64_t *cells)
+/* The high words of count thresholds and of two that no k reaches. */
+static void sc_ladder_high(ptrdiff_t count, const uint64_t *thresholds, uint32_t *high)
+{
+    for (ptrdiff_t c = 0; c <= count; c++) high[c] = (uint32_t)SC_MIN(thresholds[c] >> 21, UINT32_MAX);
+    high[count + 1] = UINT32_MAX;
+}
+
+/* 2^bits cells of `size` bytes each. */
+static void sc_ladder_cells(ptrdiff_t count, const uint64_t *thresholds, int bits, int size, void *cells)
 {
     uint32_t c = 0;
     for (uint64_t j = 0; j < UINT64_C(1) << bits; j++) {
         while (c < count && thresholds[c] <= j << (53 - bits)) c++;
-        const uint64_t end = (j + 1) << (53 - bits);
-        const uint32_t crowded = c < count && thresholds[c + 1] < end;
-        cells[j] = SC_MIN(thresholds[c] >> 21, UINT32_MAX) << 32 | crowded << 31 | c;
+        if (size == 1) ((uint8_t *)cells)[j] = (uint8_t)c;
+        else if (size == 2) ((uint16_t *)cells)[j] = (uint16_t)c;
+        else ((uint32_t *)cells)[j] = c;
     }
 }
 
 /* ---- climbing ---------------------------------------------------------------------------------------------------- */
 
-/* Among all thresholds: how many of the high words lie below the word; of those that tie, k decides. */
-static uint32_t sc_search_ladder(const sc_ladder *l, uint32_t word, const sc_stream *s, uint64_t e)
+/* From `low` thresholds on, which are reached: how many of the high words lie below the word; of those that tie, k decides. */
+static uint32_t sc_search_ladder(const sc_ladder *l, uint32_t low, uint32_t word, const sc_stream *s, uint64_t e)
 {
-    uint32_t low = (uint32_t)l->cells[word >> l->shift] & INT32_MAX, high = l->count, step = 1;
-    while (low + step < high && word > l->thresholds[low + step] >> 21) low += step, step *= 2;
-    high = SC_MIN(low + step, high);
+    uint32_t step = 1, high;
+    while (low + step < l->count && word > l->high[low + step]) low += step, step *= 2;
+    high = SC_MIN(low + step, l->count);
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (word > l->thresholds[middle] >> 21) low = middle + 1;
+        if (word > l->high[middle]) low = middle + 1;
         else high = middle;
     }
-    if (l->thresholds[low] >> 21 == word)
+    if (l->high[low] == word)
         for (uint64_t k = sc_k(s, e); k >= l->thresholds[low];) low++;
     return low;
 }
 
+SC_INLINE int64_t sc_climb_as(const sc_ladder *l, int size, uint32_t word, const sc_stream *s, uint64_t e)
+{
+    const uint32_t cell = word >> l->shift;
+    const uint32_t low = size == 1   ? ((const uint8_t *)l->cells)[cell]
+                         : size == 2 ? ((const uint16_t *)l->cells)[cell]
+                                     : ((const uint32_t *)l->cells)[cell];
+    const uint32_t *next = l->high + low;
+    if (word == next[0] || word >= next[1]) return l->first + sc_search_ladder(l, low, word, s, e);
+    return l->first + low + (word > next[0]);
+}
+
 SC_INLINE int64_t sc_climb(const sc_ladder *l, uint32_t word, const sc_stream *s, uint64_t e)
 {
-    const uint64_t cell = l->cells[word >> l->shift];
-    const uint32_t next = (uint32_t)(cell >> 32), low = (uint32_t)cell;
-    if (word == next || low >> 31) return l->first + sc_search_ladder(l, word, s, e);
-    return l->first + low + (word > next);
+    if (l->size == 1) return sc_climb_as(l, 1, word, s, e);
+    return l->size == 2 ? sc_climb_as(l, 2, word, s, e) : sc_climb_as(l, 4, word, s, e);
 }
 
 /* The same from k itself: the oracle. */
@@ -164,7 +179,24 @@ SC_INLINE void sc_put(int type, void *y, ptrdiff_t i, int64_t value)
     else ((int32_t *)y)[i] = (int32_t)value;
 }
 
-enum { SC_TILE_SITES = 64, SC_TILE_ROWS = 32 };
+enum { SC_TILE_SITES = 64, SC_TILE_ROWS = 128 };
+
+/* The words of one site, every `stride`; element e, e + width, ... */
+SC_INLINE void sc_climb_column(const sc_ladder *ladder, int size, const uint32_t *words, ptrdiff_t stride, ptrdiff_t n,
+                               const sc_stream *s, uint64_t e, ptrdiff_t width, int type, void *y, ptrdiff_t at)
+{
+    const sc_ladder l = *ladder;
+    for (ptrdiff_t r = 0; r < n; r++)
+        sc_put(type, y, at + r * stride, sc_climb_as(&l, size, words[r * stride], s, e + (uint64_t)(r * width)));
+}
+
+SC_INLINE void sc_climb_some(const sc_ladder *l, const uint32_t *words, ptrdiff_t stride, ptrdiff_t n,
+                             const sc_stream *s, uint64_t e, ptrdiff_t width, int type, void *y, ptrdiff_t at)
+{
+    if (l->size == 1) sc_climb_column(l, 1, words, stride, n, s, e, width, type, y, at);
+    else if (l->size == 2) sc_climb_column(l, 2, words, stride, n, s, e, width, type, y, at);
+    else sc_climb_column(l, 4, words, stride, n, s, e, width, type, y, at);
+}
 
 /* Words of some rows and sites, then site by site, then row by row into y. */
 SC_INLINE void sc_sample_tile(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, ptrdiff_t site,
@@ -174,31 +206,25 @@ SC_INLINE void sc_sample_tile(const sc_family *f, const sc_stream *s, uint64_t f
     uint32_t words[SC_TILE_ROWS][SC_TILE_SITES];
     int64_t out[SC_TILE_ROWS * SC_TILE_SITES];
     for (ptrdiff_t r = 0; r < rows; r++) sc_fill_bits32(s, first + (uint64_t)(r * width + site), sites, words[r]);
-    for (ptrdiff_t d = 0; d < sites; d++) {
-        const sc_ladder l = f->ladders[site + d];
-        for (ptrdiff_t r = 0; r < rows; r++)
-            sc_put(type, out, r * SC_TILE_SITES + d,
-                   sc_climb(&l, words[r][d], s, first + (uint64_t)(r * width + site + d)));
-    }
+    for (ptrdiff_t d = 0; d < sites; d++)
+        sc_climb_some(f->ladders + site + d, &words[0][d], SC_TILE_SITES, rows, s, first + (uint64_t)(site + d), width,
+                      type, out, d);
     for (ptrdiff_t r = 0; r < rows; r++)
         memcpy(y + (r * width + site) * size, (char *)out + r * SC_TILE_SITES * size, (size_t)(sites * size));
 }
 
-/* Few sites: the elements of all rows in a row. */
-SC_INLINE void sc_sample_narrow(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int type, void *y)
+/* Few sites: whole rows side by side, and again site by site. */
+SC_INLINE void sc_sample_narrow(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, int type,
+                                void *y)
 {
+    const ptrdiff_t width = f->n_elements, most = SC_RUN / width;
     uint32_t words[SC_RUN];
-    for (ptrdiff_t done = 0, at = 0, run; done < n; done += run) {
-        run = SC_MIN(SC_RUN, n - done);
-        sc_fill_bits32(s, first + (uint64_t)done, run, words);
-        if (f->n_elements == 1) {
-            const sc_ladder l = *f->ladders;
-            for (ptrdiff_t i = 0; i < run; i++)
-                sc_put(type, y, done + i, sc_climb(&l, words[i], s, first + (uint64_t)(done + i)));
-            continue;
-        }
-        for (ptrdiff_t i = 0; i < run; i++, at = at + 1 == f->n_elements ? 0 : at + 1)
-            sc_put(type, y, done + i, sc_climb(f->ladders + at, words[i], s, first + (uint64_t)(done + i)));
+    for (ptrdiff_t done = 0, run; done < rows; done += run) {
+        const uint64_t e = first + (uint64_t)(done * width);
+        run = SC_MIN(most, rows - done);
+        sc_fill_bits32(s, e, run * width, words);
+        for (ptrdiff_t d = 0; d < width; d++)
+            sc_climb_some(f->ladders + d, words + d, width, run, s, e + (uint64_t)d, width, type, y, done * width + d);
     }
 }
 
@@ -207,7 +233,7 @@ SC_INLINE void sc_sample_ladders_as(const sc_family *f, const sc_stream *s, uint
 {
     const ptrdiff_t width = f->n_elements, size = type == SC_I64 ? 8 : 4;
     if (width < SC_TILE_SITES) {
-        sc_sample_narrow(f, s, first, rows * width, type, y);
+        sc_sample_narrow(f, s, first, rows, type, y);
         return;
     }
     for (ptrdiff_t r = 0; r < rows; r += SC_TILE_ROWS)

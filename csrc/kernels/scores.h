@@ -57,7 +57,7 @@ static void sc_class_row(const sc_family *f, ptrdiff_t at, const void *y, double
         const ptrdiff_t chosen = ((const int32_t *)y)[d];
         const double inverse = f->by_probs ? 1.0 / p[chosen] : 0.0;
         for (ptrdiff_t c = 0; c < classes; c++) out[c] = f->by_probs ? -inverse / (double)classes : -p[c];
-        out[chosen] += f->by_probs ? inverse : 1.0;
+        out[chosen] = f->by_probs ? inverse * (1.0 - 1.0 / (double)classes) : 1.0 - p[chosen];
     }
 }
 

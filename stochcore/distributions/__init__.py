@@ -7,6 +7,7 @@
 
 from .counts import Binomial, Geometric, NegativeBinomial, Poisson
 from .family import Compiled, Family
+from .latent import Normal, Ordinal, RoundedNormal
 from .parameters import Linear
 from .sites import Bernoulli, Categorical
 
@@ -19,5 +20,8 @@ __all__ = [
     "Geometric",
     "Linear",
     "NegativeBinomial",
+    "Normal",
+    "Ordinal",
     "Poisson",
+    "RoundedNormal",
 ]
