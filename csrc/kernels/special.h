@@ -13,10 +13,10 @@
  *                                           + log(n / (2 pi y (n-y))) / 2
  *                   and the negative binomial is r/n times the binomial probability of r in n = r + y (r may be broken)
  *
- * Promises. As functions.h: only lane words, the same bits on every instruction set. The line above each function bounds
- * its error, as tests/test_special.py asserts. What the caller checks: a < b, y a whole number >= 0, n >= y, rates
- * and r finite. Of p and q = 1 - p the smaller one is taken as exact, and the rounding of the larger one is made good:
- * np is right far below 1 even for n = 2^53.
+ * Promises. As functions.h: only lane words, the same bits on every instruction set. The line above a function bounds
+ * its error, as tests/test_special.py asserts. What the caller checks: a < b, y a whole number >= 0, n >= y, rates and
+ * r finite. Of p and q = 1 - p the smaller one is taken as exact, and the rounding of the larger one is made good: np
+ * is right far below 1 even for n = 2^53.
  *
  * Coefficients: csrc/coefficients.py.
  */
