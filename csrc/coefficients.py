@@ -7,7 +7,7 @@ to the type they are used in, and prints them as C arrays in hexadecimal. Beside
 weighted error of the *rounded* coefficients, as a power of two; the weight makes it the relative error of the
 final result (exp x, log x, ...).
 
-    python csrc/coefficients.py             prints the arrays (about a minute)
+    python csrc/coefficients.py             prints the arrays (a minute or two)
     python csrc/coefficients.py --check     exit status 1 unless the headers hold exactly these arrays
     python csrc/coefficients.py --rows      writes csrc/kernels/rows.h
 
@@ -153,13 +153,15 @@ def rounded(x: mpf, bits: int) -> mpf:
         return +x
 
 
-def polynomial(g: Grid, degree: int, bits: int) -> list[mpf]:
-    """The best polynomial with coefficients of that many bits, found one coefficient at a time."""
+def polynomial(g: Grid, degree: int, bits: int, singly: int = 99) -> list[mpf]:
+    """The best polynomial with coefficients of that many bits, the first ones found one at a time, the rest at once."""
     c: list[mpf] = []
     rest = Grid.__new__(Grid)
     rest.x, rest.f, rest.w = list(g.x), list(g.f), list(g.w)
     for j in range(degree + 1):
         p, _ = remez(rest, degree - j, 0)
+        if j == singly:
+            return c + [rounded(x, bits) for x in p]
         c.append(rounded(p[0], bits))
         rest.f = [(f - c[-1]) / x for f, x in zip(rest.f, rest.x, strict=True)]
         rest.w = [w * abs(x) for w, x in zip(rest.w, rest.x, strict=True)]
@@ -199,8 +201,8 @@ def note(g: Grid, p: list[mpf], q: list[mpf]) -> str:
     return f"error 2^{mp.nstr(mp.log(worst, 2), 4)}"
 
 
-def fit_polynomial(name: str, g: Grid, degree: int, bits: int) -> list[str]:
-    c = polynomial(g, degree, bits)
+def fit_polynomial(name: str, g: Grid, degree: int, bits: int, singly: int = 99) -> list[str]:
+    c = polynomial(g, degree, bits, singly)
     return print_array(name, c, bits, note(g, c, [mpf(1)]))
 
 
@@ -252,7 +254,7 @@ def mills(name: str, degree: int) -> list[str]:
         z = 5 * (1 + t) / (1 - t)
         return mp.exp(z * z / 2) * mp.erfc(z / mp.sqrt(2)) / 2 * (z + mpf("0.8"))
 
-    return fit_polynomial(name, Grid(kernel, lambda t: 1 / kernel(t), mpf(-1), mpf(1)), degree, 53)
+    return fit_polynomial(name, Grid(kernel, lambda t: 1 / kernel(t), mpf(-1), mpf(1)), degree, 53, singly=4)
 
 
 def stirling(name: str, degree: int) -> list[str]:
@@ -266,7 +268,7 @@ def stirling(name: str, degree: int) -> list[str]:
         w = (s / (1 - mpf("0.75") * s)) ** 2
         return mp.fsum(mp.bernoulli(2 * k) / (2 * k * (2 * k - 1)) * w ** (k - 1) for k in range(1, 20))
 
-    return fit_polynomial(name, Grid(kernel, lambda t: 1 / kernel(t), mpf(-1), mpf(1)), degree, 53)
+    return fit_polynomial(name, Grid(kernel, lambda t: 1 / kernel(t), mpf(-1), mpf(1)), degree, 53, singly=4)
 
 
 def hyperbolic(degree: int) -> list[str]:
