@@ -7,7 +7,21 @@ instruction set. ``docs/contract.md`` says what is promised.
 
 from . import costs, estimators, schedules
 from .config import show_config
-from .distributions import Bernoulli, Binomial, Categorical, Family, Geometric, Linear, NegativeBinomial, Poisson
+from .distributions import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Family,
+    Geometric,
+    Joint,
+    Linear,
+    MarkovChain,
+    NegativeBinomial,
+    Normal,
+    Ordinal,
+    Poisson,
+    RoundedNormal,
+)
 from .estimate import Estimate
 from .estimators import estimate
 from .exact import Unbiasedness, check_unbiased, exact
@@ -21,11 +35,22 @@ __all__ = [
     "Adam",
     "Bernoulli",
     "BernoulliVAE",
+    "Binomial",
     "Categorical",
     "Estimate",
+    "Family",
     "Fit",
+    "Geometric",
+    "Joint",
+    "Linear",
+    "MarkovChain",
     "Momentum",
+    "NegativeBinomial",
+    "Normal",
+    "Ordinal",
+    "Poisson",
     "RMSProp",
+    "RoundedNormal",
     "Stream",
     "Unbiasedness",
     "__version__",

@@ -253,9 +253,7 @@ def _jobs(
     return jobs
 
 
-def _baselines(
-    baseline: ArrayLike, model: Family, n_samples: int
-) -> tuple[Array, Array | None, Array | None]:
+def _baselines(baseline: ArrayLike, model: Family, n_samples: int) -> tuple[Array, Array | None, Array | None]:
     """Sort a baseline by its shape: one a problem, one a sample, or one a parameter (less the problem's)."""
     structure, zero = model._structure, np.zeros(math.prod(model.batch_shape))
     if isinstance(baseline, Mapping):

@@ -5,8 +5,10 @@
 `chains` and `joint`.
 """
 
+from .chains import MarkovChain
 from .counts import Binomial, Geometric, NegativeBinomial, Poisson
 from .family import Compiled, Family
+from .joint import Joint
 from .latent import Normal, Ordinal, RoundedNormal
 from .parameters import Linear
 from .sites import Bernoulli, Categorical
@@ -18,7 +20,9 @@ __all__ = [
     "Compiled",
     "Family",
     "Geometric",
+    "Joint",
     "Linear",
+    "MarkovChain",
     "NegativeBinomial",
     "Normal",
     "Ordinal",

@@ -68,12 +68,12 @@ class Counts(Compiled):
             first, n, masses = count_masses(np.ascontiguousarray(abc, dtype=np.float64))
         except OverflowError:
             told = f"`{self.given}` of {type(self).__name__}"
-            raise ValueError(f"{told} must spread over at most {MAX_OUTCOMES:.2g} outcomes in all, got wider ones") from None
+            raise ValueError(
+                f"{told} must spread over at most {MAX_OUTCOMES:.2g} outcomes in all, got wider ones"
+            ) from None
         self._first, self._n = first + self.shift, n
         self.dtype = np.dtype(np.int32 if (self._first + n).max() < 2**31 else np.int64)
-        self._tables = Tables(
-            "ladders", self.dtype, math.prod(self.batch_shape), math.prod(self.event_shape), sites
-        )
+        self._tables = Tables("ladders", self.dtype, math.prod(self.batch_shape), math.prod(self.event_shape), sites)
         self._tables.set_ladders(self._first, n, masses, False)
         centre, slope = (np.broadcast_to(x, self.site_shape) for x in self._affine())
         self._tables.set_scores("affine", math.prod(self.event_shape), centre=centre, slope=slope)

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _functions
 from .._distributions import Tables, row_sums
 from ..noise import Stream
-from .parameters import Argument, Mapped, Structure, parameters_of, table_map, value_of, with_parameters
+from .parameters import Argument, Mapped, Structure, parameters_of, table_map, with_parameters
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -278,7 +278,11 @@ class Compiled(Family):
 
     def __repr__(self) -> str:
         told = [f"{name}=<{_by(a.shape)}>" for name, a in self._arguments.items()]
-        told += [f"{name}={_brief(value)}" for name, value in self._options.items() if value is not None and name != "batch_ndims"]
+        told += [
+            f"{name}={_brief(value)}"
+            for name, value in self._options.items()
+            if value is not None and name != "batch_ndims"
+        ]
         told += [f"batch_ndims={self.batch_ndims}"] if self.batch_ndims else []
         return f"{type(self).__name__}({', '.join(told)})"
 
@@ -332,9 +336,7 @@ class Compiled(Family):
 
     # Samples
 
-    def sample(
-        self, n: int, stream: Stream, *, out: Array | None = None, n_threads: int | None = None
-    ) -> Array:
+    def sample(self, n: int, stream: Stream, *, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Draw n samples: the bits of ``step(noise(n, stream))``, without storing the noise.
 
         Parameters
@@ -363,9 +365,9 @@ class Compiled(Family):
             self._tables.sample(stream, n, y.reshape(-1), threads)
         return y
 
-    def _sample_apart(self, n: int, stream: Stream, stride: int) -> Array:
+    def _sample_apart(self, n: int, stream: Stream, stride: int, out: Array | None) -> Array:
         """Draw n samples whose noise begins every `stride` elements."""
-        y = np.empty((n, *self.site_shape), dtype=self.dtype)
+        y = _check.output(out, (n, *self.site_shape), self.dtype)
         if y.size:
             self._tables.sample_apart(stream, n, stride, y.reshape(-1))
         return y

@@ -30,7 +30,9 @@ class WithScale(Compiled):
         given = _check.exactly_one(scale=scale, log_scale=log_scale)
         second = self._argument(given, *((scale, _check.positive) if given == "scale" else (log_scale, _check.reals)))
         first = self._argument("mean", mean)
-        self.site_shape = self._take(batch_ndims, {"mean": first, given: second}, mean=first.shape, **{given: second.shape})
+        self.site_shape = self._take(
+            batch_ndims, {"mean": first, given: second}, mean=first.shape, **{given: second.shape}
+        )
         self._mean = np.array(_spread(first, self.site_shape))
         spread = np.array(_spread(second, self.site_shape))
         self._scale = spread if given == "scale" else np.asarray(_functions.exp(spread))
@@ -326,9 +328,7 @@ class Ordinal(Compiled):
         given = _check.exactly_one(cutpoints=cutpoints, free_cutpoints=free_cutpoints)
         value, rule = (cutpoints, _check.increasing) if given == "cutpoints" else (free_cutpoints, _check.classes)
         self._noise = noise
-        self._interval = _check.choice(
-            "noise", noise, {"logistic": _logistic_classes, "normal": _normal_classes}
-        )
+        self._interval = _check.choice("noise", noise, {"logistic": _logistic_classes, "normal": _normal_classes})
         first, second = self._argument("location", location), self._argument(given, value, rule)
         shapes = {"location": first.shape, given: second.shape[:-1]}
         self.site_shape = self._take(batch_ndims, {"location": first, given: second}, **shapes)
@@ -343,11 +343,10 @@ class Ordinal(Compiled):
         ends = self._cuts - self._location[..., None]
         outer = np.full((*self.site_shape, 1), np.inf)
         a, b = np.concatenate([-outer, ends], axis=-1), np.concatenate([ends, outer], axis=-1)
-        self._log_probs, by_a, by_b = self._interval(a, b)
+        self._log_probs, by_location, by_a, by_b = self._interval(a, b)
         self._probs = _functions.exp(self._log_probs)
-        # by location: a and b both go down; by cut point j: the b of class j - 1, the a of class j
         table = np.zeros((*self.site_shape, classes, classes))
-        table[..., 0] = -(by_a + by_b)
+        table[..., 0] = by_location  # then cut point j: the b of class j, the a of class j + 1
         inner = np.arange(classes - 1)
         table[..., inner, inner + 1] = by_b[..., :-1]
         table[..., inner + 1, inner + 1] = by_a[..., 1:]
@@ -441,14 +440,15 @@ def _cut(values: Array, given: str) -> Array:
     return np.cumsum(gaps, axis=-1)
 
 
-def _logistic_classes(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """Return log(F(b) - F(a)) and its derivatives by a and by b."""
-    return _functions.logistic_interval(a, b)
+def _logistic_classes(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+    """Return log(F(b) - F(a)) and its derivatives: by a location, by a, by b."""
+    log_p, by_a, by_b = _functions.logistic_interval(a, b)
+    return log_p, _functions.sigmoid(b) - _functions.sigmoid(-a), by_a, by_b  # F(a) + F(b) - 1
 
 
-def _normal_classes(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    log_p = _functions.normal_interval(a, b)[0]
-    return log_p, -_density_over(a, log_p), _density_over(b, log_p)
+def _normal_classes(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+    log_p, mean, _ = _functions.normal_interval(a, b)
+    return log_p, mean, -_density_over(a, log_p), _density_over(b, log_p)
 
 
 def _density_over(x: Array, log_p: Array) -> Array:

@@ -55,7 +55,9 @@ class Structure:
         if set(parameters) != set(names):
             came = ", ".join(map(repr, parameters))
             raise ValueError(f"`{name}` must have the names {', '.join(map(repr, names))}, got {came}")
-        return [piece for field, inner in self.fields for piece in inner._pieces(parameters[field], f"{name}[{field!r}]")]
+        return [
+            piece for field, inner in self.fields for piece in inner._pieces(parameters[field], f"{name}[{field!r}]")
+        ]
 
     def leaves(self, tree: Any) -> Array:
         """Return all numbers of a tree of this structure in one row, unchecked."""

@@ -46,7 +46,9 @@ class LogitsOrProbs(Compiled):
 
     def _take_one(self, logits: Any, probs: Any) -> None:
         _check.exactly_one(logits=logits, probs=probs)
-        given, value, rule = ("probs", probs, _check.probabilities) if logits is None else ("logits", logits, _check.reals)
+        given, value, rule = (
+            ("probs", probs, _check.probabilities) if logits is None else ("logits", logits, _check.reals)
+        )
         self._arguments = {given: self._argument(given, value, rule)}
         if self.kind == "categorical":
             self._check_classes(given, self._values)
