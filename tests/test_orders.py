@@ -23,7 +23,19 @@ mp, mpf = mpmath.mp, mpmath.mpf
 Array = np.ndarray[Any, Any]
 Call = Callable[..., Array]
 PHILOX, ARS = 0, 1
-SIZES = [(1, 1), (2, 2), (3, 1), (10, 10), (40, 40), (100, 100), (100, 10), (255, 255), (257, 257), (1000, 10), (1500, 9)]
+SIZES = [
+    (1, 1),
+    (2, 2),
+    (3, 1),
+    (10, 10),
+    (40, 40),
+    (100, 100),
+    (100, 10),
+    (255, 255),
+    (257, 257),
+    (1000, 10),
+    (1500, 9),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +121,9 @@ def test_fused_is_the_definition(run: Call, items: int, k: int, kind: str) -> No
         np.testing.assert_array_equal(run("sample", items, k, lists, logits, more=address, isa=quick()), expected)
 
 
-@pytest.mark.parametrize(("items", "k", "lists"), [(10, 10, 40_000), (100, 100, 6000), (100, 10, 20_000), (999, 999, 500)])
+@pytest.mark.parametrize(
+    ("items", "k", "lists"), [(10, 10, 40_000), (100, 100, 6000), (100, 10, 20_000), (999, 999, 500)]
+)
 def test_fused_is_the_definition_over_many_lists(run: Call, items: int, k: int, lists: int) -> None:
     logits, address = rng(3).normal(size=items), (99, 7, ARS)
     noise = run("noise", items, k, lists, more=address, isa=quick()).reshape(lists, items)
@@ -122,17 +136,27 @@ def test_long_lists(run: Call, k: int) -> None:
     items, address = 20_000, (5, 3, ARS)
     logits = 3 * rng(4).normal(size=items)
     noise = run("noise", items, k, 3, more=address, isa=quick()).reshape(3, items)
-    for name, arrays, more in (("sample", (logits,), address), ("step", (logits, noise), ()), ("long", (logits, noise), ())):
+    for name, arrays, more in (
+        ("sample", (logits,), address),
+        ("step", (logits, noise), ()),
+        ("long", (logits, noise), ()),
+    ):
         y = run(name, items, k, 3, *arrays, more=more, isa=quick())
         np.testing.assert_array_equal(y, twin(logits, noise, k))
 
 
-@pytest.mark.parametrize(("items", "k", "rows", "lists"), [(7, 7, 5, 40), (100, 5, 3, 200), (50, 4, 64, 128), (300, 300, 2, 33)])
+@pytest.mark.parametrize(
+    ("items", "k", "rows", "lists"), [(7, 7, 5, 40), (100, 5, 3, 200), (50, 4, 64, 128), (300, 300, 2, 33)]
+)
 def test_each_list_has_its_row_of_logits(run: Call, items: int, k: int, rows: int, lists: int) -> None:
     logits, address = rng(6).normal(size=(rows, items)) * 5 + 1e4 * np.arange(rows)[:, None], (8, 2, ARS)
     noise = run("noise", items, k, lists, more=address, isa=quick()).reshape(lists, items)
     expected = np.argsort(-(logits[np.arange(lists) % rows] + noise), axis=1, kind="stable")[:, :k]
-    for name, arrays, more in (("sample", (logits,), address), ("step", (logits, noise), ()), ("order", (logits, noise), ())):
+    for name, arrays, more in (
+        ("sample", (logits,), address),
+        ("step", (logits, noise), ()),
+        ("order", (logits, noise), ()),
+    ):
         np.testing.assert_array_equal(run(name, items, k, lists, *arrays, rows=rows, more=more, isa=quick()), expected)
 
 
@@ -143,7 +167,8 @@ def test_ties_go_to_the_smaller_index(run: Call, items: int, k: int, noise_kind:
     noise = {
         "equal": np.ones((lists, items)),
         "few values": g.integers(0, 3, (lists, items)) * 1.0,
-        "adversary": np.sort(g.uniform(size=(lists, items)), axis=1) * 1e-12 + (g.uniform(size=(lists, items)) < 0.01) * 100,
+        "adversary": np.sort(g.uniform(size=(lists, items)), axis=1) * 1e-12
+        + (g.uniform(size=(lists, items)) < 0.01) * 100,
         "tiny range": g.integers(0, 5, (lists, items)) * 5e-324,
         "signed zeros": g.choice([0.0, -0.0], (lists, items)),
     }[noise_kind]
@@ -155,7 +180,7 @@ def test_ties_go_to_the_smaller_index(run: Call, items: int, k: int, noise_kind:
 @pytest.mark.parametrize("isa", [isa for isa in ISA if isa != "scalar"])
 def test_the_same_bits_everywhere(run: Call, isa: str) -> None:
     g, address = rng(8), (77, 5, ARS)
-    for items, k, lists in ((10, 10, 50), (100, 100, 40), (100, 10, 100), (1100, 1100, 3)):
+    for items, k, lists in ((10, 10, 50), (100, 100, 40), (100, 10, 100), (1100, 1100, 4)):
         logits = 2 * g.normal(size=items)
         y = run("sample", items, k, lists, logits, more=address)
         np.testing.assert_array_equal(run("sample", items, k, lists, logits, more=address, isa=isa), y)
@@ -196,8 +221,8 @@ def exact_log_prob(logits: list[Any], y: Any) -> Any:
     left = set(range(len(logits)))
     total = mpf(0)
     for i in y:
-        total -= mp.log(mp.fsum(mp.exp(logits[j] - logits[i]) for j in left))
         left.remove(i)
+        total -= mp.log1p(mp.fsum(mp.exp(logits[j] - logits[i]) for j in left))
     return total
 
 
@@ -210,18 +235,15 @@ def exact_score(logits: list[Any], y: Any) -> list[Any]:
         total = mp.fsum(weight.values())
         for j in left:
             score[j] -= weight[j] / total
-        rest = mp.fsum(weight[j] for j in left if j != i)
         score[i] += 1
-        if rest < total / 2:
-            score[i] = score[i]
         left.remove(i)
     return score
 
 
-def exact_set_prob(logits: list[Any], chosen: Any) -> Any:
+def exact_log_set_prob(chosen: Any, logits: list[Any]) -> Any:
     """Over all orders in which the set may be taken: subset by subset, P(A then i) = P(A) w_i / (W - w_A)."""
     top = max(logits)
-    weight = [mp.exp(l - top) for l in logits]
+    weight = [mp.exp(x - top) for x in logits]
     outside = mp.fsum(w for i, w in enumerate(weight) if i not in set(chosen))
     k = len(chosen)
     p = [mpf(0)] * (1 << k)
@@ -231,15 +253,14 @@ def exact_set_prob(logits: list[Any], chosen: Any) -> Any:
         left = outside + mp.fsum(weight[chosen[t]] for t in free)
         for t in free:
             p[taken | 1 << t] += p[taken] * weight[chosen[t]] / left
-    return p[-1]
+    return mp.log(p[-1])
 
 
 def differences(f: Callable[[list[Any]], Any], logits: Array) -> list[Any]:
     """The gradient by central differences, to some 20 digits."""
-    l, h = [mpf(float(x)) for x in logits], mpf(10) ** -20
-    return [
-        (f([*l[:i], l[i] + h, *l[i + 1 :]]) - f([*l[:i], l[i] - h, *l[i + 1 :]])) / (2 * h) for i in range(len(l))
-    ]
+    at, h = [mpf(float(x)) for x in logits], mpf(10) ** -20
+    both = [[f([*at[:i], at[i] + step, *at[i + 1 :]]) for step in (h, -h)] for i in range(len(at))]
+    return [(above - below) / (2 * h) for above, below in both]
 
 
 def cases(items: int) -> dict[str, Array]:
@@ -267,7 +288,7 @@ def test_log_prob_and_score_of_orders(run: Call, items: int, k: int, kind: str) 
         expected = np.array([float(s) for s in exact_score(exact, row)])
         np.testing.assert_allclose(score[n], expected, rtol=1e-14, atol=1e-14 * max(1, np.abs(expected).max()))
     if kind != "extreme":
-        slope = differences(lambda l: exact_log_prob(l, y[0].tolist()), logits)
+        slope = differences(lambda x: exact_log_prob(x, y[0].tolist()), logits)
         np.testing.assert_allclose(score[0], [float(s) for s in slope], rtol=1e-12, atol=2e-13)
 
 
@@ -275,7 +296,9 @@ def test_a_nearly_certain_order_keeps_its_digits(run: Call) -> None:
     logits, y = np.array([90.0, 60.0, 0.0, 25.0]), np.array([[0, 1, 3, 2]], np.int32)
     exact = [mpf(float(x)) for x in logits]
     assert abs(run("log_prob", 4, 4, 1, logits, y)[0] / exact_log_prob(exact, [0, 1, 3, 2]) - 1) < 1e-15
-    np.testing.assert_allclose(run("score", 4, 4, 1, logits, y), [float(s) for s in exact_score(exact, [0, 1, 3, 2])], rtol=1e-14)
+    np.testing.assert_allclose(
+        run("score", 4, 4, 1, logits, y), [float(s) for s in exact_score(exact, [0, 1, 3, 2])], rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize(("items", "k"), [(4, 4), (5, 3), (6, 1)])
@@ -324,15 +347,16 @@ def test_log_prob_and_score_of_sets(run: Call, items: int, k: int, kind: str) ->
     with mp.workdps(60 if kind in ("ordinary", "equal") else 900):
         exact = [mpf(float(x)) for x in logits]
         for n, row in enumerate(y.tolist()):
-            true = mp.log(exact_set_prob(exact, row))
+            true = exact_log_set_prob(row, exact)
             assert abs(log_p[n] - true) <= 2e-14 + 1e-15 * abs(true)
-    if kind == "extreme" or items > 12:
+    if kind == "extreme" or items > 9:
         np.testing.assert_allclose(score.sum(axis=1), 0, atol=2e-13)
         return
-    for n, row in enumerate(y[[0, -1]].tolist()):
+    for n in (0, -1):
+        log_prob = functools.partial(exact_log_set_prob, y[n].tolist())
         with mp.workdps(80 if kind in ("ordinary", "equal") else 900):
-            slope = differences(lambda l, row=row: mp.log(exact_set_prob(l, row)), logits)  # type: ignore[misc]
-        np.testing.assert_allclose(score[[0, -1][n]], [float(s) for s in slope], rtol=1e-12, atol=5e-14)
+            slope = differences(log_prob, logits)
+        np.testing.assert_allclose(score[n], [float(s) for s in slope], rtol=1e-12, atol=5e-14)
 
 
 @pytest.mark.parametrize("k", [30, 200])
