@@ -1,9 +1,9 @@
 /* order_sort: indices by decreasing value, of ties the smaller index first; what orders.h is made of.
  *
  *   sc_order          the definition: l + g, then insertion for the first few, merging for all
- *   sc_order_columns  sixteen lists side by side, one in each lane of a vw: merge exchange (Knuth, TAOCP 3, 5.2.2 M) with
- *                     signed minima and maxima, the same for all lanes and without a branch
- *   sc_order_long     one long list by radix
+ *   sc_order_columns  sixteen lists side by side, one in each lane of a vw: Batcher's odd-even merging (Knuth, TAOCP 3,
+ *                     5.3.4) with signed minima and maxima, the same for all lanes and without a branch
+ *   sc_order_long     one long list by radix, two digits
  * The last two sort integers: a monotone map of the range of the values, with the place in the low bits. Where values
  * differ in order their integers never do, so only equal integers can stand wrong; those are neighbours, and insertion
  * by the values themselves puts them right. That is little work unless very many are equal: with too many, the plain way
@@ -19,7 +19,7 @@
 
 enum {
     SC_ORDER_LANES = 16,
-    SC_ORDER_COLUMNS = 1024, /* longer lists are sorted alone */
+    SC_ORDER_COLUMNS = 512, /* longer lists are sorted alone */
     SC_ORDER_FEW = 64
 };
 
@@ -104,27 +104,83 @@ static void sc_order(const double *logits, const double *noise, ptrdiff_t items,
 
 /* ---- sixteen lists side by side --------------------------------------------------------------------------------- */
 
-SC_INLINE void sc_order_exchange(uint32_t *a, uint32_t *b)
+SC_INLINE void sc_order_pair(vw *a, vw *b)
 {
-    vw x = vw_load(a), y = vw_load(b);
-    vw_store(a, vw_min(x, y));
-    vw_store(b, vw_max(x, y));
+    const vw low = vw_min(*a, *b);
+    *b = vw_max(*a, *b);
+    *a = low;
 }
 
-/* Each column of n rows ascends, as signed numbers. */
+/* Rows i and i + d. */
+SC_INLINE void sc_order_exchange(uint32_t *row, ptrdiff_t d)
+{
+    vw a = vw_load(row), b = vw_load(row + SC_ORDER_LANES * d);
+    sc_order_pair(&a, &b);
+    vw_store(row, a);
+    vw_store(row + SC_ORDER_LANES * d, b);
+}
+
+SC_INLINE void sc_order_four_rows(uint32_t *row)
+{
+    vw r[4];
+    for (int i = 0; i < 4; i++) r[i] = vw_load(row + SC_ORDER_LANES * i);
+    sc_order_pair(&r[0], &r[1]);
+    sc_order_pair(&r[2], &r[3]);
+    sc_order_pair(&r[0], &r[2]);
+    sc_order_pair(&r[1], &r[3]);
+    sc_order_pair(&r[1], &r[2]);
+    for (int i = 0; i < 4; i++) vw_store(row + SC_ORDER_LANES * i, r[i]);
+}
+
+/* Exchanges of d = 2, then 1, on n >= 2 rows in one go: four rows in registers and the one before them. */
+static void sc_order_last_two(uint32_t *row, ptrdiff_t n)
+{
+    vw before = vw_load(row + SC_ORDER_LANES);
+    row += 2 * SC_ORDER_LANES;
+    for (n -= 2; n >= 4; n -= 4, row += 4 * SC_ORDER_LANES) {
+        vw r[4];
+        for (int i = 0; i < 4; i++) r[i] = vw_load(row + SC_ORDER_LANES * i);
+        sc_order_pair(&r[0], &r[2]);
+        sc_order_pair(&r[1], &r[3]);
+        sc_order_pair(&before, &r[0]);
+        sc_order_pair(&r[1], &r[2]);
+        vw_store(row - SC_ORDER_LANES, before);
+        for (int i = 0; i < 3; i++) vw_store(row + SC_ORDER_LANES * i, r[i]);
+        before = r[3];
+    }
+    vw_store(row - SC_ORDER_LANES, before);
+    if (n == 3) sc_order_exchange(row, 2);
+    if (n > 0) sc_order_exchange(row - SC_ORDER_LANES, 1);
+    if (n == 3) sc_order_exchange(row + SC_ORDER_LANES, 1);
+}
+
+/* Columns of n rows whose runs of p ascend become runs of 2p. */
+static void sc_order_merge_columns(uint32_t *rows, ptrdiff_t n, ptrdiff_t p)
+{
+    for (; n > p; n -= 2 * p, rows += 2 * p * SC_ORDER_LANES) {
+        const ptrdiff_t last = SC_MIN(2 * p, n), least = p > 2 ? 4 : 1;
+        for (ptrdiff_t d = p; d >= least; d /= 2) {
+            for (ptrdiff_t run = d == p ? 0 : d; run + d < last; run += 2 * d) {
+                uint32_t *a = rows + SC_ORDER_LANES * run, *end = a + SC_ORDER_LANES * SC_MIN(d, last - d - run);
+                for (; a < end; a += SC_ORDER_LANES) sc_order_exchange(a, d);
+            }
+        }
+        if (p > 2) sc_order_last_two(rows, last);
+    }
+}
+
+/* Each column of n rows ascends, as signed numbers. Blocks that fit the first cache come first. */
 static void sc_order_columns(uint32_t *rows, ptrdiff_t n)
 {
-    ptrdiff_t top = 1;
-    while (2 * top < n) top *= 2;
-    for (ptrdiff_t p = top; p > 0 && n > 1; p /= 2) {
-        for (ptrdiff_t q = top, r = 0, d = p;; d = q - p, q /= 2, r = p) {
-            for (ptrdiff_t run = r; run < n - d; run += 2 * p) {
-                uint32_t *a = rows + SC_ORDER_LANES * run, *end = a + SC_ORDER_LANES * SC_MIN(p, n - d - run);
-                for (; a < end; a += SC_ORDER_LANES) sc_order_exchange(a, a + SC_ORDER_LANES * d);
-            }
-            if (q == p) break;
-        }
+    enum { BLOCK = 256 };
+    for (ptrdiff_t first = 0; first < n; first += BLOCK) {
+        uint32_t *block = rows + SC_ORDER_LANES * first;
+        const ptrdiff_t size = SC_MIN(BLOCK, n - first), fours = size & ~(ptrdiff_t)3;
+        for (ptrdiff_t i = 0; i < fours; i += 4) sc_order_four_rows(block + SC_ORDER_LANES * i);
+        for (ptrdiff_t p = 1; p < 4; p *= 2) sc_order_merge_columns(block + SC_ORDER_LANES * fours, size - fours, p);
+        for (ptrdiff_t p = 4; p < BLOCK; p *= 2) sc_order_merge_columns(block, size, p);
     }
+    for (ptrdiff_t p = BLOCK; p < n; p *= 2) sc_order_merge_columns(rows, n, p);
 }
 
 /* Whole numbers 0 .. 2^bits - 1 that never ascend where the values do not descend. Values are read, and keys written,
@@ -198,44 +254,40 @@ static void sc_order_column(const uint64_t *key, ptrdiff_t n, int bits, uint32_t
 
 /* ---- one long list ---------------------------------------------------------------------------------------------- */
 
-/* Sorts n words by their high halves, three times by eleven bits. scratch: n words and 3 * 2048 counts. */
-static uint64_t *sc_order_radix(uint64_t *a, ptrdiff_t n, uint64_t *scratch)
+/* Words key << 32 | index, sorted by keys of twice `digit` bits, into `to`. other: n words, and 2^(digit + 1) counts. */
+static void sc_order_radix(const uint64_t *key, ptrdiff_t n, int digit, uint64_t *to, uint64_t *other)
 {
-    enum { DIGITS = 2048 };
-    uint64_t *b = scratch;
-    uint32_t *count = (uint32_t *)(void *)(scratch + n);
-    memset(count, 0, 3 * DIGITS * sizeof *count);
+    const ptrdiff_t digits = (ptrdiff_t)1 << digit;
+    const uint64_t mask = (uint64_t)digits - 1;
+    uint32_t *low = (uint32_t *)(void *)(other + n), *high = low + digits, low_sum = 0, high_sum = 0;
+    memset(low, 0, (size_t)(2 * digits) * sizeof *low);
     for (ptrdiff_t i = 0; i < n; i++) {
-        count[a[i] >> 32 & (DIGITS - 1)]++;
-        count[DIGITS + (a[i] >> 43 & (DIGITS - 1))]++;
-        count[2 * DIGITS + (a[i] >> 54)]++;
+        low[key[i] & mask]++;
+        high[key[i] >> digit]++;
     }
-    for (int pass = 0, shift = 32; pass < 3; pass++, shift += 11, count += DIGITS) {
-        uint32_t sum = 0;
-        for (int c = 0; c < DIGITS; c++) {
-            const uint32_t here = count[c];
-            count[c] = sum;
-            sum += here;
-        }
-        for (ptrdiff_t i = 0; i < n; i++) b[count[a[i] >> shift & (DIGITS - 1)]++] = a[i];
-        uint64_t *other = a;
-        a = b;
-        b = other;
+    for (ptrdiff_t c = 0; c < digits; c++) {
+        const uint32_t low_here = low[c], high_here = high[c];
+        low[c] = low_sum;
+        high[c] = high_sum;
+        low_sum += low_here;
+        high_sum += high_here;
     }
-    return a;
+    for (ptrdiff_t i = 0; i < n; i++) other[low[key[i] & mask]++] = key[i] << 32 | (uint64_t)i;
+    for (ptrdiff_t i = 0; i < n; i++) to[high[other[i] >> (32 + digit)]++] = other[i];
 }
 
-/* As sc_order_values. scratch: 2 items + 8 + 3072 doubles. */
+/* As sc_order_values. scratch: 2 items + 8 + 2048 doubles. */
 static void sc_order_long(const double *value, ptrdiff_t items, ptrdiff_t k, double *scratch, int32_t *y)
 {
+    const int digit = items <= 2048 ? 9 : 11;
     uint64_t *word = (uint64_t *)(void *)scratch;
-    sc_order_keys(value, items, 32, word);
-    for (ptrdiff_t i = 0; i < items; i++) word[i] = word[i] << 32 | (uint64_t)i;
-    word = sc_order_radix(word, items, word + items + 8);
     ptrdiff_t patience = 64 * items;
+    sc_order_keys(value, items, 2 * digit, word);
+    sc_order_radix(word, items, digit, word, word + items + 8);
     for (ptrdiff_t i = 1; i < items && patience >= 0; i++) {
         const uint64_t w = word[i];
         ptrdiff_t at = i;
+        if ((w ^ word[i - 1]) >> 32) continue;
         while (at > 0 && word[at - 1] >> 32 == w >> 32 && value[(uint32_t)w] > value[(uint32_t)word[at - 1]]) {
             word[at] = word[at - 1];
             at--;

@@ -44,7 +44,7 @@ static const double *sc_order_noise(const sc_order_job *job, ptrdiff_t list, ptr
     return space;
 }
 
-/* One list as it comes. scratch: 3 items + 3200 doubles. */
+/* One list as it comes. scratch: 3 items + 2100 doubles. */
 static void sc_order_one(const sc_order_job *job, ptrdiff_t list, double *scratch)
 {
     const double *row = sc_order_row(job, list), *noise = sc_order_noise(job, list, 1, scratch);
@@ -239,13 +239,13 @@ static inline ptrdiff_t sc_sample_orders_scratch(ptrdiff_t items)
 {
     const ptrdiff_t columns = SC_MIN(items, SC_ORDER_COLUMNS);
     ptrdiff_t group = SC_ORDER_LANES * columns * 2 + SC_ORDER_COLUMNS + 16 + SC_ORDER_LANES / 2 * columns;
-    return 4 * items + 3200 + group + SC_ORDER_LANES * SC_MIN(items, SC_ORDER_TILED) + SC_ORDER_FEW_SCRATCH;
+    return 4 * items + 2100 + group + SC_ORDER_LANES * SC_MIN(items, SC_ORDER_TILED) + SC_ORDER_FEW_SCRATCH;
 }
 
 /* The lists of logits row `list`, if few of many are wanted. */
 static int sc_order_few_of_many(const sc_order_job *job, ptrdiff_t list, ptrdiff_t lists)
 {
-    double *whole = job->scratch, *rest = whole + 3 * job->items + 3200;
+    double *whole = job->scratch, *rest = whole + 3 * job->items + 2100;
     sc_order_level level = {.least = (uint64_t *)(void *)rest};
     if (!sc_order_find_level(sc_order_row(job, list), job->items, job->k, &level)) return 0;
     while (list < lists) {
