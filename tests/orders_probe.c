@@ -6,6 +6,7 @@
  *   orders_probe order  ITEMS K LISTS ROWS                     < logits, noise   > int32, by sc_order
  *   orders_probe long   ITEMS K LISTS ROWS                     < logits, noise   > int32, by sc_order_long
  *   orders_probe log_prob | score | set_log_prob | set_score  ITEMS K LISTS ROWS < logits, y  > float64 for each list
+ *   far_log_prob, far_score: as if the logits were far apart
  *   orders_probe weigh | set_weigh  ITEMS K LISTS ROWS         < logits, y, weights           > float64, ITEMS
  *
  * ROWS rows of logits; list i takes row i mod ROWS, for log_prob and the others row 0. Buffers are exactly as long as
@@ -68,17 +69,19 @@ static void run_probability(const char *name)
     double *weight = take(weigh ? lists : 0, sizeof *weight), *out = space(items, sizeof *out);
     const ptrdiff_t size = set ? sc_set_scratch(items, k) : sc_order_scratch(items, k);
     double *scratch = space(weigh ? sc_weigh_orders_scratch(items, k, !set) : size, sizeof *scratch);
+    double *room = space(items, sizeof *room);
+    const double *linear = strncmp(name, "far_", 4) == 0 ? NULL : sc_order_linear(logits, items, room);
     if (weigh) sc_weigh_orders(logits, items, k, !set, y, k, lists, weight, scratch, out);
     for (ptrdiff_t i = 0; i < lists && !weigh; i++) {
         const int32_t *at = y + i * k;
         if (set && score) sc_set_score(logits, items, k, at, scratch, out);
         else if (set) *out = sc_set_log_prob(logits, items, k, at, scratch);
-        else if (score) sc_order_score(logits, items, k, at, scratch, out);
-        else *out = sc_order_log_prob(logits, items, k, at, scratch);
+        else if (score) sc_order_score(logits, linear, items, k, at, scratch, out);
+        else *out = sc_order_log_prob(logits, linear, items, k, at, scratch);
         fwrite(out, sizeof *out, score ? (size_t)items : 1, stdout);
     }
     if (weigh) fwrite(out, sizeof *out, (size_t)items, stdout);
-    free(logits), free(y), free(weight), free(out), free(scratch);
+    free(logits), free(y), free(weight), free(out), free(room), free(scratch);
 }
 
 int main(int argc, char **argv)

@@ -185,7 +185,13 @@ def test_the_same_bits_everywhere(run: Call, isa: str) -> None:
         y = run("sample", items, k, lists, logits, more=address)
         np.testing.assert_array_equal(run("sample", items, k, lists, logits, more=address, isa=isa), y)
         y = y[:4]
-        for name, more in (("log_prob", ()), ("score", ()), ("weigh", (g.normal(size=4),))):
+        for name, more in (
+            ("log_prob", ()),
+            ("score", ()),
+            ("far_log_prob", ()),
+            ("far_score", ()),
+            ("weigh", (g.normal(size=4),)),
+        ):
             a, b = (run(name, items, k, 4, logits, y, *more, isa=on) for on in ("scalar", isa))
             assert a.tobytes() == b.tobytes()
         y = y[:, : min(k, 30)]
@@ -274,14 +280,15 @@ def cases(items: int) -> dict[str, Array]:
     }
 
 
+@pytest.mark.parametrize("way", ["", "far_"])
 @pytest.mark.parametrize("kind", list(cases(2)))
 @pytest.mark.parametrize(("items", "k"), [(1, 1), (2, 1), (2, 2), (7, 7), (9, 4), (20, 20), (30, 3)])
-def test_log_prob_and_score_of_orders(run: Call, items: int, k: int, kind: str) -> None:
+def test_log_prob_and_score_of_orders(run: Call, items: int, k: int, kind: str, way: str) -> None:
     logits = cases(items)[kind]
     exact = [mpf(float(x)) for x in logits]
     y = np.array([rng(t).permutation(items)[:k] for t in range(3)] + [np.argsort(-logits)[:k]], np.int32)
-    log_p = run("log_prob", items, k, len(y), logits, y)
-    score = run("score", items, k, len(y), logits, y).reshape(-1, items)
+    log_p = run(f"{way}log_prob", items, k, len(y), logits, y)
+    score = run(f"{way}score", items, k, len(y), logits, y).reshape(-1, items)
     for n, row in enumerate(y.tolist()):
         true = exact_log_prob(exact, row)
         assert abs(log_p[n] - true) <= 2e-15 * abs(true) + mpf(10) ** -300

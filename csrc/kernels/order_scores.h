@@ -3,8 +3,9 @@
  * Orders (Luce 1959, Plackett 1975):  log p(y) = sum_t [l_{y_t} - L_t],  L_t = log sum of e^l over what is left at t.
  * With p_t = e^{l_{y_t} - L_t}, r_t = 1 - p_t, c_0 = 0 and c_{t+1} = (1 + c_t) r_t:
  *   d log p / d l = r_t - c_t p_t at y_t,  -c_k e^{l_j - L_k} at what is never taken (L_k: of that alone).
- * Sums grow from the end of the list, relative to the largest logit that they hold: p_t and r_t have relative precision,
- * however far apart the logits are, nothing overflows, and the terms of the logarithm have one sign.
+ * Sums grow from the end of the list, so that p_t and r_t have relative precision and the terms of the logarithm one
+ * sign. Where the logits differ by at most 600 they are sums of e^{l - max}, which many lists share; otherwise they are
+ * kept relative to the largest logit that they hold, so that nothing overflows however far apart the logits are.
  *
  * Sets of k, taken in any order: with a_i = e^{l_i} / (sum of e^l outside S), in Gumbel noise's terms (Kool et al. 2020)
  *   P(S) = integral over s > 0 of e^{-s} prod_S (1 - e^{-a_i s}),   d log P / d l_i = E[a_i s / (e^{a_i s} - 1)] in S,
@@ -54,6 +55,30 @@ static double sc_order_rest(const double *logits, ptrdiff_t items, ptrdiff_t k, 
 
 /* ---- orders ----------------------------------------------------------------------------------------------------- */
 
+/* linear[i] = e^{l_i - max}, for many lists of the same logits; returns `linear`, or NULL where it would underflow. */
+static const double *sc_order_linear(const double *logits, ptrdiff_t items, double *linear)
+{
+    double top = logits[0], least = top;
+    for (ptrdiff_t i = 1; i < items; i++) {
+        top = logits[i] > top ? logits[i] : top;
+        least = logits[i] < least ? logits[i] : least;
+    }
+    if (!(top - least <= 600)) return NULL;
+    for (ptrdiff_t i = 0; i < items; i += 8)
+        vd_store_part(linear + i, sc_exp(vd_sub(vd_load_part(logits + i, items - i, top), vd_set1(top))), items - i);
+    return linear;
+}
+
+/* rest[i] = linear[i] where i is not in y, else 0; returns their sum. */
+static double sc_order_rest_linear(const double *linear, ptrdiff_t items, ptrdiff_t k, const int32_t *y, double *rest)
+{
+    vd sum = vd_set1(0);
+    memcpy(rest, linear, (size_t)items * sizeof *rest);
+    for (ptrdiff_t t = 0; t < k; t++) rest[y[t]] = 0;
+    for (ptrdiff_t i = 0; i < items && k < items; i += 8) sum = vd_add(sum, vd_load_part(rest + i, items - i, 0));
+    return vd_sum(sum);
+}
+
 /* Doubles that sc_order_log_prob and sc_order_score need. */
 static inline ptrdiff_t sc_order_scratch(ptrdiff_t items, ptrdiff_t k) { return items + 2 * k; }
 
@@ -68,13 +93,9 @@ static void sc_order_gaps(const double *logits, ptrdiff_t k, const int32_t *y, d
     for (ptrdiff_t t = 0; t < k; t += 8) vd_store_part(e + t, sc_exp_minus_abs(vd_load_part(gap + t, k - t, 0)), k - t);
 }
 
-/* log p(y) of the first k, in order. */
-static double sc_order_log_prob(const double *logits, ptrdiff_t items, ptrdiff_t k, const int32_t *y, double *scratch)
+/* Each term of log p as gap - log1p(e), in place: where e^-|gap| is tiny, the gap itself is the better part of it. */
+static void sc_order_terms(ptrdiff_t k, double sum, double *gap, double *e)
 {
-    double *gap = scratch + items, *e = gap + k, top, sum = sc_order_rest(logits, items, k, y, scratch, &top);
-    vd total = vd_set1(0);
-    sc_order_gaps(logits, k, y, top, gap, e);
-    /* Each term becomes gap - log1p(e): where e^-|gap| is tiny, the gap itself is the better part of it. */
     for (ptrdiff_t t = k - 1; t >= 0; t--) {
         const double here = e[t];
         if (gap[t] > 0) {
@@ -90,6 +111,27 @@ static double sc_order_log_prob(const double *logits, ptrdiff_t items, ptrdiff_t
             e[t] = sum - 1;
         }
     }
+}
+
+/* log p(y) of the first k, in order. linear: what sc_order_linear gave. */
+static double sc_order_log_prob(const double *logits, const double *linear, ptrdiff_t items, ptrdiff_t k,
+                                const int32_t *y, double *scratch)
+{
+    double *gap = scratch + items, *e = gap + k, top, sum;
+    vd total = vd_set1(0);
+    if (linear) {
+        sum = sc_order_rest_linear(linear, items, k, y, scratch);
+        for (ptrdiff_t t = k - 1; t >= 0; t--) {
+            const double here = linear[y[t]];
+            gap[t] = 0;
+            e[t] = sum / here;
+            sum += here;
+        }
+    } else {
+        sum = sc_order_rest(logits, items, k, y, scratch, &top);
+        sc_order_gaps(logits, k, y, top, gap, e);
+        sc_order_terms(k, sum, gap, e);
+    }
     for (ptrdiff_t t = 0; t < k; t += 8) {
         vd log = sc_log1p(vd_load_part(e + t, k - t, 0));
         total = vd_add(total, vd_sub(vd_load_part(gap + t, k - t, 0), log));
@@ -97,17 +139,18 @@ static double sc_order_log_prob(const double *logits, ptrdiff_t items, ptrdiff_t
     return vd_sum(total);
 }
 
-/* score[i] = d log p(y) / d l_i. */
-static void sc_order_score(const double *logits, ptrdiff_t items, ptrdiff_t k, const int32_t *y, double *scratch,
-                           double *score)
+/* score[i] = d log p(y) / d l_i. linear: what sc_order_linear gave. */
+static void sc_order_score(const double *logits, const double *linear, ptrdiff_t items, ptrdiff_t k, const int32_t *y,
+                           double *scratch, double *score)
 {
-    double *r = scratch, *p = scratch + k, top;
-    const double rest = sc_order_rest(logits, items, k, y, score, &top);
-    double sum = rest, c = 0;
-    sc_order_gaps(logits, k, y, top, r, p);
+    double *r = scratch, *p = scratch + k, top, c = 0;
+    const double rest =
+        linear ? sc_order_rest_linear(linear, items, k, y, score) : sc_order_rest(logits, items, k, y, score, &top);
+    double sum = rest;
+    if (!linear) sc_order_gaps(logits, k, y, top, r, p);
     for (ptrdiff_t t = k - 1; t >= 0; t--) {
-        const int above = r[t] > 0;
-        const double behind = above ? sum * p[t] : sum, here = above ? 1 : p[t];
+        const int above = !linear && r[t] > 0;
+        const double behind = above ? sum * p[t] : sum, here = linear ? linear[y[t]] : above ? 1 : p[t];
         sum = behind + here;
         p[t] = here / sum;
         r[t] = behind / sum;
@@ -117,7 +160,8 @@ static void sc_order_score(const double *logits, ptrdiff_t items, ptrdiff_t k, c
         c = (1 + c) * r[t];
         p[t] = r[t] - minus;
     }
-    for (ptrdiff_t i = 0; i < items && k < items; i++) score[i] *= -c / rest;
+    const double factor = k < items ? -c / rest : 0;
+    for (ptrdiff_t i = 0; i < items && k < items; i++) score[i] *= factor;
     for (ptrdiff_t t = 0; t < k; t++) score[y[t]] = p[t];
 }
 
@@ -137,45 +181,54 @@ typedef struct {
     double *log_a, *a, *b, *mean; /* k, k; 8k, 8k for the scores, else NULL */
 } sc_set;
 
-/* 1 - e^-z, e^-z and z / (e^z - 1) of z >= 0. e^r - 1 = r + r^2 P(r) as in sc_exp. */
-SC_INLINE vd sc_set_parts(vd z, vd *b)
+#define SC_SET_NEAR 0.34 /* below log(2)/2, where e^r - 1 = r + r^2 P(r) as in sc_exp */
+
+/* (1 - e^-z) / z = num / den for z >= 0, by what the eight lanes need; with `want`, e^-z too. */
+SC_INLINE vd sc_set_parts(vd z, int want, vd *den, vd *e)
 {
-    const vd one = vd_set1(1);
-    vd e = sc_exp_minus_abs(z), p = sc_polynomial(vd_neg(z), sc_exp_c, SC_LENGTH(sc_exp_c));
-    vd near = vd_fma(vd_neg(vd_mul(z, z)), p, z);
-    vd u = vd_select(vd_lt(z, vd_set1(0.34)), near, vd_sub(one, e));
-    *b = vd_select(vd_lt(z, vd_set1(0x1p-60)), one, vd_div(vd_mul(z, e), u));
-    return u;
+    const vd one = vd_set1(1), border = vd_set1(SC_SET_NEAR);
+    const vm near = vd_lt(z, border);
+    const int far = vm_any(vd_le(border, z));
+    vd num = one;
+    *den = one;
+    *e = one;
+    if (want || far) *e = sc_exp_minus_abs(z);
+    if (vm_any(near)) num = vd_fma(vd_neg(z), sc_polynomial(vd_neg(z), sc_exp_c, SC_LENGTH(sc_exp_c)), one);
+    if (!far) return num;
+    *den = vd_select(near, one, z);
+    return vd_select(near, num, vd_sub(one, *e));
 }
 
 /* The slope of log f, which descends, at eight x. */
 SC_INLINE vd sc_set_slope(const sc_set *set, vd x)
 {
-    vd s = sc_exp(x), slope = vd_sub(vd_set1(1), s), b;
+    vd s = sc_exp(x), slope = vd_sub(vd_set1(1), s), den, e;
     for (ptrdiff_t i = 0; i < set->k; i++) {
-        sc_set_parts(vd_mul(vd_set1(set->a[i]), s), &b);
-        slope = vd_add(slope, b);
+        vd num = sc_set_parts(vd_mul(vd_set1(set->a[i]), s), 1, &den, &e);
+        slope = vd_add(slope, vd_div(vd_mul(e, den), num));
     }
     return slope;
 }
 
-/* log f less `outside`, at eight x; with set->b, the b of each item too. */
+/* log f less `outside`, at eight x; with set->b, each item's z / (e^z - 1) too. */
 static vd sc_set_log_f(const sc_set *set, vd x)
 {
-    const vd one = vd_set1(1);
-    vd s = sc_exp(x), product = one, b;
+    const vd one = vd_set1(1), border = vd_set1(SC_SET_NEAR);
+    const int want = set->b != NULL;
+    vd s = sc_exp(x), above = one, below = one, den, e;
     vd log_f = vd_fma(vd_set1((double)set->small), vd_sub(x, vd_set1(set->x0)), vd_sub(x, s));
     for (ptrdiff_t i = 0; i < set->k; i++) {
-        vd z = vd_mul(vd_set1(set->a[i]), s), u = sc_set_parts(z, &b);
-        if (set->log_a[i] + set->x0 < 0) u = vd_select(vd_lt(z, vd_set1(0x1p-60)), one, vd_div(u, z));
-        product = vd_mul(product, u);
-        if (set->b) vd_store(set->b + 8 * i, b);
+        vd z = vd_mul(vd_set1(set->a[i]), s), num = sc_set_parts(z, want, &den, &e);
+        if (want) vd_store(set->b + 8 * i, vd_div(vd_mul(e, den), num));
+        if (set->log_a[i] + set->x0 < 0) below = vd_mul(below, den);
+        else num = vd_select(vd_lt(z, border), vd_mul(z, num), num);
+        above = vd_mul(above, num);
         if (i % 8 == 7) { /* no factor is below e^-64 */
-            log_f = vd_add(log_f, sc_log(product));
-            product = one;
+            log_f = vd_add(log_f, sc_log(vd_div(above, below)));
+            above = below = one;
         }
     }
-    return vd_add(log_f, sc_log(product));
+    return vd_add(log_f, sc_log(vd_div(above, below)));
 }
 
 /* The eight nodes from number n on; returns f / f(x0) at the one farthest out. */
@@ -196,11 +249,14 @@ static double sc_set_block(sc_set *set, ptrdiff_t n, vd *total)
     return n < 0 ? f[0] : f[7];
 }
 
-/* Near the top of f: there 1 <= s <= 1 + k. Three times a ninth; exact multiples of 2^-20 and 2^-30 make exact nodes. */
+/* Near the top of f, where 1 <= s <= 1 + k: ninth by ninth, to three steps. Exact multiples of 2^-20 and 2^-30 make
+ * exact nodes. */
 static void sc_set_top(sc_set *set)
 {
     double low = 0, high = sc_order_log((double)set->k + 1), root;
-    for (int round = 0; round < 3; round++) {
+    vd_store_part(&root, vd_sqrt(vd_set1((double)set->k + 8.5)), 1);
+    set->h = (double)(int64_t)(SC_SET_STEP / root * 0x1p+30) * 0x1p-30;
+    while (high - low > 3 * set->h) {
         double x[8], slope[8];
         const double ninth = (high - low) / 9;
         int above = 0;
@@ -210,9 +266,7 @@ static void sc_set_top(sc_set *set)
         low += ninth * above;
         high = low + ninth;
     }
-    vd_store_part(&root, vd_sqrt(vd_set1((double)set->k + 8.5)), 1);
     set->x0 = (double)(int64_t)(low * 0x1p+20) * 0x1p-20;
-    set->h = (double)(int64_t)(SC_SET_STEP / root * 0x1p+30) * 0x1p-30;
 }
 
 /* The integral. rest: what sc_order_rest made, log_rest the logarithm of its sum and `top`. */
@@ -275,17 +329,18 @@ static void sc_set_score(const double *logits, ptrdiff_t items, ptrdiff_t k, con
 /* Doubles that sc_weigh_orders needs. */
 static inline ptrdiff_t sc_weigh_orders_scratch(ptrdiff_t items, ptrdiff_t k, int ordered)
 {
-    return items + (ordered ? sc_order_scratch(items, k) : sc_set_scratch(items, k));
+    return 2 * items + (ordered ? sc_order_scratch(items, k) : sc_set_scratch(items, k));
 }
 
 /* out[i] += sum over n of weight[n] * score_i(y + n * stride), in the order of n. */
 static void sc_weigh_orders(const double *logits, ptrdiff_t items, ptrdiff_t k, int ordered, const int32_t *y,
                             ptrdiff_t stride, ptrdiff_t rows, const double *weight, double *scratch, double *out)
 {
-    double *score = scratch;
+    double *score = scratch, *rest = scratch + 2 * items;
+    const double *linear = ordered ? sc_order_linear(logits, items, scratch + items) : NULL;
     for (ptrdiff_t n = 0; n < rows; n++, y += stride) {
-        if (ordered) sc_order_score(logits, items, k, y, scratch + items, score);
-        else sc_set_score(logits, items, k, y, scratch + items, score);
+        if (ordered) sc_order_score(logits, linear, items, k, y, rest, score);
+        else sc_set_score(logits, items, k, y, rest, score);
         for (ptrdiff_t i = 0; i < items; i++) out[i] += weight[n] * score[i];
     }
 }

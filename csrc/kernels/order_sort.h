@@ -284,20 +284,20 @@ static void sc_order_long(const double *value, ptrdiff_t items, ptrdiff_t k, dou
     ptrdiff_t patience = 64 * items;
     sc_order_keys(value, items, 2 * digit, word);
     sc_order_radix(word, items, digit, word, word + items + 8);
-    for (ptrdiff_t i = 1; i < items && patience >= 0; i++) {
+    for (ptrdiff_t i = 1; i < items; i++) {
         const uint64_t w = word[i];
-        ptrdiff_t at = i;
         if ((w ^ word[i - 1]) >> 32) continue;
+        ptrdiff_t at = i;
         while (at > 0 && word[at - 1] >> 32 == w >> 32 && value[(uint32_t)w] > value[(uint32_t)word[at - 1]]) {
             word[at] = word[at - 1];
             at--;
-            patience--;
         }
         word[at] = w;
-    }
-    if (patience < 0) {
-        sc_order_values(value, items, k, scratch, y);
-        return;
+        patience -= i - at;
+        if (patience < 0) {
+            sc_order_values(value, items, k, scratch, y);
+            return;
+        }
     }
     for (ptrdiff_t i = 0; i < k; i++) y[i] = (int32_t)word[i];
 }
