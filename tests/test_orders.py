@@ -122,7 +122,7 @@ def test_fused_is_the_definition(run: Call, items: int, k: int, kind: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("items", "k", "lists"), [(10, 10, 40_000), (100, 100, 6000), (100, 10, 20_000), (999, 999, 500)]
+    ("items", "k", "lists"), [(10, 10, 40_000), (100, 100, 6000), (100, 10, 20_000), (64, 2, 40_000), (999, 999, 500)]
 )
 def test_fused_is_the_definition_over_many_lists(run: Call, items: int, k: int, lists: int) -> None:
     logits, address = rng(3).normal(size=items), (99, 7, ARS)

@@ -136,7 +136,7 @@ static int sc_order_find_level(const double *logits, ptrdiff_t items, ptrdiff_t 
     vd_store_part(&shift, sc_log(vd_set1((double)items / wanted)), 1);
     high += shift;
     low += shift - 2;
-    for (int step = 0; step < 12; step++) {
+    for (int step = 0; step < 40 && high - low > 0x1p-6; step++) {
         const double middle = 0.5 * (low + high);
         if (sc_order_above(logits, items, middle) > wanted) low = middle;
         else high = middle;
