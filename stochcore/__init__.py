@@ -19,8 +19,10 @@ from .distributions import (
     NegativeBinomial,
     Normal,
     Ordinal,
+    PlackettLuce,
     Poisson,
     RoundedNormal,
+    TopK,
 )
 from .estimate import Estimate
 from .estimators import estimate
@@ -48,10 +50,12 @@ __all__ = [
     "NegativeBinomial",
     "Normal",
     "Ordinal",
+    "PlackettLuce",
     "Poisson",
     "RMSProp",
     "RoundedNormal",
     "Stream",
+    "TopK",
     "Unbiasedness",
     "__version__",
     "check_unbiased",

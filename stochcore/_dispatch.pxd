@@ -199,6 +199,8 @@ cdef extern from "dispatch.h" nogil:
         void (*ladder_cells)(ptrdiff_t, const uint64_t *, int, int, void *) noexcept nogil
         void (*sample)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, double *, void *) noexcept nogil
         void (*step)(const sc_family *, const void *, ptrdiff_t, double *, void *) noexcept nogil
+        void (*log_prob_ranks)(const sc_family *, ptrdiff_t, const int32_t *, double *, double *) noexcept nogil
+        ptrdiff_t (*ranks_scratch)(ptrdiff_t, ptrdiff_t, int) noexcept nogil
         void (*score_row)(const sc_family *, ptrdiff_t, const void *, double *, double *) noexcept nogil
         void (*weigh_scores)(const sc_family *, ptrdiff_t, const void *, ptrdiff_t, const double *, double *,
                              double *) noexcept nogil

@@ -103,6 +103,20 @@ cdef class Tables:
         n = np.full(chains * self.family.n_ladders, self.family.n_classes)
         self.ladders(np.zeros_like(n), n, probs.reshape(-1), True)
 
+    def set_orders(self, object logits, Py_ssize_t n_taken, bint unordered):
+        """Lists of n_classes items each, flat logits; the first n_taken are wanted."""
+        self.family.logits = self.numbers(logits)
+        self.family.n_taken, self.family.unordered = n_taken, unordered
+        self.family.n_scratch = kernels().ranks_scratch(self.family.n_classes, n_taken, not unordered)
+
+    def log_prob_ranks(self, const int32_t[::1] y, double[::1] out):
+        """log p of each list."""
+        cdef double[::1] scratch = np.empty(self.family.n_scratch)
+        cdef const sc_table *t = kernels()
+        if out.shape[0]:
+            with nogil:
+                t.log_prob_ranks(&self.family, out.shape[0], &y[0], &scratch[0], &out[0])
+
     def set_ladders(self, object first, object n, object masses, bint as_given):
         """A ladder for each site: n outcomes from `first` on, with these masses; `as_given`: they are probabilities."""
         self.ladders(first, n, masses, as_given)

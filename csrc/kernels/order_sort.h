@@ -94,8 +94,8 @@ static void sc_order_values(const double *value, ptrdiff_t items, ptrdiff_t k, d
 }
 
 /* y of one list from its Gumbel noise. scratch: sc_order_step_scratch(items). */
-static void sc_order(const double *logits, const double *noise, ptrdiff_t items, ptrdiff_t k, double *scratch,
-                     int32_t *y)
+static inline void sc_order(const double *logits, const double *noise, ptrdiff_t items, ptrdiff_t k, double *scratch,
+                            int32_t *y)
 {
     double *value = scratch;
     for (ptrdiff_t i = 0; i < items; i++) value[i] = logits[i] + noise[i];

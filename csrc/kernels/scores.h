@@ -6,7 +6,7 @@
  *   tabled     a row of numbers for each outcome
  *   Gaussian   by mean d/scale, by scale (d^2 - 1)/scale, by its logarithm d^2 - 1, d = (y - mean)/scale
  *   paths      by the logits of a state's transitions: [moved to j] - p_j for each step that left the state
- *   ranks      Plackett-Luce (orders.h)
+ *   ranks      of an order, or of a set: order_scores.h
  *
  * A sum over samples sum_n w_n s(y_n) needs sufficient statistics only, so no score is stored: weighted histograms, weighted sums of y,
  * weighted counts of transitions. Where single scores are wanted (error bars of few samples), one row at a time is made.
@@ -20,6 +20,8 @@
 
 #include "costs.h"
 #include "ladders.h"
+#include "order_scores.h"
+#include "orders.h"
 
 static inline double sc_inverse(double p) { return p > 0.0 ? 1.0 / p : 0.0; } /* what is never drawn has no score */
 
@@ -82,10 +84,39 @@ static void sc_expect_path(const sc_family *f, const double *p, double *taken)
     }
 }
 
+/* out += weighted scores of all lists of one problem. */
+static void sc_weigh_ranks(const sc_family *f, ptrdiff_t problem, const int32_t *y, ptrdiff_t rows,
+                           const double *weight, double *scratch, double *out)
+{
+    const ptrdiff_t items = f->n_classes, k = f->n_taken, stride = f->n_problems * f->n_sites;
+    const double *logits = f->logits + problem * f->n_scores;
+    for (ptrdiff_t at = 0; at < f->n_sites; at += k, y += k, logits += items, out += items)
+        sc_weigh_orders(logits, items, k, !f->unordered, y, stride, rows, weight, scratch, out);
+}
+
+/* log p of each list. */
+static void sc_log_prob_ranks(const sc_family *f, ptrdiff_t lists, const int32_t *y, double *scratch, double *out)
+{
+    const ptrdiff_t items = f->n_classes, k = f->n_taken, each = f->n_elements / items;
+    for (ptrdiff_t i = 0; i < lists; i++, y += k) {
+        const double *logits = f->logits + i % each * items;
+        if (f->unordered) out[i] = sc_set_log_prob(logits, items, k, y, scratch);
+        else out[i] = sc_order_log_prob(logits, sc_order_linear(logits, items, scratch), items, k, y, scratch + items);
+    }
+}
+
+/* Numbers that samples and scores want. */
+static ptrdiff_t sc_ranks_scratch(ptrdiff_t items, ptrdiff_t k, int ordered)
+{
+    const ptrdiff_t a = sc_sample_orders_scratch(items), b = sc_weigh_orders_scratch(items, k, ordered);
+    return a > b ? a : b;
+}
+
 /* Scores of one sample of one problem, n_scores of them; y is the problem's part of it. */
 static void sc_score_row(const sc_family *f, ptrdiff_t problem, const void *y, double *scratch, double *out)
 {
     const ptrdiff_t sites = f->n_sites, at = problem * sites, n = f->n_each;
+    const double one = 1.0;
     switch (f->score) {
     case SC_BY_CLASS: sc_class_row(f, problem * f->n_scores, y, out); break;
     case SC_AFFINE:
@@ -111,7 +142,10 @@ static void sc_score_row(const sc_family *f, ptrdiff_t problem, const void *y, d
             sc_expect_path(f, f->probs + problem * f->n_scores + own, out + own);
         }
         break;
-    case SC_RANKS: (void)scratch; break;
+    case SC_RANKS:
+        memset(out, 0, (size_t)f->n_scores * sizeof *out);
+        sc_weigh_ranks(f, problem, y, 1, &one, scratch, out);
+        break;
     default: memcpy(out, y, (size_t)f->n_scores * sizeof *out);
     }
 }
@@ -198,6 +232,10 @@ static void sc_weigh_scores(const sc_family *f, ptrdiff_t problem, const void *y
     default: break;
     }
     memset(out, 0, (size_t)f->n_scores * sizeof *out);
+    if (f->score == SC_RANKS) {
+        sc_weigh_ranks(f, problem, y, rows, weight, scratch, out);
+        return;
+    }
     for (ptrdiff_t i = 0; i < rows; i++) {
         const ptrdiff_t row = i * stride;
         if (f->score == SC_TABLED) {
@@ -216,7 +254,6 @@ static void sc_weigh_scores(const sc_family *f, ptrdiff_t problem, const void *y
     if (f->score == SC_PATHS)
         for (ptrdiff_t own = 0; own < f->n_scores; own += f->n_ladders * f->n_classes)
             sc_expect_path(f, p + own, out + own);
-    (void)scratch;
 }
 
 /* ---- back to theta ----------------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@ from .counts import Binomial, Geometric, NegativeBinomial, Poisson
 from .family import Compiled, Family
 from .joint import Joint
 from .latent import Normal, Ordinal, RoundedNormal
+from .orders import PlackettLuce, TopK
 from .parameters import Linear
 from .sites import Bernoulli, Categorical
 
@@ -26,6 +27,8 @@ __all__ = [
     "NegativeBinomial",
     "Normal",
     "Ordinal",
+    "PlackettLuce",
     "Poisson",
     "RoundedNormal",
+    "TopK",
 ]

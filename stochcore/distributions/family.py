@@ -444,7 +444,7 @@ class Compiled(Family):
         lead = array.shape[: array.ndim - len(self.site_shape)]
         out = np.zeros((math.prod(lead), self._structure.size))
         self._tables.scores(array.reshape(-1), len(out), out)
-        return self._structure.build(out.reshape(*lead, -1), lead)
+        return self._structure.build(out.reshape((*lead, -1)), lead)
 
     def outcome_probs(self, y: ArrayLike) -> Array:
         """Return p(y; w) of each sample: the product over its sites, in their order.
