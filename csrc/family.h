@@ -29,9 +29,9 @@ enum {
     SC_ROWS = 6,     /* the outcomes are the scores */
 };
 
-/* The thresholds of one site: y = first + #{c < count : k >= thresholds[c]}; thresholds[count] = 2^53 ends them. `high` are
- * their high words, and one more. cells[first bits of k], shift = 32 - bits: how many thresholds every such k has reached, as
- * uint8, uint16 or uint32: the smallest that holds count. */
+/* The thresholds of one site: y = first + #{c < count : k >= thresholds[c]}; thresholds[count] = 2^53 ends them. `high`
+ * are their high words, and one more. cells[first bits of k], shift = 32 - bits: how many thresholds every such k has
+ * reached, as uint8, uint16 or uint32: the smallest that holds count. */
 typedef struct sc_ladder {
     const uint32_t *high;
     const void *cells;
@@ -65,7 +65,8 @@ typedef struct sc_family {
     ptrdiff_t n_problems, n_sites, n_classes, n_elements;
     ptrdiff_t n_scores; /* of one problem, before the map */
     ptrdiff_t n_scratch; /* numbers that the kernels want */
-    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and their high words */
+    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and their high words
+     * */
     ptrdiff_t period;
     const uint32_t *high;
     const uint64_t *thresholds;

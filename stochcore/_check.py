@@ -226,7 +226,7 @@ def counts(name: str, y: ArrayLike, sites: tuple[int, ...], limits: tuple[Any, A
 
 
 def noise(name: str, z: ArrayLike, sites: tuple[int, ...], *, uniform: bool) -> Array:
-    """Return noise whose last axes are `sites`: uniform as float64 in [0, 1) or integers k; other noise as finite float64."""
+    """Return noise whose last axes are `sites`: uniform in [0, 1) or integers k; other noise as finite float64."""
     u = _array(name, z)
     if u.dtype != np.float64 and not (uniform and u.dtype.kind in "iu"):
         wanted = "float64 noise or integers k" if uniform else "float64 noise"

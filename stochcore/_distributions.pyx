@@ -1,4 +1,4 @@
-"""distributions: tables from parameters; samples, steps, log-probabilities and scores, in parallel over blocks of rows."""
+"""distributions: tables of families; samples, steps, log-probabilities and scores, in parallel over blocks of rows."""
 
 from math import gcd
 
@@ -141,8 +141,9 @@ cdef class Tables:
         for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
             ladder[i].first, ladder[i].count = firsts[i], <uint32_t>(counts[i] - 1)
             ladder[i].shift, ladder[i].size = <uint16_t>(32 - widths[i]), <uint16_t>bytes_[i]
-            one_ladder(t, ladder + i, widths[i], &mass[stops[i] - counts[i]], as_given, &thresholds[stops[i] - counts[i]],
-                       &high[stops[i] - counts[i] + i], &cells[cell_stops[i] - (<int64_t>bytes_[i] << widths[i])])
+            one_ladder(t, ladder + i, widths[i], &mass[stops[i] - counts[i]], as_given,
+                       &thresholds[stops[i] - counts[i]], &high[stops[i] - counts[i] + i],
+                       &cells[cell_stops[i] - (<int64_t>bytes_[i] << widths[i])])
         return 0
 
     def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
@@ -373,7 +374,7 @@ cdef class Sites(Tables):
         return 0
 
     cdef int threshold_tables(self) except -1:
-        """[classes - 1][sites], rows repeated to a multiple of 16 elements where they are short; and their high words."""
+        """[classes - 1][sites], short rows repeated to a multiple of 16 elements; and their high words."""
         cdef Py_ssize_t n = self.width, classes = self.family.n_classes, i
         cdef const double[::1] p = self.probs
         cdef uint64_t[:, ::1] by_site

@@ -1,6 +1,7 @@
 /* families: the sampler and the step function of any family, by its kind.
  *
- * Normal: y = centre + scale z, one rounding each. The rest: distributions.h, ladders.h, orders.h; their scores: scores.h.
+ * Normal: y = centre + scale z, one rounding each. The rest: distributions.h, ladders.h, orders.h; their scores:
+ * scores.h.
  */
 #ifndef SC_KERNELS_FAMILIES_H
 #define SC_KERNELS_FAMILIES_H

@@ -39,8 +39,8 @@ class Family(ABC):
 
     Notes
     -----
-    `sc.exact` and `sc.check_unbiased` also want `enumerate`; `sc.minimize` wants `with_parameters`, which takes parameters of
-    the same shapes and, unless it is overridden, hands them to the class alone.
+    `sc.exact` and `sc.check_unbiased` also want `enumerate`; `sc.minimize` wants `with_parameters`, which takes
+    parameters of the same shapes and, unless it is overridden, hands them to the class alone.
 
     Examples
     --------
@@ -250,7 +250,7 @@ class Compiled(Family):
         return next(iter(self._arguments))
 
     @cached_property
-    def parameters(self) -> Any:  # type: ignore[override]
+    def parameters(self) -> Any:
         """Theta: the argument as it was given; of several arguments a dict, of a `Linear` its weight and bias."""
         return parameters_of(self._arguments)
 
@@ -379,7 +379,8 @@ class Compiled(Family):
         ----------
         z : array_like of shape (..., *noise_shape(1)[1:])
             float64 noise of the family's `noise_kind`. Uniform noise lies in [0, 1), or is given by the integers k
-            in 0 .. 2^53 - 1 behind it (u = k 2^-53); a number that is no multiple of 2^-53 counts as the multiple below it.
+            in 0 .. 2^53 - 1 behind it (u = k 2^-53); a number that is no multiple of 2^-53 counts as the multiple below
+            it.
         out : ndarray, optional
             Of the outcomes' shape and type. Returned.
 

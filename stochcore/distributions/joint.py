@@ -29,8 +29,9 @@ class Joint(Family):
 
     Notes
     -----
-    Samples, noise, scores, parameters and gradients are dicts with the same names; a cost is called with such a dict of arrays of shape
-    (n, *sites). log p(y) is the sum over the families. A sample takes the elements of noise of all families, one after the other.
+    Samples, noise, scores, parameters and gradients are dicts with the same names; a cost is called with such a dict of
+    arrays of shape (n, *sites). log p(y) is the sum over the families. A sample takes the elements of noise of all
+    families, one after the other.
 
     Examples
     --------
@@ -64,7 +65,7 @@ class Joint(Family):
         return {name: family.noise_shape(n) for name, family in self.families.items()}
 
     @property
-    def n_elements(self) -> int:  # type: ignore[override]
+    def n_elements(self) -> int:
         """Elements of noise that one sample takes."""
         return sum(family.n_elements for family in self.families.values())
 
@@ -73,7 +74,8 @@ class Joint(Family):
         return self._noise_apart(_check.integer("n", n, 0), _stream(stream), self.n_elements)
 
     def _noise_apart(self, n: int, stream: Stream, stride: int) -> dict[str, Any]:
-        out, at = {}, 0
+        out: dict[str, Any] = {}
+        at = 0
         for name, family in self.families.items():
             own = stream.at(at)
             at += family.n_elements
@@ -111,13 +113,13 @@ class Joint(Family):
         """Return log p(y; w) of each sample, summed over the families."""
         outcomes = self._named("y", y)
         parts = [family.log_prob(outcomes[name], n_threads=n_threads) for name, family in self.families.items()]
-        return sum(parts[1:], parts[0])
+        return np.asarray(sum(parts[1:], parts[0]))
 
     def outcome_probs(self, y: Any) -> Array:
         """Return p(y; w) of each sample."""
         outcomes = self._named("y", y)
         parts = [family.outcome_probs(outcomes[name]) for name, family in self.families.items()]
-        return math.prod(parts[1:], start=parts[0])
+        return np.asarray(math.prod(parts[1:], start=parts[0]))
 
     def score(self, y: Any) -> dict[str, Any]:
         """Return grad log p(y; w) by the parameters, by name."""

@@ -65,7 +65,7 @@ class WithScale(Compiled):
 class Normal(WithScale):
     """Normal(mean, scale=None, *, log_scale=None, batch_ndims=0)
 
-    y = mean + scale z with z standard Gaussian: the continuous case, for pathwise gradients and for noise inside models.
+    y = mean + scale z, z standard Gaussian: the continuous case, for pathwise gradients and for noise inside models.
 
     Parameters
     ----------
@@ -137,7 +137,8 @@ class Normal(WithScale):
 class RoundedNormal(WithScale):
     """RoundedNormal(mean, scale=None, *, log_scale=None, step=1.0, batch_ndims=0)
 
-    A Gaussian through a quantiser: y = round(x / step) with x = mean + scale z, so that the quantised value is ``step * y``.
+    A Gaussian through a quantiser: y = round(x / step) with x = mean + scale z, so that the quantised value is ``step *
+    y``.
 
     Parameters
     ----------
@@ -151,10 +152,10 @@ class RoundedNormal(WithScale):
 
     Notes
     -----
-    p(y) = Phi(b) - Phi(a), a and b the borders step (y -+ 1/2), standardised. `step(z)` takes uniform noise and inverts the
-    distribution function; `latent_step(z)` takes Gaussian noise and rounds. The two have one distribution, not the same bits. Score by
-    mean: (phi(a) - phi(b)) / (scale p); by scale: (a phi(a) - b phi(b)) / (scale p). Tails below 2^-60 are never drawn.
-    `parameters`, and so gradients, are ``{"mean": ..., "scale": ...}``.
+    p(y) = Phi(b) - Phi(a), a and b the borders step (y -+ 1/2), standardised. `step(z)` takes uniform noise and inverts
+    the distribution function; `latent_step(z)` takes Gaussian noise and rounds. The two have one distribution, not the
+    same bits. Score by mean: (phi(a) - phi(b)) / (scale p); by scale: (a phi(a) - b phi(b)) / (scale p). Tails below
+    2^-60 are never drawn. `parameters`, and so gradients, are ``{"mean": ..., "scale": ...}``.
 
     Examples
     --------
@@ -217,7 +218,7 @@ class RoundedNormal(WithScale):
         """E[y], shape (*sites), in steps: close to mean/step."""
         y, p = self._mass
         centre = np.floor(self._mean.reshape(-1, 1) / self._step)
-        return ((p * (y - centre)).sum(axis=1) + centre[:, 0]).reshape(self.site_shape)
+        return np.asarray(((p * (y - centre)).sum(axis=1) + centre[:, 0]).reshape(self.site_shape))
 
     @property
     def variance(self) -> Array:
@@ -234,7 +235,8 @@ class RoundedNormal(WithScale):
     def latent_step(self, z: ArrayLike) -> Array:
         """Return round((mean + scale z) / step) for Gaussian noise z of shape (..., *sites)."""
         noise = _check.noise("z", z, self.site_shape, uniform=False)
-        return np.floor((self._mean + self._scale * noise) / self._step + 0.5).astype(self.dtype)
+        y: Array = np.floor((self._mean + self._scale * noise) / self._step + 0.5).astype(self.dtype)
+        return y
 
     def _outcomes(self, y: ArrayLike) -> Array:
         limit = 2**31 - 1 if self.dtype == np.int32 else 2**53
@@ -280,8 +282,8 @@ class Ordinal(Compiled):
 
     Ordered classes: y = the number of cut points at or below the latent x = location + z.
 
-    With logistic noise the ordered logit, with Gaussian noise the ordered probit; one cut point makes bits (and the probit
-    Bernoulli), cut points at 0 the sign, evenly spaced ones a quantiser.
+    With logistic noise the ordered logit, with Gaussian noise the ordered probit; one cut point makes bits (and the
+    probit Bernoulli), cut points at 0 the sign, evenly spaced ones a quantiser.
 
     Parameters
     ----------
@@ -290,7 +292,8 @@ class Ordinal(Compiled):
     cutpoints : array_like of shape (..., C - 1)
         Increasing along the last axis; the first axes broadcast against the location.
     free_cutpoints : array_like of shape (..., C - 1)
-        Instead: the first cut point, and the logarithms of the gaps between them. Any numbers will do: `minimize` moves these.
+        Instead: the first cut point, and the logarithms of the gaps between them. Any numbers will do: `minimize` moves
+        these.
     noise : {"logistic", "normal"}
         Of the latent.
     batch_ndims : int
@@ -298,9 +301,9 @@ class Ordinal(Compiled):
 
     Notes
     -----
-    p(y) = F(c_{y+1} - location) - F(c_y - location), with F the noise's distribution function and c_0, c_C infinite (McCullagh,
-    "Regression models for ordinal data", JRSS B 42, 1980). `step(z)` takes uniform noise and inverts the distribution function;
-    `latent_step(z)` takes the latent's own. The two have one distribution, not the same bits.
+    p(y) = F(c_{y+1} - location) - F(c_y - location), with F the noise's distribution function and c_0, c_C infinite
+    (McCullagh, "Regression models for ordinal data", JRSS B 42, 1980). `step(z)` takes uniform noise and inverts the
+    distribution function; `latent_step(z)` takes the latent's own. The two have one distribution, not the same bits.
     `parameters`, and so gradients, are ``{"location": ..., "cutpoints": ...}``.
 
     Examples
