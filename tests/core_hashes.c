@@ -126,7 +126,7 @@ static sc_family f;
 static double logits[MOST], p[MOST], log_p[MOST], log_q[MOST], weights[4 * MOST];
 static uint64_t thresholds[MOST], row[MOST];
 static uint32_t high[MOST];
-static double scratch[16 * MOST];
+static double scratch[64 * MOST];
 static int32_t y[MOST * ROWS];
 static const sc_stream samples = {.seed = 8, .offset = 17, .stream = 1};
 
@@ -260,7 +260,7 @@ enum { SITES = 12 }; /* of each; outcomes of 21 rows */
 /* Samples, steps, scores, their weighted sum, and an estimate with all that it takes. */
 static void family(const char *name, const double *noise)
 {
-    static double out[21 * SITES], scores[MOST], theta[MOST], costs[21], memory[64 * MOST], node[4 * MOST];
+    static double out[21 * SITES], scores[MOST], theta[MOST], costs[21], memory[128 * MOST], node[4 * MOST];
     static uint64_t k[21 * 64];
     const ptrdiff_t n = 21 * f.n_elements, each = f.n_scores * f.n_problems;
     const double baseline[4] = {0.5, 0.25};
