@@ -12,7 +12,8 @@ enum {
     SC_CHAINS = 3,      /* a path: the ladder of a step hangs on the state before it */
     SC_ORDERS = 4,      /* the largest of logits + Gumbel noise, in order */
     SC_NORMAL = 5,      /* centre + scale z */
-    SC_GIVEN = 6,       /* somebody else makes them: an "outcome" is a row of scores */
+    SC_TRIALS = 6,      /* up to the first success: k against thresholds that have a formula */
+    SC_GIVEN = 7,       /* somebody else makes them: an "outcome" is a row of scores */
 };
 
 /* What an outcome is kept in. */
@@ -81,7 +82,8 @@ typedef struct sc_family {
     /* scores */
     const double *probs; /* by class: [sites] or [sites][n_classes]; paths: as the ladders */
     const double *centre, *slope, *scale; /* affine; Gaussian: slope = 1/scale; Bernoulli: slope = 1 - p */
-    const double *table;
+    const float *inverse; /* trials: 1/rate too, where all are at most 2^13 */
+    const double *table; /* tabled; Gaussian: the factor of d^2 - 1; trials: their rates, and 1/rate as `scale` */
     const int64_t *rows; /* tabled: the n_each numbers of outcome y of a site begin at table[rows[site] + y n_each] */
     ptrdiff_t n_each;
     sc_map map;

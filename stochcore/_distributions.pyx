@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from ._dispatch cimport (
     SC_AFFINE, SC_BERNOULLI, SC_BY_CLASS, SC_CATEGORICAL, SC_CHAINS, SC_F64, SC_GAUSSIAN, SC_GIVEN, SC_I32, SC_I64,
-    SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_U8, begin, finish, kernels,
+    SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_TRIALS, SC_U8, begin, finish, kernels,
     sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
 from ._noise cimport stream_of
@@ -24,7 +24,7 @@ MAX_OUTCOMES = 1 << 27  # of all ladders together
 
 _KINDS = {
     "bernoulli": SC_BERNOULLI, "categorical": SC_CATEGORICAL, "ladders": SC_LADDERS, "chains": SC_CHAINS,
-    "orders": SC_ORDERS, "normal": SC_NORMAL, "given": SC_GIVEN,
+    "orders": SC_ORDERS, "normal": SC_NORMAL, "trials": SC_TRIALS, "given": SC_GIVEN,
 }
 _TYPES = {"|u1": SC_U8, "<i4": SC_I32, "<i8": SC_I64, "<f8": SC_F64}
 _SCORES = {
@@ -69,7 +69,10 @@ cdef class Tables:
         self.family.n_scores = self.n_scores = n_scores
         self.family.n_each = n_each
         self.family.centre, self.family.slope = self.numbers(centre), self.numbers(slope)
-        self.family.scale, self.family.table = self.numbers(scale), self.numbers(table)
+        if scale is not None:
+            self.family.scale = self.numbers(scale)
+        if table is not None:
+            self.family.table = self.numbers(table)
         if probs is not None:
             self.family.probs = self.numbers(probs)
         if rows is not None:
@@ -116,6 +119,19 @@ cdef class Tables:
         if out.shape[0]:
             with nogil:
                 t.log_prob_ranks(&self.family, out.shape[0], &y[0], &scratch[0], &out[0])
+
+    def set_trials(self, object rates):
+        """Minus the logarithms of the chances of failure, one a site."""
+        cdef Py_ssize_t n = self.width
+        cdef const float[::1] inverse
+        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
+        every = np.tile(rates, self.family.period // n)
+        self.family.table, self.family.scale = self.numbers(every), self.numbers(1.0 / every)
+        if (1.0 / every).max() <= 1 << 13:
+            few = (1.0 / every).astype(np.float32)
+            self.keep.append(few)
+            inverse = few
+            self.family.inverse = &inverse[0]
 
     def set_ladders(self, object first, object n, object masses, bint as_given):
         """A ladder for each site: n outcomes from `first` on, with these masses; `as_given`: they are probabilities."""

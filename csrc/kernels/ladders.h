@@ -30,6 +30,7 @@ static inline double sc_count_ratio(const double q[3], double y) { return (q[0] 
 /* The smallest y from which masses no longer grow. */
 static double sc_count_mode(const double q[3])
 {
+    if (isinf(q[2])) return q[0]; /* certain: p = 1 of a binomial */
     const double most = q[2] * (q[0] - q[1]) / (1.0 - q[1] * q[2]);
     double y = most > 0.0 ? (double)(int64_t)SC_MIN(most, 0x1p60) : 0.0;
     while (y > 0.0 && sc_count_ratio(q, y - 1.0) < 1.0) y--; /* rounding may have put it one too high */
@@ -39,7 +40,7 @@ static double sc_count_mode(const double q[3])
 /* Where the masses end on both sides of the mode. Nothing: more than `limit` of them. */
 static ptrdiff_t sc_count_range(const double q[3], ptrdiff_t limit, int64_t *first)
 {
-    if (isinf(q[2])) { /* certain: p = 1 of a binomial */
+    if (isinf(q[2])) {
         *first = (int64_t)q[0];
         return 1;
     }

@@ -44,7 +44,7 @@ class Joint(Family):
 
     noise_kind = "several"
 
-    def __init__(self, **families: Family) -> None:
+    def __init__(self, /, **families: Family) -> None:
         if not families:
             raise ValueError("`families` must hold at least one, got none")
         for name, family in families.items():
@@ -89,7 +89,13 @@ class Joint(Family):
     def step(self, z: Any, *, out: Any = None) -> dict[str, Any]:
         """Return the outcomes of given noise, by name."""
         noise, kept = self._named("z", z), self._into(out)
-        return {name: family.step(noise[name], out=kept[name]) for name, family in self.families.items()}
+        y = {name: family.step(noise[name], out=kept[name]) for name, family in self.families.items()}
+        self._agreed("z", {name: self.families[name]._lead(part) for name, part in y.items()})
+        return y
+
+    def _lead(self, y: dict[str, Any]) -> tuple[int, ...]:
+        name, family = next(iter(self.families.items()))
+        return tuple(family._lead(y[name]))
 
     def sample(
         self, n: int, stream: Stream, *, out: dict[str, Any] | None = None, n_threads: int | None = None
@@ -112,7 +118,9 @@ class Joint(Family):
     def log_prob(self, y: Any, *, n_threads: int | None = None) -> Array:
         """Return log p(y; w) of each sample, summed over the families."""
         outcomes = self._named("y", y)
-        parts = [family.log_prob(outcomes[name], n_threads=n_threads) for name, family in self.families.items()]
+        each = {name: family.log_prob(outcomes[name], n_threads=n_threads) for name, family in self.families.items()}
+        self._agreed("y", {name: part.shape for name, part in each.items()})
+        parts = list(each.values())
         return np.asarray(sum(parts[1:], parts[0]))
 
     def outcome_probs(self, y: Any) -> Array:
@@ -162,6 +170,20 @@ class Joint(Family):
     def _flat(self, y: Any) -> list[Array]:
         outcomes = self._named("y", y)
         return [flat for name, family in self.families.items() for flat in family._flat(outcomes[name])]
+
+    def _samples(self, y: Any) -> Any:
+        outcomes = self._named("y", y)
+        return {name: family._samples(outcomes[name]) for name, family in self.families.items()}
+
+    def _count(self, y: Any) -> int:
+        counts = {name: family._count(y[name]) for name, family in self.families.items()}
+        return int(self._agreed("y", counts))
+
+    def _agreed(self, what: str, shapes: dict[str, Any]) -> Any:
+        """Return what all families say of the samples' number or shape."""
+        if len(set(shapes.values())) > 1:
+            raise ValueError(f"`{what}` must hold as many samples for each name, got {shapes}")
+        return next(iter(shapes.values()))
 
     def _unconstrained(self) -> Joint:
         return Joint(**{name: family._unconstrained() for name, family in self.families.items()})

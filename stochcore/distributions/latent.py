@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _functions
 from .._distributions import MAX_OUTCOMES, Tables
-from .family import Compiled
+from .family import Compiled, must_be_free
 from .parameters import Argument, Mapped, value_of
 
 Array = NDArray[Any]
@@ -36,9 +36,9 @@ class WithScale(Compiled):
         self._mean = np.array(_spread(first, self.site_shape))
         spread = np.array(_spread(second, self.site_shape))
         self._scale = spread if given == "scale" else np.asarray(_functions.exp(spread))
-        bad = ~((self._scale > 0) & np.isfinite(self._scale))
+        bad = ~((self._scale >= _check.TINY) & np.isfinite(self._scale))
         if bad.any():
-            raise ValueError(f"`log_scale` must have a positive finite exponential, got {_check._first(spread, bad)}")
+            raise ValueError(f"`log_scale` must lie in -708 .. 709, got {_check._first(spread, bad)}")
 
     @property
     def _by_log(self) -> bool:
@@ -52,7 +52,7 @@ class WithScale(Compiled):
     def _unconstrained(self) -> Compiled:
         if self._by_log:
             return self
-        scale = _functions.log(value_of(self._arguments["scale"]))
+        scale = _functions.log(must_be_free(self._arguments["scale"], "scale", "log_scale"))
         return type(self)(mean=self._arguments["mean"], log_scale=scale, **self._options)  # type: ignore[call-arg]
 
     def _given_as(self, free: Any) -> Compiled:
@@ -338,7 +338,12 @@ class Ordinal(Compiled):
         self._options["noise"] = noise
         self.n_classes = second.shape[-1] + 1
         self._location = np.array(_spread(first, self.site_shape))
-        self._cuts = np.array(np.broadcast_to(_cut(value_of(second), given), (*self.site_shape, self.n_classes - 1)))
+        cuts = _cut(value_of(second), given)
+        bad = ~(np.isfinite(cuts) & (np.diff(cuts, axis=-1, prepend=-np.inf) > 0))
+        if bad.any():
+            came = _check._first(value_of(second), bad)
+            raise ValueError(f"`{given}` must give finite cut points that increase, got {came}")
+        self._cuts = np.array(np.broadcast_to(cuts, (*self.site_shape, self.n_classes - 1)))
         self._take_tables(given)
 
     def _take_tables(self, given: str) -> None:
@@ -424,7 +429,7 @@ class Ordinal(Compiled):
         location, (given, cut) = self._arguments["location"], list(self._arguments.items())[1]
         if given == "free_cutpoints":
             return self
-        values = value_of(cut)
+        values = must_be_free(cut, given, "free_cutpoints")
         free = np.concatenate([values[..., :1], _functions.log(np.diff(values, axis=-1))], axis=-1)
         return Ordinal(location, free_cutpoints=free, **self._options)
 
@@ -440,7 +445,8 @@ def _cut(values: Array, given: str) -> Array:
     if given == "cutpoints":
         return values
     gaps = np.concatenate([values[..., :1], _functions.exp(values[..., 1:])], axis=-1)
-    return np.cumsum(gaps, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.cumsum(gaps, axis=-1)
 
 
 def _logistic_classes(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._distributions import Sites
-from .family import Compiled
+from .family import Compiled, must_be_free
 from .parameters import Mapped, value_of
 
 Array = NDArray[Any]
@@ -116,6 +116,7 @@ class LogitsOrProbs(Compiled):
         """Return the same family by logits."""
         if self.given == "logits":
             return self
+        must_be_free(self._arguments["probs"], "probs", "logits")
         stuck = (self._values == 0) | (self._values == 1)
         if stuck.any():
             where = _check._first(self._values, stuck)
