@@ -176,7 +176,7 @@ def markov_chain(steps: int) -> Many:
 FAMILIES: dict[str, tuple[Any, tuple[tuple[int, int], ...], tuple[int, int] | None]] = {
     "Poisson": (
         poisson,
-        ((10_000, 1_000), (1_000, 1_000), (1_000_000, 1), (100_000, 10), (100, 100_000)),
+        ((2_000, 1_000), (10_000, 1_000), (1_000_000, 1), (100_000, 10), (100, 100_000)),
         (15, 25),
     ),
     "Binomial": (binomial, ((2_000, 1_000),), (10, 20)),
@@ -205,13 +205,13 @@ def draw(model: Callable[[], Any], n: int, threads: int) -> Any:
 
 
 def entries(names: tuple[str, ...], by_hand: bool = False) -> list[Any]:
-    """One thread for each shape, all threads for the first and for what is large; by hand: the first alone."""
+    """One thread for each shape, all threads for the first; by hand: the first alone."""
     found = []
     for name in names:
         make, shapes, held = FAMILIES[name]
         for i, (n, sites) in enumerate(FEW[:1] if SMOKE else shapes[: 1 if by_hand else None]):
             for threads in THREADS[: 1 if by_hand else None]:
-                if threads == 1 or i == 0 or n * sites >= 10 * ENOUGH:
+                if threads == 1 or i == 0:
                     against = "numpy" if threads == 1 else "torch" if name == "Poisson" else None
                     limits = (*held, against) if held and i == 0 and against and not by_hand else NOT_HELD
                     what = f"{name}, {n:,} x {sites:,}" + ", by hand" * by_hand

@@ -53,9 +53,9 @@ NOTES = {
         starts.""",
     "estimators": """
         Leave-one-out with a linear cost, on Bernoulli sites where no others are named. Ours also gives the
-        standard error of the cost and of each entry of the gradient, and the best sample; the peers give the gradient alone.
-        Their loops are ours to write: blocks that stay in the cache for NumPy and torch, a scan under jit
-        for JAX, and for numba a hand-written loop with sixteen xorshift generators side by side.""",
+        standard error of the cost and of each entry of the gradient, and the best sample; the peers give the
+        gradient alone. Their loops are ours to write: blocks that stay in the cache for NumPy and torch, a scan
+        under jit for JAX, and for numba a hand-written loop with sixteen xorshift generators side by side.""",
     "networks": """
         Two samples of the units for each image, Adam. The JAX program is a scan of steps after its
         compilation; it uses DisARM's pair of samples, we leave-one-out.""",
