@@ -313,6 +313,10 @@ class Binomial(Counts):
         choices = _functions.log_binomial(x, n, 0.5, 0.5) + n * LOG_2  # log C(n, y)
         return np.where(lost, choices + x * success + (n - x) * failure, log_p)
 
+    def _site_probs(self, y: Array) -> Array:
+        n = np.broadcast_to(self.total_count, self.site_shape)
+        return np.where(y <= n, super()._site_probs(np.minimum(y, n)), 0.0)
+
     @property
     def has_certain_outcomes(self) -> bool:
         """Was a probability of exactly 0 or 1 given?"""

@@ -129,6 +129,10 @@ class Joint(Family):
         parts = [family.outcome_probs(outcomes[name]) for name, family in self.families.items()]
         return np.asarray(math.prod(parts[1:], start=parts[0]))
 
+    def _probs_of(self, y: Any) -> Array:
+        parts = [family._probs_of(y[name]) for name, family in self.families.items()]
+        return np.asarray(math.prod(parts[1:], start=parts[0]))
+
     def score(self, y: Any) -> dict[str, Any]:
         """Return grad log p(y; w) by the parameters, by name."""
         outcomes = self._named("y", y)
