@@ -48,7 +48,9 @@ SC_INLINE int sc_trials_of_words(const uint32_t *words, const float *inverse, in
     const vf t = vf_neg(vf_mul(sc_log_normal32(vf_mul(c, vf_set1(0x1p-23f))), inv));
     const vf whole = vf_sub(vf_add(vf_sub(t, vf_set1(0.5f)), rounder), rounder), above = vf_sub(t, whole);
     const vf close = vf_fma(vf_mul(c, t), vf_set1(0x1p-20f), vf_mul(inv, vf_set1(0.52f)));
-    const vn open = vn_or(vf_lt(vf_mul(above, c), close), vf_lt(vf_mul(vf_sub(one, above), c), close));
+    const vn near = vn_or(vf_lt(vf_mul(above, c), close), vf_lt(vf_mul(vf_sub(one, above), c), close));
+    const vn open =
+        vn_or(near, vf_lt(c, vf_set1(16.0f))); /* from 16 on, half a unit is at most 0.52/c in the logarithm */
     vw_store((uint32_t *)y, vf_to_i32(vf_select(open, vf_set1(0.0f), vf_add(whole, one))));
     return vn_bits(open) != 0;
 }
@@ -62,7 +64,8 @@ SC_INLINE int sc_trials_of_few_words(const uint32_t *words, const double *invers
     const vd t = vd_neg(vd_mul(sc_log_normal(vd_mul(c, vd_set1(0x1p-32))), inv));
     const vd whole = vd_sub(vd_add(vd_sub(t, vd_set1(0.5)), rounder), rounder), above = vd_sub(t, whole);
     const vd close = vd_fma(vd_mul(c, inv), vd_set1(0x1p-46), vd_mul(inv, vd_set1(0.51)));
-    const vm open = vm_or(vd_lt(vd_mul(above, c), close), vd_lt(vd_mul(vd_sub(one, above), c), close));
+    const vm near = vm_or(vd_lt(vd_mul(above, c), close), vd_lt(vd_mul(vd_sub(one, above), c), close));
+    const vm open = vm_or(near, vd_lt(c, vd_set1(32.0)));
     vd_store(y, vd_select(open, vd_set1(0.0), vd_add(whole, one)));
     return vm_any(open);
 }

@@ -138,7 +138,7 @@ class MarkovChain(Compiled):
     def _site_log_probs(self, y: Array) -> Array:
         paths = y.reshape(-1, len(self._probs), self.n_steps)
         rows = np.zeros(paths.shape, dtype=np.int64)
-        rows[..., 1:] = 1 + paths[:, :, :-1]
+        rows[:, :, 1:] = 1 + paths[:, :, :-1]
         if self._probs.shape[1] > 1 + self.n_states:
             rows[..., 1:] += np.arange(self.n_steps - 1) * self.n_states
         chains = np.arange(len(self._probs))[:, None]
