@@ -26,7 +26,8 @@
 #include "order_scores.h"
 #include "orders.h"
 
-static inline double sc_inverse(double p) { return p > 0.0 ? 1.0 / p : 0.0; } /* in a sum, what is never drawn has no score */
+/* In a sum, what is never drawn has no score. */
+static inline double sc_inverse(double p) { return p > 0.0 ? 1.0 / p : 0.0; }
 
 /* Where the outcome is the parameter's class, and elsewhere. A bit has 1 - p of its own, which is accurate where it is
  * small. */

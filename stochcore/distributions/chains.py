@@ -81,7 +81,8 @@ class MarkovChain(Compiled):
         chains, states = math.prod(self.site_shape[:-1]), self.n_states
         logits = np.concatenate([first.reshape(chains, 1, states), then.reshape(chains, -1, states)], axis=1)
         rows = Sites("categorical", False, logits.reshape(-1), 1, chains * logits.shape[1], states)
-        self._probs, self._log_probs = rows.probs.reshape(logits.shape), rows.log_probs.reshape(logits.shape)
+        self._probs: Array = rows.probs.reshape(logits.shape)
+        self._log_probs: Array = rows.log_probs.reshape(logits.shape)
         problems = math.prod(self.batch_shape)
         self._tables = Tables(
             "chains", self.dtype, problems, math.prod(self.event_shape), math.prod(self.site_shape), states

@@ -173,7 +173,7 @@ class Family(ABC):
 
     def _count(self, y: Any) -> int:
         """Return how many samples there are."""
-        return len(y)
+        return _length(y)
 
     # What estimators ask for.
 
@@ -189,7 +189,7 @@ class Family(ABC):
 
     def _flat(self, y: Any) -> list[Array]:
         """Return what each part's kernels take for the samples y, as a flat array."""
-        score, n = self.score(y), len(y)
+        score, n = self.score(y), _length(y)
         check, structure = _scores_of, self._structure
         pieces = structure.map(lambda s, p: check(type(self).__name__, s, n, np.shape(p)), score, self.parameters)
         flat: list[Array] = []
@@ -205,9 +205,16 @@ class Family(ABC):
         """Return the same model, given by parameters that may be any finite numbers."""
         return self
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._structure})"
+
     def _given_as(self, free: Family) -> Family:
         """Return what `_unconstrained` may have become, given as this one is."""
         return free
+
+
+def _length(y: Any) -> int:
+    return _length(next(iter(y.values()))) if isinstance(y, dict) else len(y)
 
 
 def _leaves(structure: Structure, tree: Any, out: list[Array]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from .._distributions import Tables
 from ..noise import Stream
-from .family import Compiled, Family, _stream
+from .family import Compiled, Family, _length, _stream
 
 Array = NDArray[Any]
 
@@ -218,10 +218,6 @@ class Joint(Family):
 
 def _remake(families: dict[str, Family]) -> Joint:
     return Joint(**families)
-
-
-def _length(y: Any) -> int:
-    return _length(next(iter(y.values()))) if isinstance(y, dict) else len(y)
 
 
 def _rows(y: Any, index: Array) -> Any:

@@ -24,6 +24,11 @@ class Structure:
     shape: tuple[int, ...] | None
     fields: tuple[tuple[str, Structure], ...] = ()
 
+    def __str__(self) -> str:
+        if self.shape is not None:
+            return f"<{' x '.join(map(str, self.shape)) or 'scalar'}>"
+        return ", ".join(f"{name}={field}" for name, field in self.fields)
+
     @staticmethod
     def of(parameters: Any) -> Structure:
         """Return the structure of parameters."""
