@@ -1,6 +1,6 @@
 """What the tests of families share: every family in every way to give it, and plain twins from the definitions.
 
-`CASES` are small enough to enumerate; `WIDE` are not, or have many sites. Both hold functions, so that collecting the tests
+`CASES` are small enough to enumerate; `WIDE` are not, or have many sites. Both hold functions: collecting the tests
 builds nothing.
 """
 

@@ -11,6 +11,7 @@ from families import (
     CASES,
     TOP,
     WIDE,
+    begins,
     cost_of,
     every,
     made,
@@ -354,7 +355,7 @@ def test_the_whole_axis_of_elements(name):
     q = made(name)
     s = sc.Stream(0).at(2**64 - 2 * q.n_elements)
     assert same(q.sample(2, s), q.step(q.noise(2, s)))
-    with pytest.raises(ValueError, match="^a stream has 2\\^64 elements: "):
+    with pytest.raises(ValueError, match=begins("a stream has 2^64 elements: ")):
         q.sample(3, s)
 
 
