@@ -12,7 +12,8 @@ enum {
     SC_CHAINS = 3,      /* a path: the ladder of a step hangs on the state before it */
     SC_ORDERS = 4,      /* the largest of logits + Gumbel noise, in order */
     SC_NORMAL = 5,      /* centre + scale z */
-    SC_GIVEN = 6,       /* somebody else makes them: an "outcome" is a row of scores */
+    SC_TRIALS = 6,      /* up to the first success: k against thresholds that have a formula */
+    SC_GIVEN = 7,       /* somebody else makes them: an "outcome" is a row of scores */
 };
 
 /* What an outcome is kept in. */
@@ -29,9 +30,9 @@ enum {
     SC_ROWS = 6,     /* the outcomes are the scores */
 };
 
-/* The thresholds of one site: y = first + #{c < count : k >= thresholds[c]}; thresholds[count] = 2^53 ends them. `high` are
- * their high words, and one more. cells[first bits of k], shift = 32 - bits: how many thresholds every such k has reached, as
- * uint8, uint16 or uint32: the smallest that holds count. */
+/* The thresholds of one site: y = first + #{c < count : k >= thresholds[c]}; thresholds[count] = 2^53 ends them. `high`
+ * are their high words, and one more. cells[first bits of k], shift = 32 - bits: how many thresholds every such k has
+ * reached, as uint8, uint16 or uint32: the smallest that holds count. */
 typedef struct sc_ladder {
     const uint32_t *high;
     const void *cells;
@@ -65,7 +66,8 @@ typedef struct sc_family {
     ptrdiff_t n_problems, n_sites, n_classes, n_elements;
     ptrdiff_t n_scores; /* of one problem, before the map */
     ptrdiff_t n_scratch; /* numbers that the kernels want */
-    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and their high words */
+    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and their high words
+     * */
     ptrdiff_t period;
     const uint32_t *high;
     const uint64_t *thresholds;
@@ -80,7 +82,8 @@ typedef struct sc_family {
     /* scores */
     const double *probs; /* by class: [sites] or [sites][n_classes]; paths: as the ladders */
     const double *centre, *slope, *scale; /* affine; Gaussian: slope = 1/scale; Bernoulli: slope = 1 - p */
-    const double *table;
+    const float *inverse; /* trials: 1/rate too, where all are at most 2^13 */
+    const double *table; /* tabled; Gaussian: the factor of d^2 - 1; trials: their rates, and 1/rate as `scale` */
     const int64_t *rows; /* tabled: the n_each numbers of outcome y of a site begin at table[rows[site] + y n_each] */
     ptrdiff_t n_each;
     sc_map map;

@@ -20,6 +20,7 @@ T = TypeVar("T")
 Dtypes = tuple[np.dtype[Any], ...]
 
 OUTCOME_LIMIT = 1 << 64  # addresses a stream has
+TINY = 2.0**-1022  # the least float64 whose reciprocal is finite to full precision
 
 
 def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
@@ -110,9 +111,10 @@ def success(name: str, value: ArrayLike) -> Array:
 def positive(name: str, value: ArrayLike) -> Array:
     """Return a float64 array of positive numbers."""
     array = reals(name, value)
-    bad = array <= 0
+    bad = array < TINY
     if bad.any():
-        raise ValueError(f"`{name}` must be positive, got {_first(array, bad)}")
+        rule = "positive" if np.any(array <= 0) else f"at least {TINY:.2g}"
+        raise ValueError(f"`{name}` must be {rule}, got {_first(array, bad)}")
     return array
 
 
@@ -226,7 +228,7 @@ def counts(name: str, y: ArrayLike, sites: tuple[int, ...], limits: tuple[Any, A
 
 
 def noise(name: str, z: ArrayLike, sites: tuple[int, ...], *, uniform: bool) -> Array:
-    """Return noise whose last axes are `sites`: uniform as float64 in [0, 1) or integers k; other noise as finite float64."""
+    """Return noise whose last axes are `sites`: uniform in [0, 1) or integers k; other noise as finite float64."""
     u = _array(name, z)
     if u.dtype != np.float64 and not (uniform and u.dtype.kind in "iu"):
         wanted = "float64 noise or integers k" if uniform else "float64 noise"

@@ -18,6 +18,7 @@ cdef extern from "dispatch.h" nogil:
         SC_CHAINS
         SC_ORDERS
         SC_NORMAL
+        SC_TRIALS
         SC_GIVEN
         SC_U8
         SC_I32
@@ -92,6 +93,7 @@ cdef extern from "dispatch.h" nogil:
         const double *centre
         const double *slope
         const double *scale
+        const float *inverse
         const double *table
         const int64_t *rows
         ptrdiff_t n_each

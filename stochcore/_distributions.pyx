@@ -1,4 +1,4 @@
-"""distributions: tables from parameters; samples, steps, log-probabilities and scores, in parallel over blocks of rows."""
+"""distributions: tables of families; samples, steps, log-probabilities and scores, in parallel over blocks of rows."""
 
 from math import gcd
 
@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from ._dispatch cimport (
     SC_AFFINE, SC_BERNOULLI, SC_BY_CLASS, SC_CATEGORICAL, SC_CHAINS, SC_F64, SC_GAUSSIAN, SC_GIVEN, SC_I32, SC_I64,
-    SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_U8, begin, finish, kernels,
+    SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_TRIALS, SC_U8, begin, finish, kernels,
     sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
 from ._noise cimport stream_of
@@ -24,7 +24,7 @@ MAX_OUTCOMES = 1 << 27  # of all ladders together
 
 _KINDS = {
     "bernoulli": SC_BERNOULLI, "categorical": SC_CATEGORICAL, "ladders": SC_LADDERS, "chains": SC_CHAINS,
-    "orders": SC_ORDERS, "normal": SC_NORMAL, "given": SC_GIVEN,
+    "orders": SC_ORDERS, "normal": SC_NORMAL, "trials": SC_TRIALS, "given": SC_GIVEN,
 }
 _TYPES = {"|u1": SC_U8, "<i4": SC_I32, "<i8": SC_I64, "<f8": SC_F64}
 _SCORES = {
@@ -69,7 +69,10 @@ cdef class Tables:
         self.family.n_scores = self.n_scores = n_scores
         self.family.n_each = n_each
         self.family.centre, self.family.slope = self.numbers(centre), self.numbers(slope)
-        self.family.scale, self.family.table = self.numbers(scale), self.numbers(table)
+        if scale is not None:
+            self.family.scale = self.numbers(scale)
+        if table is not None:
+            self.family.table = self.numbers(table)
         if probs is not None:
             self.family.probs = self.numbers(probs)
         if rows is not None:
@@ -117,6 +120,19 @@ cdef class Tables:
             with nogil:
                 t.log_prob_ranks(&self.family, out.shape[0], &y[0], &scratch[0], &out[0])
 
+    def set_trials(self, object rates):
+        """Minus the logarithms of the chances of failure, one a site."""
+        cdef Py_ssize_t n = self.width
+        cdef const float[::1] inverse
+        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
+        every = np.tile(rates, self.family.period // n)
+        self.family.table, self.family.scale = self.numbers(every), self.numbers(1.0 / every)
+        if (1.0 / every).max() <= 1 << 13:
+            few = (1.0 / every).astype(np.float32)
+            self.keep.append(few)
+            inverse = few
+            self.family.inverse = &inverse[0]
+
     def set_ladders(self, object first, object n, object masses, bint as_given):
         """A ladder for each site: n outcomes from `first` on, with these masses; `as_given`: they are probabilities."""
         self.ladders(first, n, masses, as_given)
@@ -141,8 +157,9 @@ cdef class Tables:
         for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
             ladder[i].first, ladder[i].count = firsts[i], <uint32_t>(counts[i] - 1)
             ladder[i].shift, ladder[i].size = <uint16_t>(32 - widths[i]), <uint16_t>bytes_[i]
-            one_ladder(t, ladder + i, widths[i], &mass[stops[i] - counts[i]], as_given, &thresholds[stops[i] - counts[i]],
-                       &high[stops[i] - counts[i] + i], &cells[cell_stops[i] - (<int64_t>bytes_[i] << widths[i])])
+            one_ladder(t, ladder + i, widths[i], &mass[stops[i] - counts[i]], as_given,
+                       &thresholds[stops[i] - counts[i]], &high[stops[i] - counts[i] + i],
+                       &cells[cell_stops[i] - (<int64_t>bytes_[i] << widths[i])])
         return 0
 
     def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
@@ -373,7 +390,7 @@ cdef class Sites(Tables):
         return 0
 
     cdef int threshold_tables(self) except -1:
-        """[classes - 1][sites], rows repeated to a multiple of 16 elements where they are short; and their high words."""
+        """[classes - 1][sites], short rows repeated to a multiple of 16 elements; and their high words."""
         cdef Py_ssize_t n = self.width, classes = self.family.n_classes, i
         cdef const double[::1] p = self.probs
         cdef uint64_t[:, ::1] by_site

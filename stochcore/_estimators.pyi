@@ -2,14 +2,14 @@ from typing import Any
 
 import numpy as np
 
-from ._distributions import Sites
+from ._distributions import Tables
 
 Array = np.ndarray[Any, Any]
 
 class Job:
     def __init__(
         self,
-        sites: Sites,
+        tables: Tables,
         stream: Any,
         block_rows: int,
         n_parameters: int,

@@ -30,8 +30,8 @@ def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
     Parameters
     ----------
     model : Family
-        With at most 2^20 outcomes a problem. Counts without end are enumerated as far as they are drawn: all but 2^-60 of each
-        tail of a site.
+        With at most 2^20 outcomes a problem. Counts without end are enumerated as far as they are drawn: all but 2^-60
+        of each tail of a site.
     cost
         As in ``stochcore.estimate``.
 

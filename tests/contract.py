@@ -110,6 +110,53 @@ def estimates(threads):
             yield f"exact {name} {priced}", (e.cost, e.grad)
 
 
+def others():
+    """Every family but bits and classes."""
+    sites, x = np.abs(numbers(70, 21)) + 0.1, numbers(30, 22).reshape(10, 3)
+    yield "poisson", sc.Poisson(rate=20 * sites)
+    yield "poisson wide", sc.Poisson(log_rate=[13.0, -40.0])
+    yield "binomial", sc.Binomial([5, 70, 10**9], probs=[0.2, 0.7, 0.5])
+    yield "binomial logits", sc.Binomial(30, logits=numbers(12, 23).reshape(3, 4), batch_ndims=1)
+    yield "geometric", sc.Geometric(probs=sites / 4)
+    yield "geometric logits", sc.Geometric(logits=[-30.0, -5.0, 0.0, 800.0])
+    yield "negative binomial", sc.NegativeBinomial(sites * 3, logits=numbers(70, 24))
+    yield "ordinal", sc.Ordinal(numbers(9, 25), [-1.0, 0.0, 0.5])
+    yield "ordinal normal", sc.Ordinal(numbers(9, 25), free_cutpoints=[-1.0, 0.0, 0.5], noise="normal")
+    yield "rounded normal", sc.RoundedNormal(numbers(9, 26), sites[:9], step=0.25)
+    yield "normal", sc.Normal(numbers(9, 26), log_scale=numbers(9, 27))
+    yield "ranking", sc.PlackettLuce(numbers(14, 28).reshape(2, 7))
+    yield "ranking long", sc.PlackettLuce(numbers(600, 29))
+    yield "first", sc.TopK(numbers(100, 30), 4)
+    yield "set", sc.TopK(numbers(100, 30), 4, ordered=False)
+    yield "chain", sc.MarkovChain(numbers(3, 31), numbers(9, 32).reshape(3, 3), n_steps=9)
+    yield "chain per step", sc.MarkovChain(numbers(2, 33), numbers(16, 34).reshape(4, 2, 2))
+    linear = sc.Linear(numbers(12, 35).reshape(3, 4), numbers(4, 36))
+    yield "linear bits", sc.Bernoulli(logits=linear(x), batch_ndims=1)
+    yield "linear classes", sc.Categorical(logits=linear(x))
+    yield "linear counts", sc.Poisson(log_rate=linear(x), batch_ndims=1)
+
+
+def families(threads):
+    for name, model in others():
+        y = model.sample(300, sc.Stream(5).at(17), n_threads=threads)
+        yield f"sample {name}", y
+        yield f"log_prob {name}", model.log_prob(y, n_threads=threads)
+        yield f"score {name}", model._structure.leaves(model.score(y[:7]))
+        cost = sc.costs.Linear(np.ones(model.event_shape))
+        for n in (9, 700):
+            for estimator in ("leave_one_out", "score_function"):
+                e = sc.estimate(model, cost, n, estimator=estimator, seed=3, n_threads=threads)
+                leaves = model._structure.leaves
+                yield f"{estimator} {name} {n}", (e.cost, e.cost_se, leaves(e.grad), leaves(e.grad_se), e.best_cost)
+    joint = sc.Joint(
+        bits=sc.Bernoulli(logits=numbers(5, 37)), counts=sc.Poisson(rate=2.0), order=sc.TopK([1.0, 0.0], 1)
+    )
+    y = joint.sample(100, sc.Stream(6).at(3))
+    yield "sample joint", list(y.values())
+    e = sc.estimate(joint, lambda y: y["bits"][:, 0] * 2.0 + y["counts"], 500, n_threads=threads)
+    yield "estimate joint", (e.cost, joint._structure.leaves(e.grad), joint._structure.leaves(e.grad_se))
+
+
 def descent(threads):
     model, cost = sc.Bernoulli(logits=np.zeros(20)), sc.costs.Linear(numbers(20, 15))
     for optimizer in (sc.SGD(0.1), sc.Momentum(0.1), sc.RMSProp(0.1), sc.Adam(0.1)):
@@ -141,7 +188,7 @@ def networks(threads):
 
 def lines(threads=None):
     """Yield every line."""
-    for stage in (noise, distributions, estimates, descent, networks):
+    for stage in (noise, distributions, estimates, families, descent, networks):
         for name, value in stage(threads):
             arrays = value if isinstance(value, (tuple, list)) else (value,)
             yield f"{name.replace(' ', '_')} {digest(*arrays)}"

@@ -125,7 +125,8 @@ enum { MOST = 1024, ROWS = 101 }; /* parameters or thresholds of a model; sample
 static sc_family f;
 static double logits[MOST], p[MOST], log_p[MOST], log_q[MOST], weights[4 * MOST];
 static uint64_t thresholds[MOST], row[MOST];
-static uint32_t high[MOST], guide[MOST];
+static uint32_t high[MOST];
+static double scratch[64 * MOST];
 static int32_t y[MOST * ROWS];
 static const sc_stream samples = {.seed = 8, .offset = 17, .stream = 1};
 
@@ -142,43 +143,56 @@ static void tables(void)
     print("bernoulli_tables");
     for (ptrdiff_t classes = 2; classes < 100; classes = classes * 3 - 1) {
         t->categorical_logits(MOST / classes, classes, logits, p, log_p);
-        f = (sc_family){.n_classes = classes, .site_stride = 1, .class_stride = MOST / classes};
-        t->categorical_thresholds(&f, MOST / classes, p, row);
+        for (ptrdiff_t i = 0; i + classes <= MOST; i += classes) t->class_thresholds(classes, p + i, row + i);
         t->categorical_probs(MOST / classes * classes, p, log_q);
         TAKE(p), TAKE(log_p), TAKE(row), TAKE(log_q);
     }
     print("categorical_tables");
 }
 
+/* The ladders of n sites, from their thresholds. */
+static void ladders_of(ptrdiff_t n, int64_t first, ptrdiff_t count, const uint64_t *own)
+{
+    static uint32_t highs[2 * MOST];
+    static uint8_t cells[64 * MOST];
+    static sc_ladder ladders[MOST];
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const uint64_t *mine = own + i * (count + 1);
+        t->ladder_high(count, mine, highs + i * (count + 2));
+        t->ladder_cells(count, mine, 6, 1, cells + 64 * i);
+        ladders[i] = (sc_ladder){highs + i * (count + 2), cells + 64 * i, mine, first, (uint32_t)count, 26, 1};
+    }
+    f.ladders = ladders;
+}
+
 /* A model; rows of thresholds repeated up to `period` elements, with ties of the 32 high bits at some elements. Over 24
- * classes: thresholds by site, and a guide. */
+ * classes: a ladder for each site. */
 static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t classes, ptrdiff_t period)
 {
+    static double q[MOST];
     const ptrdiff_t n = problems * sites, rows = kind == SC_BERNOULLI ? 1 : classes - 1;
     const int many = classes > 24;
-    f = (sc_family){.kind = kind, .n_problems = problems, .n_sites = sites, .n_classes = classes, .period = period};
-    f.site_stride = 1, f.class_stride = n;
-    f.high = high, f.thresholds = thresholds, f.probs = p;
+    f = (sc_family){.n_problems = problems, .n_sites = sites, .n_classes = classes, .n_elements = n, .period = period};
+    f.kind = many ? SC_LADDERS : kind, f.type = kind == SC_BERNOULLI ? SC_U8 : SC_I32, f.map.plain = 1;
+    f.n_scores = sites * (kind == SC_BERNOULLI ? 1 : classes);
+    f.high = high, f.thresholds = thresholds, f.probs = p, f.slope = q;
     fill64(logits, MOST, 3.0), fill64(weights, 4 * MOST, 1.0);
     if (kind == SC_BERNOULLI) {
         t->bernoulli_logits(n, logits, p, log_p, log_q);
-        for (ptrdiff_t i = 0; i < n; i++) row[i] = (uint64_t)(p[i] * 0x1p53);
+        for (ptrdiff_t i = 0; i < n; i++) row[i] = (uint64_t)(p[i] * 0x1p53), q[i] = 1.0 - p[i];
     } else {
         t->categorical_logits(n, classes, logits, p, log_p);
-        t->categorical_thresholds(&f, n, p, row);
+        for (ptrdiff_t i = 0; i < n; i++) t->class_thresholds(classes, p + i * classes, row + i * classes);
     }
-    f.site_stride = many ? classes + 1 : 1, f.class_stride = many ? 1 : period;
     for (ptrdiff_t i = 0; i < MOST; i++) thresholds[i] = UINT64_C(1) << 53;
     for (ptrdiff_t i = 0; i < rows * period; i++) {
         const uint64_t e = (uint64_t)(i % period), tie = e % 4 == 3 ? UINT64_C(1) << 53 : sc_k(&samples, e) + (e & 1);
-        const ptrdiff_t at = i % period * f.site_stride + i / period * f.class_stride;
-        thresholds[at] = e % 9 == 2 ? tie : row[i / period * n + i % period % n];
+        const ptrdiff_t site = i % period, c = i / period,
+                        from = kind == SC_BERNOULLI ? site % n : site % n * classes + c;
+        thresholds[many ? site * classes + c : i] = e % 9 == 2 ? tie : row[from];
     }
     for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 21, UINT32_MAX);
-    if (many) {
-        f.guide_bits = 6, f.guide = guide;
-        t->categorical_guide(&f, n, thresholds, guide);
-    }
+    if (many) ladders_of(n, 0, classes - 1, thresholds);
 }
 
 static void outcomes(const char *name)
@@ -187,16 +201,16 @@ static void outcomes(const char *name)
     const ptrdiff_t width = f.n_problems * f.n_sites, n = width * ROWS;
     memset(y, 0, sizeof y);
     t->noise.k53(&samples, 0, n, k);
-    t->step(&f, k, n, y);
+    t->step(&f, k, ROWS, scratch, y);
     TAKE(y);
     print("step_%s", name);
-    t->sample(&f, &samples, 0, n, y);
+    t->sample(&f, &samples, 0, ROWS, scratch, y);
     TAKE(y);
     print("sample_%s", name);
     for (ptrdiff_t i = 0; i < n; i += f.n_sites) {
         const ptrdiff_t at = i % width, each = f.n_classes;
         double x;
-        if (f.kind == SC_CATEGORICAL) x = t->log_prob_categorical(log_p + at * each, y + i, f.n_sites, each);
+        if (f.kind != SC_BERNOULLI) x = t->log_prob_categorical(log_p + at * each, y + i, f.n_sites, each);
         else x = t->log_prob_bernoulli(log_p + at, log_q + at, (const uint8_t *)y + i, f.n_sites);
         take(&x, sizeof x);
     }
@@ -206,14 +220,14 @@ static void outcomes(const char *name)
 /* Costs of all rows, and the tree over three blocks of them: by both estimators, plain and with all that they take. */
 static void estimates(const char *name, int kind)
 {
-    static double costs[4 * ROWS], j[ROWS], weight[3 * ROWS], histogram[3 * MOST], site[MOST], nodes[3][4 * MOST];
-    static int32_t own[MOST * ROWS];
-    const sc_scratch scratch = {own, costs, j, weight, histogram, site};
-    const ptrdiff_t problems = f.n_problems, n = problems * f.n_sites * (f.kind == SC_CATEGORICAL ? f.n_classes : 1);
+    static double costs[4 * ROWS], site[MOST], nodes[3][4 * MOST], memory[64 * MOST];
+    const ptrdiff_t problems = f.n_problems, n = problems * f.n_scores;
+    sc_scratch own;
     const char *cost = kind == SC_COST_LINEAR ? "linear" : "quadratic";
     sc_job job = {f, {kind, f.n_sites, weights, weights + 64}, {0}, samples, n, ROWS};
     sc_cancel cancel;
     int64_t bad;
+    if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
     sc_cancel_begin(&cancel, NULL);
     t->cost_rows(&f, &job.cost, y, ROWS, site, &cancel, costs);
     TAKE(costs);
@@ -223,7 +237,7 @@ static void estimates(const char *name, int kind)
         job.estimator = (sc_estimator){way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, 0, weights, NULL, 0, NULL};
         if (way & 4) job.estimator = (sc_estimator){job.estimator.kind, 1, weights, weights + 7, 0, weights + 50};
         for (int b = 0; b < 3; b++)
-            failed |= t->estimate_block(&job, 33 * b, b < 2 ? 33 : 35, NULL, NULL, &scratch, &cancel, nodes[b], &bad);
+            failed |= t->estimate_block(&job, 33 * b, b < 2 ? 33 : 35, NULL, NULL, &own, &cancel, nodes[b], &bad);
         TAKE(nodes);
         t->fold(nodes[0], nodes[1], 1, problems, n);
         t->merge(nodes[0], nodes[2], problems, n);
@@ -238,6 +252,137 @@ static void model(const char *name, int kind, ptrdiff_t problems, ptrdiff_t site
     outcomes(name);
     estimates(name, SC_COST_LINEAR);
     estimates(name, SC_COST_QUADRATIC);
+}
+
+/* ---- other families --------------------------------------------------------------------------------------------- */
+enum { SITES = 12 }; /* of each; outcomes of 21 rows */
+
+/* Samples, steps, scores, their weighted sum, and an estimate with all that it takes. */
+static void family(const char *name, const double *noise)
+{
+    static double out[21 * SITES], scores[MOST], theta[MOST], costs[21], memory[128 * MOST], node[4 * MOST];
+    static uint64_t k[21 * 64];
+    const ptrdiff_t n = 21 * f.n_elements, each = f.n_scores * f.n_problems;
+    const double baseline[4] = {0.5, 0.25};
+    sc_job job = {f, {SC_COST_GIVEN, 0, NULL, NULL}, {SC_LEAVE_ONE_OUT, 1, baseline, NULL, 0, NULL}, samples, each, 21};
+    sc_scratch own;
+    sc_cancel cancel;
+    int64_t bad;
+    sc_cancel_begin(&cancel, NULL);
+    t->noise.k53(&samples, 0, n, k);
+    memset(out, 0, sizeof out);
+    t->step(&f, noise ? (const void *)noise : k, 21, scratch, out);
+    TAKE(out);
+    print("step_%s", name);
+    t->sample(&f, &samples, 0, 21, scratch, out);
+    TAKE(out);
+    print("sample_%s", name);
+    fill64(costs, COUNT(costs), 1.0), fill64(weights, 4 * MOST, 1.0);
+    t->score_row(&f, 0, out, scratch, scores);
+    take(scores, (size_t)f.n_scores * sizeof *scores);
+    t->weigh_scores(&f, 0, out, 21, weights, scratch, scores);
+    take(scores, (size_t)f.n_scores * sizeof *scores);
+    t->pull(&f.map, each, scores, scratch, each, theta);
+    take(theta, (size_t)each * sizeof *theta);
+    print("scores_%s", name);
+    if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
+    for (int way = 0; way < 4; way++) {
+        job.estimator.kind = way & 1 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION;
+        job.estimator.parameter_baseline = way & 2 ? weights : NULL;
+        failed |= t->estimate_block(&job, 0, 21, NULL, costs, &own, &cancel, node, &bad);
+        take(node, (size_t)(6 + 3 * each) * sizeof *node);
+    }
+    print("estimate_%s", name);
+}
+
+/* Site i has a count of the Panjer class; slopes, centres and tables of no meaning. */
+static void counts(void)
+{
+    static const double abc[][3] = {{3.5, 0, 1}, {40, -1, 0.5}, {2.5, 1, 0.25}, {0.01, 0, 1}, {30, 0, 1}, {1, 1, 0.5}};
+    static double mass[MOST];
+    static uint64_t own[SITES * 128];
+    static uint32_t highs[SITES * 130];
+    static uint8_t cells[SITES * 256];
+    static sc_ladder ladders[SITES];
+    static int64_t rows[SITES];
+    for (ptrdiff_t i = 0; i < SITES; i++) {
+        int64_t first;
+        const ptrdiff_t n = t->count_range(abc[i % 6], 128, &first);
+        if (!n) failed = 1;
+        t->count_masses(abc[i % 6], first, n, mass);
+        take(mass, (size_t)n * sizeof *mass);
+        t->ladder_thresholds(n, mass, own + 128 * i);
+        take(own + 128 * i, (size_t)n * sizeof *own);
+        t->ladder_high(n - 1, own + 128 * i, highs + 130 * i);
+        t->ladder_cells(n - 1, own + 128 * i, 8, 1, cells + 256 * i);
+        ladders[i] = (sc_ladder){highs + 130 * i, cells + 256 * i, own + 128 * i, first, (uint32_t)(n - 1), 24, 1};
+        rows[i] = 2 * (128 * i - first);
+    }
+    print("count_tables");
+    fill64(p, MOST, 2.0), fill64(logits, MOST, 1.0);
+    static double table[2 * SITES * 128];
+    fill64(table, COUNT(table), 1.0);
+    f = (sc_family){.kind = SC_LADDERS, .type = SC_I32, .score = SC_AFFINE, .n_problems = 1, .n_sites = SITES};
+    f.n_elements = f.n_scores = SITES, f.ladders = ladders, f.centre = p, f.slope = logits, f.map.plain = 1;
+    family("counts", NULL);
+    f.type = SC_I64, f.n_problems = 2, f.n_sites = f.n_scores = SITES / 2;
+    family("counts_wide", NULL);
+    f.type = SC_I32, f.score = SC_TABLED, f.n_scores = SITES, f.table = table, f.rows = rows, f.n_each = 2;
+    family("tabled", NULL);
+    int64_t index[2 * SITES];
+    for (int i = 0; i < 2 * SITES; i++) index[i] = i * 5 % SITES;
+    f.map = (sc_map){.index = index, .n_arguments = 2};
+    f.map.argument[0] = (sc_argument){.n = 8, .rows = 4, .inputs = 3, .x = weights, .bias = 1};
+    f.map.argument[1] = (sc_argument){.n = 4, .theta = 8};
+    family("mapped", NULL);
+}
+
+static void others(void)
+{
+    static double noise[21 * SITES], scale[SITES], taken[SITES];
+    static uint64_t own[9 * 4 * 3];
+    fill64(logits, MOST, 2.0), fill64(noise, COUNT(noise), 3.0), fill64(scale, SITES, 1.0), fill64(taken, SITES, 1.0);
+    f = (sc_family){.kind = SC_NORMAL, .type = SC_F64, .score = SC_GAUSSIAN, .n_problems = 1, .n_sites = SITES};
+    f.n_elements = SITES, f.n_scores = 2 * SITES, f.centre = logits, f.slope = taken, f.scale = scale, f.table = scale;
+    f.map.plain = 1;
+    family("normal", noise);
+    t->categorical_logits(9 * 3, 3, logits, p, log_p);
+    for (ptrdiff_t per_step = 0; per_step < 2; per_step++) {
+        const ptrdiff_t ladders = per_step ? 1 + 3 * 3 : 1 + 3;
+        f = (sc_family){.kind = SC_CHAINS, .type = SC_I32, .score = SC_PATHS, .n_problems = 1, .n_classes = 3};
+        f.n_steps = 4, f.per_step = (int)per_step, f.n_sites = f.n_elements = 2 * 4, f.n_ladders = ladders;
+        f.n_scores = 2 * ladders * 3, f.probs = p, f.map.plain = 1;
+        for (ptrdiff_t i = 0; i < 2 * ladders; i++) t->class_thresholds(3, p + 3 * i, own + 3 * i);
+        ladders_of(2 * ladders, 0, 2, own);
+        family(per_step ? "chains_per_step" : "chains", NULL);
+    }
+    for (int way = 0; way < 3; way++) {
+        f = (sc_family){.kind = SC_ORDERS, .type = SC_I32, .score = SC_RANKS, .n_problems = 1, .n_classes = 6};
+        f.n_taken = way ? 3 : 6, f.unordered = way == 2, f.logits = logits, f.n_sites = 2 * f.n_taken;
+        f.n_elements = f.n_scores = 12, f.n_scratch = t->ranks_scratch(6, f.n_taken, way < 2), f.map.plain = 1;
+        if (f.n_scratch > (ptrdiff_t)COUNT(scratch)) failed = 1;
+        family(way == 0 ? "orders" : way == 1 ? "first_of_order" : "sets", noise);
+        static const int32_t lists[12] = {0, 2, 4, 1, 3, 5};
+        double x[2];
+        t->log_prob_ranks(&f, f.n_taken == 6 ? 1 : 2, lists, scratch, x);
+        take(x, (f.n_taken == 6 ? 1 : 2) * sizeof *x);
+        print("log_prob_%s", way == 0 ? "orders" : way == 1 ? "first_of_order" : "sets");
+    }
+}
+
+/* Elementary functions of one and of several arguments. */
+static void functions(void)
+{
+    static double a[MOST], b[MOST], out[3][MOST];
+    fill64(a, MOST, 30.0), fill64(b, MOST, 5.0);
+    for (int i = 0; i < MOST; i++) b[i] = b[i] < 0 ? a[i] - b[i] + 0x1p-20 : a[i] + b[i] + 0x1p-20;
+    t->functions.ndtr(MOST, a, out[0]), t->functions.log_ndtr(MOST, a, out[1]), t->functions.expm1(MOST, a, out[2]);
+    TAKE(out);
+    t->functions.normal_interval(MOST, a, b, out[0], out[1], out[2]);
+    TAKE(out);
+    t->functions.logistic_interval(MOST, a, b, out[0], out[1], out[2]);
+    TAKE(out);
+    print("functions");
 }
 
 /* ---- optimisers, the network ------------------------------------------------------------------------------------ */
@@ -337,5 +482,8 @@ int main(int argc, char **argv)
     network("leave_one_out", 1);
     network("score_function", 0);
     layers();
+    counts();
+    others();
+    functions();
     return failed;
 }

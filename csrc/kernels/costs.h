@@ -3,9 +3,9 @@
  * linear      J = w . y
  * quadratic   J = y' Q y + b . y
  *
- * Outcomes are uint8 (bits), int32 or int64 (classes and counts, the number itself) or float64. Sums run over eight fixed lanes
- * and one tree (lanes.h), so they have the same bits on every instruction set. A quadratic row costs D^2: between
- * its rows the flag is looked at, so that Ctrl-C does not wait for a block.
+ * Outcomes are uint8 (bits), int32 or int64 (classes and counts, the number itself) or float64. Sums run over eight
+ * fixed lanes and one tree (lanes.h), so they have the same bits on every instruction set. A quadratic row costs D^2:
+ * between its rows the flag is looked at, so that Ctrl-C does not wait for a block.
  */
 #ifndef SC_KERNELS_COSTS_H
 #define SC_KERNELS_COSTS_H

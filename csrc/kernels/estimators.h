@@ -14,8 +14,8 @@
  *     v = n / ((n-1)(n-2)^2) sum_i (c_i - cbar)^2,   c_i = (J_i - Jbar)(s_i - sbar),
  * from h0, h1 and h2 = sum_i (J_i - c)^2 [class]. Groups too small to say anything (n < 3, or 1) give infinity.
  *
- * Other families, and scores that are mapped to theta (scores.h), are summed with weights J - c, and their error bar inside a group from
- * the terms themselves, sample by sample.
+ * Other families, and scores that are mapped to theta (scores.h), are summed with weights J - c, and their error bar
+ * inside a group from the terms themselves, sample by sample.
  *
  * Sums run in the order of the samples, or over eight fixed lanes; the mean is taken about the first sample, so that
  * J + 1e8 gives the same differences to rounding. The last block takes up a remainder of fewer than SC_LEAST samples.

@@ -1,10 +1,12 @@
 /* families: the sampler and the step function of any family, by its kind.
  *
- * Normal: y = centre + scale z, one rounding each. The rest: distributions.h, ladders.h, orders.h; their scores: scores.h.
+ * Normal: y = centre + scale z, one rounding each. The rest: distributions.h, ladders.h, orders.h; their scores:
+ * scores.h.
  */
 #ifndef SC_KERNELS_FAMILIES_H
 #define SC_KERNELS_FAMILIES_H
 
+#include "geometric.h"
 #include "ladders.h"
 #include "orders.h"
 
@@ -52,6 +54,7 @@ static void sc_sample(const sc_family *f, const sc_stream *s, uint64_t first, pt
         sc_step_normal(f, y, rows, y);
         break;
     case SC_ORDERS: sc_orders(f, s, first, NULL, rows, scratch, y); break;
+    case SC_TRIALS: sc_sample_trials(f, s, first, rows, y); break;
     default: break;
     }
 }
@@ -66,6 +69,7 @@ static void sc_step(const sc_family *f, const void *z, ptrdiff_t rows, double *s
     case SC_CHAINS: sc_step_chains(f, z, rows, y); break;
     case SC_NORMAL: sc_step_normal(f, z, rows, y); break;
     case SC_ORDERS: sc_orders(f, NULL, 0, z, rows, scratch, y); break;
+    case SC_TRIALS: sc_step_trials(f, z, rows, y); break;
     default: break;
     }
 }

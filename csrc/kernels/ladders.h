@@ -3,16 +3,17 @@
  *     y = first + #{c : k >= T_c},   T_c = ceil(2^53 F(first + c)): the inverse of a distribution function F.
  *
  * A guide (Chen and Asau, "On generating random variates from an empirical distribution", AIIE Transactions 6, 1974)
- * says where to begin: a cell for each value of the first bits of k, two to four times as many as thresholds, tells how many
- * thresholds lie below it. Most outcomes are done with after two comparisons, however many classes there are. What is left (a
- * cell with several thresholds; a tie of the 32 bits of plane 0) is searched for. Rows of many sites are done in tiles, so that the ladder of a site stays in the cache while it is used.
+ * says where to begin: a cell for each value of the first bits of k, two to four times as many as thresholds, tells how
+ * many thresholds lie below it. Most outcomes are done with after two comparisons, however many classes there are. What
+ * is left (a cell with several thresholds; a tie of the 32 bits of plane 0) is searched for. Rows of many sites are
+ * done in tiles, so that the ladder of a site stays in the cache while it is used.
  *
  * Counts. Poisson, binomial and negative binomial are the Panjer class: masses w with
  *     w(y+1)/w(y) = (a + b y) c / (y+1),
- * (a, b, c) = (rate, 0, 1), (n, -1, p/(1-p)), (r, 1, 1-p). From the mode, with w = 1, the products run down and up until
- * what lies beyond is less than 2^-60 of the whole; F is their running sum (compensated) over the total. No logarithm of a
- * factorial is needed, and only + - * /: the tables have the same bits everywhere. So outcomes with tails below 2^-60 are
- * never drawn, a 128th of the quantum 2^-53 that k itself has.
+ * (a, b, c) = (rate, 0, 1), (n, -1, p/(1-p)), (r, 1, 1-p). From the mode, with w = 1, the products run down and up
+ * until what lies beyond is less than 2^-60 of the whole; F is their running sum (compensated) over the total. No
+ * logarithm of a factorial is needed, and only + - * /: the tables have the same bits everywhere. So outcomes with
+ * tails below 2^-60 are never drawn, a 128th of the quantum 2^-53 that k itself has.
  *
  * A chain climbs, at each step, the ladder of the state that it is in.
  */
@@ -29,6 +30,7 @@ static inline double sc_count_ratio(const double q[3], double y) { return (q[0] 
 /* The smallest y from which masses no longer grow. */
 static double sc_count_mode(const double q[3])
 {
+    if (isinf(q[2])) return q[0]; /* certain: p = 1 of a binomial */
     const double most = q[2] * (q[0] - q[1]) / (1.0 - q[1] * q[2]);
     double y = most > 0.0 ? (double)(int64_t)SC_MIN(most, 0x1p60) : 0.0;
     while (y > 0.0 && sc_count_ratio(q, y - 1.0) < 1.0) y--; /* rounding may have put it one too high */
@@ -38,7 +40,7 @@ static double sc_count_mode(const double q[3])
 /* Where the masses end on both sides of the mode. Nothing: more than `limit` of them. */
 static ptrdiff_t sc_count_range(const double q[3], ptrdiff_t limit, int64_t *first)
 {
-    if (isinf(q[2])) { /* certain: p = 1 of a binomial */
+    if (isinf(q[2])) {
         *first = (int64_t)q[0];
         return 1;
     }
@@ -128,7 +130,8 @@ static void sc_ladder_cells(ptrdiff_t count, const uint64_t *thresholds, int bit
 
 /* ---- climbing ---------------------------------------------------------------------------------------------------- */
 
-/* From `low` thresholds on, which are reached: how many of the high words lie below the word; of those that tie, k decides. */
+/* From `low` thresholds on, which are reached: how many of the high words lie below the word; of those that tie, k
+ * decides. */
 static uint32_t sc_search_ladder(const sc_ladder *l, uint32_t low, uint32_t word, const sc_stream *s, uint64_t e)
 {
     uint32_t step = 1, high;

@@ -1,17 +1,20 @@
-/* scores: the derivative of log p(y; w) by a family's arguments, its weighted sum over samples, and the way back to theta.
+/* scores: the derivative of log p(y; w) by a family's arguments, its weighted sum over samples, and the way back to
+ * theta.
  *
- *   by class   s = v1 where the outcome is the parameter's class, v0 elsewhere: y - p by logits; by probabilities 1/p, -1/(1-p), and for
- *              categorical tangent to the simplex, [y = c]/p_c - 1/(C p_y)
- *   affine     s = slope (y - centre): Poisson by rate (1/rate, rate), by its logarithm (1, rate), and so on for the other counts
+ *   by class   s = v1 where the outcome is the parameter's class, v0 elsewhere: y - p by logits; by probabilities 1/p,
+ *              -1/(1-p), and for categorical tangent to the simplex, [y = c]/p_c - 1/(C p_y)
+ *   affine     s = slope (y - centre): Poisson by rate (1/rate, rate), by its logarithm (1, rate), and so on
  *   tabled     a row of numbers for each outcome
  *   Gaussian   by mean d/scale, by scale (d^2 - 1)/scale, by its logarithm d^2 - 1, d = (y - mean)/scale
  *   paths      by the logits of a state's transitions: [moved to j] - p_j for each step that left the state
  *   ranks      of an order, or of a set: order_scores.h
  *
- * A sum over samples sum_n w_n s(y_n) needs sufficient statistics only, so no score is stored: weighted histograms, weighted sums of y,
- * weighted counts of transitions. Where single scores are wanted (error bars of few samples), one row at a time is made.
+ * A sum over samples sum_n w_n s(y_n) needs sufficient statistics only, so no score is stored: weighted histograms,
+ * weighted sums of y, weighted counts of transitions. Where single scores are wanted (error bars of few samples), one
+ * row at a time is made.
  *
- * Arguments may be shared by sites, or be x times weights plus bias: sc_pull adds derivatives by all sites up into derivatives by theta.
+ * Arguments may be shared by sites, or be x times weights plus bias: sc_pull adds derivatives by all sites up into
+ * derivatives by theta.
  *
  * Sums run in the order of the samples: the same bits everywhere.
  */
@@ -23,9 +26,10 @@
 #include "order_scores.h"
 #include "orders.h"
 
-static inline double sc_inverse(double p) { return p > 0.0 ? 1.0 / p : 0.0; } /* what is never drawn has no score */
+static inline double sc_inverse(double p) { return p > 0.0 ? 1.0 / p : 0.0; } /* in a sum, what is never drawn has no score */
 
-/* Where the outcome is the parameter's class, and elsewhere. A bit has 1 - p of its own, which is accurate where it is small. */
+/* Where the outcome is the parameter's class, and elsewhere. A bit has 1 - p of its own, which is accurate where it is
+ * small. */
 static inline void sc_indicator_scores(const sc_family *f, ptrdiff_t i, double *v1, double *v0)
 {
     const double p = f->probs[i], q = f->kind == SC_BERNOULLI ? f->slope[i] : 1.0 - p;

@@ -1,8 +1,8 @@
 """distributions: step functions y = f(z; w), with their samples, log-probabilities and scores.
 
 `family` has the protocol and what families share; `parameters` theta and maps to it; the families themselves live in
-`sites` (bits, classes), `counts`, `latent` (thresholds of a Gaussian or logistic latent, and the Gaussian itself), `orders`,
-`chains` and `joint`.
+`sites` (bits, classes), `counts`, `latent` (thresholds of a Gaussian or logistic latent, and the Gaussian itself),
+`orders`, `chains` and `joint`.
 """
 
 from .chains import MarkovChain

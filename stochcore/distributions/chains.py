@@ -35,8 +35,9 @@ class MarkovChain(Compiled):
     Notes
     -----
     One uniform a step: y_0 inverts the distribution of softmax(initial) as `Categorical` does, y_t that of the row
-    softmax(transitions[y_{t-1}]). log p(y) = log p(y_0) + sum_t log p(y_t | y_{t-1}). Score by initial: [y_0 = i] - p_i; by transitions:
-    sum_t [y_{t-1} = i] ([y_t = j] - p_ij). `parameters`, and so gradients, are ``{"initial": ..., "transitions": ...}``.
+    softmax(transitions[y_{t-1}]). log p(y) = log p(y_0) + sum_t log p(y_t | y_{t-1}). Score by initial: [y_0 = i] -
+    p_i; by transitions: sum_t [y_{t-1} = i] ([y_t = j] - p_ij). `parameters`, and so gradients, are ``{"initial": ...,
+    "transitions": ...}``.
 
     Examples
     --------

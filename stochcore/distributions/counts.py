@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _functions
-from .._distributions import MAX_OUTCOMES, Tables, count_masses
-from .family import Compiled
+from .._distributions import Tables, count_masses
+from .family import Compiled, must_be_free
 from .parameters import Mapped, value_of
 
 Array = NDArray[Any]
 
 MOST = 2**53  # float64 counts one by one up to here
 ENDLESS = range(2**63 - 1)
+LOG_2 = math.log(2)
+FAR = 600.0  # logits and logarithms of rates beyond: e^-FAR is still a normal number
+SMALLEST_RATE = 5e-15  # outcomes up to 60 log 2 / rate
 
 
 class Counts(Compiled):
@@ -62,21 +65,22 @@ class Counts(Compiled):
         raise NotImplementedError
 
     def _take_tables(self) -> None:
-        sites = math.prod(self.site_shape)
         abc = np.stack([np.broadcast_to(x, self.site_shape).reshape(-1) for x in self._panjer()], axis=-1)
         try:
-            first, n, masses = count_masses(np.ascontiguousarray(abc, dtype=np.float64))
+            self._first, self._n, masses = count_masses(np.ascontiguousarray(abc, dtype=np.float64))
         except OverflowError:
             told = f"`{self.given}` of {type(self).__name__}"
-            raise ValueError(
-                f"{told} must spread over at most {MAX_OUTCOMES:.2g} outcomes in all, got wider ones"
-            ) from None
-        self._first, self._n = first + self.shift, n
-        self.dtype = np.dtype(np.int32 if (self._first + n).max() < 2**31 else np.int64)
-        self._tables = Tables("ladders", self.dtype, math.prod(self.batch_shape), math.prod(self.event_shape), sites)
-        self._tables.set_ladders(self._first, n, masses, False)
+            raise ValueError(f"{told} must spread over at most 2^27 outcomes in all, got wider ones") from None
+        self._begin("ladders", int((self._first + self._n).max()))
+        self._tables.set_ladders(self._first, self._n, masses, False)
+
+    def _begin(self, kind: str, most: int) -> None:
+        """Make tables for outcomes up to `most`, with scores but no steps yet."""
+        self.dtype = np.dtype(np.int32 if most < 2**31 else np.int64)
+        sites = math.prod(self.event_shape)
+        self._tables = Tables(kind, self.dtype, math.prod(self.batch_shape), sites, math.prod(self.site_shape))
         centre, slope = (np.broadcast_to(x, self.site_shape) for x in self._affine())
-        self._tables.set_scores("affine", math.prod(self.event_shape), centre=centre, slope=slope)
+        self._tables.set_scores("affine", sites, centre=centre, slope=slope)
         shared = self._arguments[self.given].shape != self.site_shape
         self._map(*self._places()) if shared else self._map()
 
@@ -104,7 +108,7 @@ class Counts(Compiled):
     def _unconstrained(self) -> Compiled:
         if self.given == self.free:
             return self
-        values = value_of(self._arguments[self.given])
+        values = must_be_free(self._arguments[self.given], self.given, self.free)
         stuck = np.zeros(values.shape, dtype=bool) if self.constrained == "rate" else (values == 0) | (values == 1)
         if stuck.any():
             raise ValueError(
@@ -123,6 +127,13 @@ class Counts(Compiled):
 
     def _from_free(self, free: Array) -> Array:
         return np.asarray(_functions.sigmoid(free))
+
+    def _log_probs_of_logits(self) -> tuple[Any, Array, Array]:
+        """Where p or q is lost to underflow, and log p, log q from the logits."""
+        x = np.broadcast_to(value_of(self._arguments[self.given]), self.site_shape)
+        lost = (abs(x) > FAR) & (self.given == "logits")
+        x = np.where(lost, x, 0.0)
+        return lost, -_functions.softplus(-x), -_functions.softplus(x)
 
     def _take_probs(self, x: Array) -> None:
         """Set p and q = 1 - p, each accurate where it is small."""
@@ -200,7 +211,13 @@ class Poisson(Counts):
         return self._rate
 
     def _site_log_probs(self, y: Array) -> Array:
-        return _functions.log_poisson(y.astype(np.float64), self._rate)
+        x = y.astype(np.float64)
+        log_p = _functions.log_poisson(x, self._rate)
+        if self.given == "rate":
+            return log_p
+        log_rate = np.broadcast_to(value_of(self._arguments["log_rate"]), self.site_shape)
+        factorial = -1.0 - _functions.log_poisson(x, 1.0)  # log y!
+        return np.where(log_rate < -FAR, x * log_rate - factorial, log_p)
 
     def _to_free(self, p: Array) -> Array:
         return _functions.log(p)
@@ -290,7 +307,11 @@ class Binomial(Counts):
         return 0, np.broadcast_to(self.total_count, self.site_shape)
 
     def _site_log_probs(self, y: Array) -> Array:
-        return _functions.log_binomial(y.astype(np.float64), self._trials, self._p, self._q)
+        x, n = y.astype(np.float64), self._trials
+        log_p = _functions.log_binomial(x, n, self._p, self._q)
+        lost, success, failure = self._log_probs_of_logits()
+        choices = _functions.log_binomial(x, n, 0.5, 0.5) + n * LOG_2  # log C(n, y)
+        return np.where(lost, choices + x * success + (n - x) * failure, log_p)
 
     @property
     def has_certain_outcomes(self) -> bool:
@@ -366,7 +387,11 @@ class NegativeBinomial(Counts):
         return self.mean / self._p
 
     def _site_log_probs(self, y: Array) -> Array:
-        return _functions.log_negative_binomial(y.astype(np.float64), self._successes, self._p, self._q)
+        x, n = y.astype(np.float64), self._successes
+        log_p = _functions.log_negative_binomial(x, n, self._p, self._q)
+        lost, success, failure = self._log_probs_of_logits()
+        orders = _functions.log_negative_binomial(x, n, 0.5, 0.5) + (x + n) * LOG_2
+        return np.where(lost, orders + n * success + x * failure, log_p)
 
     @property
     def has_certain_outcomes(self) -> bool:
@@ -388,7 +413,8 @@ class Geometric(Counts):
 
     Notes
     -----
-    Mean 1/p, variance (1 - p)/p^2. Score by logits: 1 - p y; by probs: (1 - p y)/(p (1 - p)).
+    Mean 1/p, variance (1 - p)/p^2. Score by logits: 1 - p y; by probs: (1 - p y)/(p (1 - p)). There is no
+    table. Outcomes are int32, or int64 where one could pass 2^31.
 
     Examples
     --------
@@ -400,6 +426,7 @@ class Geometric(Counts):
 
     constrained, free = "probs", "logits"
     shift = 1
+    _rate: Array  # -log(1 - p)
 
     def __init__(
         self,
@@ -412,9 +439,18 @@ class Geometric(Counts):
 
     def _take_moments(self, x: Array) -> None:
         self._take_probs(x)
+        with np.errstate(divide="ignore"):
+            self._rate = _functions.softplus(x) if self.given == "logits" else -_functions.log1p(-self._p)
+        bad = self._rate < SMALLEST_RATE
+        if bad.any():
+            raise ValueError(f"`{self.given}` must make outcomes that stay below 2^53, got {_check._first(x, bad)}")
 
-    def _panjer(self) -> tuple[Any, Any, Any]:
-        return 1.0, 1.0, self._q
+    def _take_tables(self) -> None:
+        with np.errstate(divide="ignore"):
+            most = 1 + np.ceil(60 * math.log(2) / self._rate.reshape(-1)).astype(np.int64)
+        self._first, self._n = np.ones_like(most), most
+        self._begin("trials", int(most.max()))
+        self._tables.set_trials(self._rate.reshape(-1))
 
     def _affine(self) -> tuple[Any, Any]:
         if self.given == "logits":
@@ -434,7 +470,10 @@ class Geometric(Counts):
         return self._q / self._p / self._p
 
     def _site_log_probs(self, y: Array) -> Array:
-        return _functions.log_negative_binomial(y.astype(np.float64) - 1.0, np.ones(()), self._p, self._q)
+        failures = y.astype(np.float64) - 1.0
+        log_p = _functions.log_negative_binomial(failures, 1.0, self._p, self._q)
+        lost, success, failure = self._log_probs_of_logits()
+        return np.where(lost, success + failures * failure, log_p)
 
     @property
     def has_certain_outcomes(self) -> bool:

@@ -39,8 +39,8 @@ class Family(ABC):
 
     Notes
     -----
-    `sc.exact` and `sc.check_unbiased` also want `enumerate`; `sc.minimize` wants `with_parameters`, which takes parameters of
-    the same shapes and, unless it is overridden, hands them to the class alone.
+    `sc.exact` and `sc.check_unbiased` also want `enumerate`; `sc.minimize` wants `with_parameters`, which takes
+    parameters of the same shapes and, unless it is overridden, hands them to the class alone.
 
     Examples
     --------
@@ -143,11 +143,14 @@ class Family(ABC):
         ndarray of the parameters' shape, or a dict of these
             The families of this package never store the scores.
         """
-        parts = list(zip(self._parts(), self._flat(y), strict=True))
-        w = _check.reals("weights", weights)
+        w, y = _check.reals("weights", weights), self._samples(y)
         if w.ndim != 1 + len(self.batch_shape) or w.shape[1:] != self.batch_shape:
             raise ValueError(f"`weights` must have shape (n, {_inside(self.batch_shape)}), got {w.shape}")
-        columns = w.reshape(w.shape[0], -1)
+        n = self._count(y)
+        if len(w) != n:
+            raise ValueError(f"`weights` must have one row for each of the {n} samples, got {len(w)}")
+        columns = w.reshape(n, math.prod(self.batch_shape))
+        parts = list(zip(self._parts(), self._flat(y), strict=True))
         pieces = []
         for (tables, size), flat in parts:
             piece = np.zeros(size)
@@ -155,6 +158,14 @@ class Family(ABC):
                 tables.weigh(flat, columns, piece, _check.threads(n_threads))
             pieces.append(piece)
         return self._structure.build(np.concatenate(pieces))
+
+    def _samples(self, y: Any) -> Any:
+        """Check samples, with n on the first axis."""
+        return y
+
+    def _count(self, y: Any) -> int:
+        """Return how many samples there are."""
+        return len(y)
 
     # What estimators ask for.
 
@@ -250,7 +261,7 @@ class Compiled(Family):
         return next(iter(self._arguments))
 
     @cached_property
-    def parameters(self) -> Any:  # type: ignore[override]
+    def parameters(self) -> Any:
         """Theta: the argument as it was given; of several arguments a dict, of a `Linear` its weight and bias."""
         return parameters_of(self._arguments)
 
@@ -365,6 +376,10 @@ class Compiled(Family):
             self._tables.sample(stream, n, y.reshape(-1), threads)
         return y
 
+    def _lead(self, y: Array) -> tuple[int, ...]:
+        """Return the axes of samples."""
+        return y.shape[: y.ndim - len(self.site_shape)]
+
     def _sample_apart(self, n: int, stream: Stream, stride: int, out: Array | None) -> Array:
         """Draw n samples whose noise begins every `stride` elements."""
         y = _check.output(out, (n, *self.site_shape), self.dtype)
@@ -379,7 +394,8 @@ class Compiled(Family):
         ----------
         z : array_like of shape (..., *noise_shape(1)[1:])
             float64 noise of the family's `noise_kind`. Uniform noise lies in [0, 1), or is given by the integers k
-            in 0 .. 2^53 - 1 behind it (u = k 2^-53); a number that is no multiple of 2^-53 counts as the multiple below it.
+            in 0 .. 2^53 - 1 behind it (u = k 2^-53); a number that is no multiple of 2^-53 counts as the multiple below
+            it.
         out : ndarray, optional
             Of the outcomes' shape and type. Returned.
 
@@ -502,9 +518,22 @@ class Compiled(Family):
     def _parts(self) -> list[tuple[Tables, int]]:
         return [(self._tables, self._structure.size)]
 
+    def _samples(self, y: Any) -> Any:
+        array = self._outcomes(y)
+        if array.ndim != 1 + len(self.site_shape):
+            raise ValueError(f"`y` must have shape (n, {_inside(self.site_shape)}), got {array.shape}")
+        return array
+
     def _flat(self, y: Any) -> list[Array]:
         array = y if isinstance(y, np.ndarray) and y.dtype == self.dtype else self._outcomes(y)
         return [np.ascontiguousarray(array).reshape(-1)]
+
+
+def must_be_free(argument: Argument, name: str, free: str) -> Array:
+    """Return the numbers of a bounded argument that is to move; inputs cannot map to those."""
+    if isinstance(argument, Mapped):
+        raise ValueError(f"`model` must give `{free}`, which may be any numbers, where a Linear moves, got `{name}`")
+    return argument
 
 
 def _remake(family: type[Compiled], arguments: dict[str, Any], options: dict[str, Any]) -> Compiled:
@@ -517,4 +546,6 @@ def _by(shape: tuple[int, ...]) -> str:
 
 
 def _brief(value: Any) -> str:
-    return f"<{_by(value.shape)}>" if isinstance(value, np.ndarray) and value.ndim else repr(value)
+    if isinstance(value, np.ndarray):
+        return f"<{_by(value.shape)}>" if value.ndim else repr(value.item())
+    return repr(value)

@@ -29,8 +29,9 @@ class Joint(Family):
 
     Notes
     -----
-    Samples, noise, scores, parameters and gradients are dicts with the same names; a cost is called with such a dict of arrays of shape
-    (n, *sites). log p(y) is the sum over the families. A sample takes the elements of noise of all families, one after the other.
+    Samples, noise, scores, parameters and gradients are dicts with the same names; a cost is called with such a dict of
+    arrays of shape (n, *sites). log p(y) is the sum over the families. A sample takes the elements of noise of all
+    families, one after the other.
 
     Examples
     --------
@@ -43,7 +44,7 @@ class Joint(Family):
 
     noise_kind = "several"
 
-    def __init__(self, **families: Family) -> None:
+    def __init__(self, /, **families: Family) -> None:
         if not families:
             raise ValueError("`families` must hold at least one, got none")
         for name, family in families.items():
@@ -64,7 +65,7 @@ class Joint(Family):
         return {name: family.noise_shape(n) for name, family in self.families.items()}
 
     @property
-    def n_elements(self) -> int:  # type: ignore[override]
+    def n_elements(self) -> int:
         """Elements of noise that one sample takes."""
         return sum(family.n_elements for family in self.families.values())
 
@@ -73,7 +74,8 @@ class Joint(Family):
         return self._noise_apart(_check.integer("n", n, 0), _stream(stream), self.n_elements)
 
     def _noise_apart(self, n: int, stream: Stream, stride: int) -> dict[str, Any]:
-        out, at = {}, 0
+        out: dict[str, Any] = {}
+        at = 0
         for name, family in self.families.items():
             own = stream.at(at)
             at += family.n_elements
@@ -87,7 +89,13 @@ class Joint(Family):
     def step(self, z: Any, *, out: Any = None) -> dict[str, Any]:
         """Return the outcomes of given noise, by name."""
         noise, kept = self._named("z", z), self._into(out)
-        return {name: family.step(noise[name], out=kept[name]) for name, family in self.families.items()}
+        y = {name: family.step(noise[name], out=kept[name]) for name, family in self.families.items()}
+        self._agreed("z", {name: self.families[name]._lead(part) for name, part in y.items()})
+        return y
+
+    def _lead(self, y: dict[str, Any]) -> tuple[int, ...]:
+        name, family = next(iter(self.families.items()))
+        return tuple(family._lead(y[name]))
 
     def sample(
         self, n: int, stream: Stream, *, out: dict[str, Any] | None = None, n_threads: int | None = None
@@ -110,14 +118,16 @@ class Joint(Family):
     def log_prob(self, y: Any, *, n_threads: int | None = None) -> Array:
         """Return log p(y; w) of each sample, summed over the families."""
         outcomes = self._named("y", y)
-        parts = [family.log_prob(outcomes[name], n_threads=n_threads) for name, family in self.families.items()]
-        return sum(parts[1:], parts[0])
+        each = {name: family.log_prob(outcomes[name], n_threads=n_threads) for name, family in self.families.items()}
+        self._agreed("y", {name: part.shape for name, part in each.items()})
+        parts = list(each.values())
+        return np.asarray(sum(parts[1:], parts[0]))
 
     def outcome_probs(self, y: Any) -> Array:
         """Return p(y; w) of each sample."""
         outcomes = self._named("y", y)
         parts = [family.outcome_probs(outcomes[name]) for name, family in self.families.items()]
-        return math.prod(parts[1:], start=parts[0])
+        return np.asarray(math.prod(parts[1:], start=parts[0]))
 
     def score(self, y: Any) -> dict[str, Any]:
         """Return grad log p(y; w) by the parameters, by name."""
@@ -160,6 +170,20 @@ class Joint(Family):
     def _flat(self, y: Any) -> list[Array]:
         outcomes = self._named("y", y)
         return [flat for name, family in self.families.items() for flat in family._flat(outcomes[name])]
+
+    def _samples(self, y: Any) -> Any:
+        outcomes = self._named("y", y)
+        return {name: family._samples(outcomes[name]) for name, family in self.families.items()}
+
+    def _count(self, y: Any) -> int:
+        counts = {name: family._count(y[name]) for name, family in self.families.items()}
+        return int(self._agreed("y", counts))
+
+    def _agreed(self, what: str, shapes: dict[str, Any]) -> Any:
+        """Return what all families say of the samples' number or shape."""
+        if len(set(shapes.values())) > 1:
+            raise ValueError(f"`{what}` must hold as many samples for each name, got {shapes}")
+        return next(iter(shapes.values()))
 
     def _unconstrained(self) -> Joint:
         return Joint(**{name: family._unconstrained() for name, family in self.families.items()})

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _functions
 from .._distributions import MAX_OUTCOMES, Tables
-from .family import Compiled
+from .family import Compiled, must_be_free
 from .parameters import Argument, Mapped, value_of
 
 Array = NDArray[Any]
@@ -36,9 +36,9 @@ class WithScale(Compiled):
         self._mean = np.array(_spread(first, self.site_shape))
         spread = np.array(_spread(second, self.site_shape))
         self._scale = spread if given == "scale" else np.asarray(_functions.exp(spread))
-        bad = ~((self._scale > 0) & np.isfinite(self._scale))
+        bad = ~((self._scale >= _check.TINY) & np.isfinite(self._scale))
         if bad.any():
-            raise ValueError(f"`log_scale` must have a positive finite exponential, got {_check._first(spread, bad)}")
+            raise ValueError(f"`log_scale` must lie in -708 .. 709, got {_check._first(spread, bad)}")
 
     @property
     def _by_log(self) -> bool:
@@ -52,7 +52,7 @@ class WithScale(Compiled):
     def _unconstrained(self) -> Compiled:
         if self._by_log:
             return self
-        scale = _functions.log(value_of(self._arguments["scale"]))
+        scale = _functions.log(must_be_free(self._arguments["scale"], "scale", "log_scale"))
         return type(self)(mean=self._arguments["mean"], log_scale=scale, **self._options)  # type: ignore[call-arg]
 
     def _given_as(self, free: Any) -> Compiled:
@@ -65,7 +65,7 @@ class WithScale(Compiled):
 class Normal(WithScale):
     """Normal(mean, scale=None, *, log_scale=None, batch_ndims=0)
 
-    y = mean + scale z with z standard Gaussian: the continuous case, for pathwise gradients and for noise inside models.
+    y = mean + scale z, z standard Gaussian: the continuous case, for pathwise gradients and for noise inside models.
 
     Parameters
     ----------
@@ -137,7 +137,8 @@ class Normal(WithScale):
 class RoundedNormal(WithScale):
     """RoundedNormal(mean, scale=None, *, log_scale=None, step=1.0, batch_ndims=0)
 
-    A Gaussian through a quantiser: y = round(x / step) with x = mean + scale z, so that the quantised value is ``step * y``.
+    A Gaussian through a quantiser: y = round(x / step) with x = mean + scale z, so that the quantised value is ``step *
+    y``.
 
     Parameters
     ----------
@@ -151,10 +152,10 @@ class RoundedNormal(WithScale):
 
     Notes
     -----
-    p(y) = Phi(b) - Phi(a), a and b the borders step (y -+ 1/2), standardised. `step(z)` takes uniform noise and inverts the
-    distribution function; `latent_step(z)` takes Gaussian noise and rounds. The two have one distribution, not the same bits. Score by
-    mean: (phi(a) - phi(b)) / (scale p); by scale: (a phi(a) - b phi(b)) / (scale p). Tails below 2^-60 are never drawn.
-    `parameters`, and so gradients, are ``{"mean": ..., "scale": ...}``.
+    p(y) = Phi(b) - Phi(a), a and b the borders step (y -+ 1/2), standardised. `step(z)` takes uniform noise and inverts
+    the distribution function; `latent_step(z)` takes Gaussian noise and rounds. The two have one distribution, not the
+    same bits. Score by mean: (phi(a) - phi(b)) / (scale p); by scale: (a phi(a) - b phi(b)) / (scale p). Tails below
+    2^-60 are never drawn. `parameters`, and so gradients, are ``{"mean": ..., "scale": ...}``.
 
     Examples
     --------
@@ -217,7 +218,7 @@ class RoundedNormal(WithScale):
         """E[y], shape (*sites), in steps: close to mean/step."""
         y, p = self._mass
         centre = np.floor(self._mean.reshape(-1, 1) / self._step)
-        return ((p * (y - centre)).sum(axis=1) + centre[:, 0]).reshape(self.site_shape)
+        return np.asarray(((p * (y - centre)).sum(axis=1) + centre[:, 0]).reshape(self.site_shape))
 
     @property
     def variance(self) -> Array:
@@ -234,7 +235,8 @@ class RoundedNormal(WithScale):
     def latent_step(self, z: ArrayLike) -> Array:
         """Return round((mean + scale z) / step) for Gaussian noise z of shape (..., *sites)."""
         noise = _check.noise("z", z, self.site_shape, uniform=False)
-        return np.floor((self._mean + self._scale * noise) / self._step + 0.5).astype(self.dtype)
+        y: Array = np.floor((self._mean + self._scale * noise) / self._step + 0.5).astype(self.dtype)
+        return y
 
     def _outcomes(self, y: ArrayLike) -> Array:
         limit = 2**31 - 1 if self.dtype == np.int32 else 2**53
@@ -280,8 +282,8 @@ class Ordinal(Compiled):
 
     Ordered classes: y = the number of cut points at or below the latent x = location + z.
 
-    With logistic noise the ordered logit, with Gaussian noise the ordered probit; one cut point makes bits (and the probit
-    Bernoulli), cut points at 0 the sign, evenly spaced ones a quantiser.
+    With logistic noise the ordered logit, with Gaussian noise the ordered probit; one cut point makes bits (and the
+    probit Bernoulli), cut points at 0 the sign, evenly spaced ones a quantiser.
 
     Parameters
     ----------
@@ -290,7 +292,8 @@ class Ordinal(Compiled):
     cutpoints : array_like of shape (..., C - 1)
         Increasing along the last axis; the first axes broadcast against the location.
     free_cutpoints : array_like of shape (..., C - 1)
-        Instead: the first cut point, and the logarithms of the gaps between them. Any numbers will do: `minimize` moves these.
+        Instead: the first cut point, and the logarithms of the gaps between them. Any numbers will do: `minimize` moves
+        these.
     noise : {"logistic", "normal"}
         Of the latent.
     batch_ndims : int
@@ -298,9 +301,9 @@ class Ordinal(Compiled):
 
     Notes
     -----
-    p(y) = F(c_{y+1} - location) - F(c_y - location), with F the noise's distribution function and c_0, c_C infinite (McCullagh,
-    "Regression models for ordinal data", JRSS B 42, 1980). `step(z)` takes uniform noise and inverts the distribution function;
-    `latent_step(z)` takes the latent's own. The two have one distribution, not the same bits.
+    p(y) = F(c_{y+1} - location) - F(c_y - location), with F the noise's distribution function and c_0, c_C infinite
+    (McCullagh, "Regression models for ordinal data", JRSS B 42, 1980). `step(z)` takes uniform noise and inverts the
+    distribution function; `latent_step(z)` takes the latent's own. The two have one distribution, not the same bits.
     `parameters`, and so gradients, are ``{"location": ..., "cutpoints": ...}``.
 
     Examples
@@ -335,7 +338,12 @@ class Ordinal(Compiled):
         self._options["noise"] = noise
         self.n_classes = second.shape[-1] + 1
         self._location = np.array(_spread(first, self.site_shape))
-        self._cuts = np.array(np.broadcast_to(_cut(value_of(second), given), (*self.site_shape, self.n_classes - 1)))
+        cuts = _cut(value_of(second), given)
+        bad = ~(np.isfinite(cuts) & (np.diff(cuts, axis=-1, prepend=-np.inf) > 0))
+        if bad.any():
+            came = _check._first(value_of(second), bad)
+            raise ValueError(f"`{given}` must give finite cut points that increase, got {came}")
+        self._cuts = np.array(np.broadcast_to(cuts, (*self.site_shape, self.n_classes - 1)))
         self._take_tables(given)
 
     def _take_tables(self, given: str) -> None:
@@ -421,7 +429,7 @@ class Ordinal(Compiled):
         location, (given, cut) = self._arguments["location"], list(self._arguments.items())[1]
         if given == "free_cutpoints":
             return self
-        values = value_of(cut)
+        values = must_be_free(cut, given, "free_cutpoints")
         free = np.concatenate([values[..., :1], _functions.log(np.diff(values, axis=-1))], axis=-1)
         return Ordinal(location, free_cutpoints=free, **self._options)
 
@@ -437,7 +445,8 @@ def _cut(values: Array, given: str) -> Array:
     if given == "cutpoints":
         return values
     gaps = np.concatenate([values[..., :1], _functions.exp(values[..., 1:])], axis=-1)
-    return np.cumsum(gaps, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.cumsum(gaps, axis=-1)
 
 
 def _logistic_classes(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:

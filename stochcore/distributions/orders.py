@@ -154,9 +154,10 @@ class PlackettLuce(Orders):
 
     Notes
     -----
-    y_0 is the item with the largest logit + noise, and so on: y has shape (n, *lists, D). log p(y) = sum_t [l_{y_t} - log sum_{s >= t} exp l_{y_s}]
-    (Plackett, "The analysis of permutations", Applied Statistics 24, 1975; Luce 1959; that Gumbel noise makes it: Yellott 1977). Score by l_i: 1 less
-    the chance of i at each place up to its own, given what was left. `step` takes Gumbel noise of shape (..., *lists, D).
+    y_0 is the item with the largest logit + noise, and so on: y has shape (n, *lists, D). log p(y) = sum_t [l_{y_t} -
+    log sum_{s >= t} exp l_{y_s}] (Plackett, "The analysis of permutations", Applied Statistics 24, 1975; Luce 1959;
+    that Gumbel noise makes it: Yellott 1977). Score by l_i: 1 less the chance of i at each place up to its own, given
+    what was left. `step` takes Gumbel noise of shape (..., *lists, D).
 
     Examples
     --------
@@ -187,16 +188,17 @@ class TopK(Orders):
     k : int
         In 1 .. D.
     ordered : bool
-        True: y holds the items in the order in which they were drawn, with the probability of that order. False: the set, its items in
-        increasing order, with the exact probability of the set.
+        True: y holds the items in the order in which they were drawn, with the probability of that order. False: the
+        set, its items in increasing order, with the exact probability of the set.
     batch_ndims : int
         The first so many axes of lists are independent problems.
 
     Notes
     -----
-    In order: log p(y) = sum_{t < k} [l_{y_t} - log sum over the items not yet taken of exp l] (Kool, van Hoof and Welling, "Stochastic beams and where to
-    find them", 2019). Of a set S, with w = exp l and W what is left over: p(S) = integral over s > 0 of W e^{-Ws} prod_{i in S} (1 - e^{-w_i s}), which the
-    trapezoidal rule in log s gives to rounding. The score of a set is the expectation of the scores of its orders: less variance.
+    In order: log p(y) = sum_{t < k} [l_{y_t} - log sum over the items not yet taken of exp l] (Kool, van Hoof and
+    Welling, "Stochastic beams and where to find them", 2019). Of a set S, with w = exp l and W what is left over: p(S)
+    = integral over s > 0 of W e^{-Ws} prod_{i in S} (1 - e^{-w_i s}), which the trapezoidal rule in log s gives to
+    rounding. The score of a set is the expectation of the scores of its orders: less variance.
 
     Examples
     --------

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,6 @@ from .. import _check
 from .._distributions import affine
 
 Array = NDArray[Any]
-Parameters = Union[Array, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Structure:
     fields: tuple[tuple[str, Structure], ...] = ()
 
     @staticmethod
-    def of(parameters: Parameters) -> Structure:
+    def of(parameters: Any) -> Structure:
         """Return the structure of parameters."""
         if isinstance(parameters, Mapping):
             return Structure(None, tuple((name, Structure.of(value)) for name, value in parameters.items()))
@@ -164,7 +163,7 @@ class Mapped:
         return f"{self.linear!r}(<{' x '.join(map(str, self.x.shape))}>)"
 
 
-Argument = Union[Array, Mapped]
+Argument = Array | Mapped
 
 
 def value_of(argument: Argument) -> Array:
@@ -186,7 +185,8 @@ def with_parameters(arguments: dict[str, Argument], parameters: Any) -> dict[str
 
 def table_map(arguments: dict[str, Argument]) -> list[tuple[int, int, Array | None, bool]]:
     """Say where each argument's parameters stand in theta: (numbers, first, x or None, bias), for the kernels."""
-    rows, at = [], 0
+    rows: list[tuple[int, int, Array | None, bool]] = []
+    at = 0
     for a in arguments.values():
         numbers = math.prod(a.shape)
         if isinstance(a, Mapped):

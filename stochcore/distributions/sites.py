@@ -6,11 +6,11 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._distributions import Sites
-from .family import Compiled
+from .family import Compiled, must_be_free
 from .parameters import Mapped, value_of
 
 Array = NDArray[Any]
@@ -20,7 +20,6 @@ class LogitsOrProbs(Compiled):
     """What Bernoulli and Categorical share: one argument, logits or probs."""
 
     kind: ClassVar[str]
-    dtype: ClassVar[DTypeLike]
 
     n_classes: int
     _tables: Sites
@@ -65,6 +64,11 @@ class LogitsOrProbs(Compiled):
     @property
     def _values(self) -> Array:
         return value_of(self._arguments[self.given])
+
+    @property
+    def logits(self) -> Array:
+        """Logits, in the shape of the argument; infinite where a probability is 0 or 1."""
+        raise NotImplementedError
 
     @property
     def probs(self) -> Array:
@@ -112,6 +116,7 @@ class LogitsOrProbs(Compiled):
         """Return the same family by logits."""
         if self.given == "logits":
             return self
+        must_be_free(self._arguments["probs"], "probs", "logits")
         stuck = (self._values == 0) | (self._values == 1)
         if stuck.any():
             where = _check._first(self._values, stuck)
@@ -119,7 +124,7 @@ class LogitsOrProbs(Compiled):
         return type(self)(logits=self.logits, batch_ndims=self.batch_ndims)  # type: ignore[call-arg]
 
     def _given_as(self, free: Any) -> Compiled:
-        return free if self.given == "logits" else self.with_parameters(free.probs)  # type: ignore[no-any-return]
+        return free if self.given == "logits" else self.with_parameters(free.probs)
 
 
 class Bernoulli(LogitsOrProbs):
@@ -158,7 +163,7 @@ class Bernoulli(LogitsOrProbs):
     """
 
     kind = "bernoulli"
-    dtype = np.uint8
+    dtype = np.dtype(np.uint8)
 
     def __init__(
         self,
@@ -224,7 +229,7 @@ class Categorical(LogitsOrProbs):
     """
 
     kind = "categorical"
-    dtype = np.int32
+    dtype = np.dtype(np.int32)
 
     def __init__(
         self,
