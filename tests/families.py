@@ -87,7 +87,7 @@ WIDE = {
     "binomial of 1e9": lambda: sc.Binomial([10**9, 10**9, 5], probs=[0.5, 1e-9, 0.3]),
     "binomial of 2^40": lambda: sc.Binomial(2**40, probs=[1e-6, 1 - 1e-9]),
     "binomial 63": lambda: sc.Binomial(np.arange(63), probs=0.4),
-    "geometric 64": lambda: sc.Geometric(probs=np.linspace(0.01, 1.0, 64)),
+    "geometric 64": lambda: sc.Geometric(probs=np.linspace(0.01, 0.99, 64)),
     "negative binomial 200": lambda: sc.NegativeBinomial(np.linspace(0.1, 30, 200), logits=_n(200)),
     "ordinal 100 classes": lambda: sc.Ordinal(_n(66), np.linspace(-5, 5, 99)),
     "rounded wide": lambda: sc.RoundedNormal([1e6, -3.0, 0.0], scale=[500.0, 20.0, 0.01]),
