@@ -1,4 +1,4 @@
-"""Estimates of every family: their definition, no bias, error bars, merging, costs, descent. Planted mutants are caught."""
+"""Estimates of every family: their definition, no bias, error bars, merging, costs, descent; planted mutants."""
 
 import numpy as np
 import pytest

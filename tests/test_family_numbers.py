@@ -377,7 +377,7 @@ def test_chi_square(name):
 
 
 @pytest.mark.parametrize("name", ["ordinal", "rounded log", "plackett-luce", "top k", "top k set", "chain",
-                                  "binomial linear", "negative binomial shared", "chain per step", "rounded linear"])  # fmt: skip
+                                  "binomial linear", "chain per step", "rounded linear"])  # fmt: skip
 def test_chi_square_against_enumeration(name):
     q, n = made(name), 100_000
     y = outcomes(q)
