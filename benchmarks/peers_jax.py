@@ -37,6 +37,73 @@ def bernoulli(p: Array, n: int, threads: int) -> Run:
     return compiled(lambda k, p: jax.random.uniform(k, (n, p.size)) < p, key(), jnp.array(p, jnp.float32))
 
 
+def poisson(n: int, threads: int, rate: Array) -> Run:
+    """Only threefry will do for it."""
+    return compiled(lambda k, x: jax.random.poisson(k, x, (n, rate.size)), key(), jnp.array(rate, jnp.float32))
+
+
+def binomial(n: int, threads: int, trials: Array, p: Array) -> Run:
+    count, p32 = jnp.array(trials, jnp.float32), jnp.array(p, jnp.float32)
+    return compiled(lambda k, c, x: jax.random.binomial(k, c, x, (n, p.size)), key(), count, p32)
+
+
+def geometric(n: int, threads: int, p: Array) -> Run:
+    return compiled(lambda k, x: jax.random.geometric(k, x, (n, p.size)), key(), jnp.array(p, jnp.float32))
+
+
+def negative_binomial(n: int, threads: int, successes: Array, p: Array) -> Run:
+    """Poisson of a gamma rate."""
+
+    def whole(k: Any, shape: Any, odds: Any) -> Any:
+        a, b = jax.random.split(k)
+        return jax.random.poisson(a, jax.random.gamma(b, shape, (n, p.size)) * odds)
+
+    return compiled(whole, key(), jnp.array(successes, jnp.float32), jnp.array((1 - p) / p, jnp.float32))
+
+
+def ordinal(n: int, threads: int, below: Array) -> Run:
+    def whole(k: Any, edges: Any) -> Any:
+        u = jax.random.uniform(k, (n, below.shape[1]))
+        return sum((u >= edge).astype(jnp.int32) for edge in edges)
+
+    return compiled(whole, key(), jnp.array(below, jnp.float32))
+
+
+def rounded_normal(n: int, threads: int, mean: Array, scale: float) -> Run:
+    def whole(k: Any, mean: Any) -> Any:
+        return jnp.rint(mean + scale * jax.random.normal(k, (n, mean.size))).astype(jnp.int32)
+
+    return compiled(whole, key(), jnp.array(mean, jnp.float32))
+
+
+def markov_chain(n: int, threads: int, initial: Array, transitions: Array, steps: int) -> Run:
+    """All chains in a scan of steps."""
+    first = jnp.array(initial.cumsum()[:-1], jnp.float32)
+    edges = jnp.array(transitions.cumsum(axis=1)[:, :-1].T, jnp.float32)
+
+    def whole(k: Any, first: Any, edges: Any) -> Any:
+        u = jax.random.uniform(k, (steps, n))
+
+        def step(state: Any, u: Any) -> Any:
+            state = sum((edge[state] <= u).astype(jnp.int32) for edge in edges)
+            return state, state
+
+        start = sum((edge <= u[0]).astype(jnp.int32) for edge in first)
+        return jnp.concatenate([start[None], jax.lax.scan(step, start, u[1:])[1]]).T
+
+    return compiled(whole, key(), first, edges)
+
+
+def orders(n: int, threads: int, logits: Array, k: int) -> Run:
+    """Logits and Gumbel noise."""
+
+    def whole(key: Any, logits: Any) -> Any:
+        x = logits + jax.random.gumbel(key, (n, logits.size))
+        return jnp.argsort(-x, axis=1) if k == logits.size else jax.lax.top_k(x, k)[1]
+
+    return compiled(whole, key(), jnp.array(logits, jnp.float32))
+
+
 def gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
     block = rows(n, theta.size, LARGE)
 

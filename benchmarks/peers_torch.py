@@ -36,6 +36,108 @@ def categorical(p: Array, n: int, threads: int) -> Run:
     return lambda: torch.multinomial(weights, n, replacement=True).T
 
 
+def poisson(n: int, threads: int, rate: Array) -> Run:
+    torch.set_num_threads(threads)
+    rates = torch.tensor(rate, dtype=torch.float32).expand(n, rate.size)
+    return lambda: torch.poisson(rates)
+
+
+def binomial(n: int, threads: int, trials: Array, p: Array) -> Run:
+    torch.set_num_threads(threads)
+    count, p32 = (torch.tensor(x, dtype=torch.float32).expand(n, p.size).contiguous() for x in (trials, p))
+    return lambda: torch.binomial(count, p32)
+
+
+def geometric(n: int, threads: int, p: Array) -> Run:
+    """As torch.distributions: logarithms of uniforms."""
+    torch.set_num_threads(threads)
+    block, scale = rows(n, p.size), torch.tensor(1 / np.log1p(-p), dtype=torch.float32)
+    u, y = torch.empty((block, p.size)), torch.empty((n, p.size), dtype=torch.int32)
+
+    def run() -> torch.Tensor:
+        for start in range(0, n, block):
+            u.uniform_(torch.finfo(u.dtype).tiny, 1).log_().mul_(scale).ceil_()
+            y[start : start + block] = u
+        return y
+
+    return run
+
+
+def negative_binomial(n: int, threads: int, successes: Array, p: Array) -> Run:
+    """As torch.distributions: Poisson of a gamma rate."""
+    torch.set_num_threads(threads)
+    shape = torch.tensor(successes, dtype=torch.float32).expand(n, p.size)
+    odds = torch.tensor((1 - p) / p, dtype=torch.float32)
+    return lambda: torch.poisson(torch._standard_gamma(shape).mul_(odds))
+
+
+def ordinal(n: int, threads: int, below: Array) -> Run:
+    """Uniforms beside each threshold."""
+    torch.set_num_threads(threads)
+    edges, sites = torch.tensor(below, dtype=torch.float32), below.shape[1]
+    block = rows(n, sites)
+    u, y = torch.empty((block, sites)), torch.empty((n, sites), dtype=torch.int32)
+    few = torch.empty((block, sites), dtype=torch.uint8)
+
+    def run() -> torch.Tensor:
+        for start in range(0, n, block):
+            u.uniform_()
+            few.zero_()
+            for edge in edges:
+                few.add_(torch.ge(u, edge))
+            y[start : start + block] = few
+        return y
+
+    return run
+
+
+def rounded_normal(n: int, threads: int, mean: Array, scale: float) -> Run:
+    torch.set_num_threads(threads)
+    block, mean32 = rows(n, mean.size), torch.tensor(mean, dtype=torch.float32)
+    x, y = torch.empty((block, mean.size)), torch.empty((n, mean.size), dtype=torch.int32)
+
+    def run() -> torch.Tensor:
+        for start in range(0, n, block):
+            y[start : start + block] = x.normal_(0, scale).add_(mean32).round_()
+        return y
+
+    return run
+
+
+def markov_chain(n: int, threads: int, initial: Array, transitions: Array, steps: int) -> Run:
+    """All chains step by step, an edge at a time."""
+    torch.set_num_threads(threads)
+    first = torch.tensor(initial.cumsum()[:-1], dtype=torch.float32)
+    edges = torch.tensor(transitions.cumsum(axis=1)[:, :-1].T.copy(), dtype=torch.float32)
+    u, y = torch.empty((steps, n)), torch.empty((steps, n), dtype=torch.int32)
+
+    def run() -> torch.Tensor:
+        u.uniform_()
+        y[0] = torch.searchsorted(first, u[0], right=True)
+        for t in range(1, steps):
+            y[t] = 0
+            for edge in edges:
+                y[t] += edge.index_select(0, y[t - 1]) <= u[t]
+        return y.T
+
+    return run
+
+
+def orders(n: int, threads: int, logits: Array, k: int) -> Run:
+    """Exponentials over weights have the order of Gumbel noise: as torch.multinomial without replacement does it."""
+    torch.set_num_threads(threads)
+    block, inverse = rows(n, logits.size), torch.tensor(np.exp(-logits), dtype=torch.float32)
+    x, y = torch.empty((block, logits.size)), torch.empty((n, k), dtype=torch.int32)
+
+    def run() -> torch.Tensor:
+        for start in range(0, n, block):
+            x.exponential_().mul_(inverse)
+            y[start : start + block] = x.argsort(1) if k == logits.size else x.topk(k, 1, largest=False).indices
+        return y
+
+    return run
+
+
 def gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
     torch.set_num_threads(threads)
     block = rows(n, theta.size)
@@ -46,6 +148,22 @@ def gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
         total = torch.zeros(theta.size)
         for _ in range(0, n, block):
             y = torch.lt(u.uniform_(), p).float()
+            j = y @ w32
+            total += (j - j.mean()) @ y
+        return total / n * (block / (block - 1))
+
+    return run
+
+
+def poisson_gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
+    torch.set_num_threads(threads)
+    block, w32 = rows(n, theta.size), torch.tensor(w, dtype=torch.float32)
+    rates = torch.tensor(np.exp(theta), dtype=torch.float32).expand(block, theta.size)
+
+    def run() -> torch.Tensor:
+        total = torch.zeros(theta.size)
+        for _ in range(0, n, block):
+            y = torch.poisson(rates)
             j = y @ w32
             total += (j - j.mean()) @ y
         return total / n * (block / (block - 1))

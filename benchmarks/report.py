@@ -27,6 +27,7 @@ NAMES = {
 STAGES = {
     "noise": "Filling arrays with noise",
     "distributions": "Samples",
+    "tables": "Tables of a new model",
     "costs": "Costs of given samples",
     "estimators": "Gradients of an expected cost",
     "networks": "Training a network with Bernoulli units",
@@ -39,16 +40,22 @@ NOTES = {
         many bytes, on as many threads (the largest arrays), or of the engine's raw bits in as many bytes.
         What stands between the noise and its floors: noise-speed.md.""",
     "distributions": """
-        Each site has probabilities of its own. Ours are exact to 2^-53; the peers' uniforms are float32,
-        except NumPy's for categories. JAX is left out of categories: it draws a Gumbel for each class.""",
+        Each site has parameters of its own. Ours are exact to 2^-53; the peers' uniforms are float32,
+        except NumPy's for categories. JAX is left out of categories: it draws a Gumbel for each class. NumPy's
+        Poisson, binomial, geometric and negative binomial samples are those of its Generator, its orders sort or
+        partition logits and Gumbel noise; *by hand*: arithmetic on arrays of float32 exponentials does the same in
+        less time. The other peers are written that way from the start. Our tables are there when the clock starts.""",
+    "tables": """
+        A model with new rates first makes its tables. Beside it stands NumPy, which needs none and in that time draws
+        some samples of each site. The tables of one model serve any number of samples.""",
     "costs": """
         Ours reads the samples as bytes; NumPy is given them as float32, converted before the clock
         starts.""",
     "estimators": """
-        Leave-one-out on Bernoulli sites with a linear cost. Ours also gives the standard error of the
-        cost and of each entry of the gradient, and the best sample; the peers give the gradient alone.
-        Their loops are ours to write: blocks that stay in the cache for NumPy and torch, a scan under jit
-        for JAX, and for numba a hand-written loop with sixteen xorshift generators side by side.""",
+        Leave-one-out with a linear cost, on Bernoulli sites where no others are named. Ours also gives the
+        standard error of the cost and of each entry of the gradient, and the best sample; the peers give the
+        gradient alone. Their loops are ours to write: blocks that stay in the cache for NumPy and torch, a scan
+        under jit for JAX, and for numba a hand-written loop with sixteen xorshift generators side by side.""",
     "networks": """
         Two samples of the units for each image, Adam. The JAX program is a scan of steps after its
         compilation; it uses DisARM's pair of samples, we leave-one-out.""",

@@ -50,6 +50,8 @@ typedef struct sc_table {
     void (*ladder_high)(ptrdiff_t count, const uint64_t *thresholds, uint32_t *high);
     void (*ladder_cells)(ptrdiff_t count, const uint64_t *thresholds, int bits, int size, void *cells);
     void (*sample)(const sc_family *, const sc_stream *, uint64_t first, ptrdiff_t rows, double *scratch, void *y);
+    void (*sample_sites)(const sc_family *, const sc_stream *, uint64_t first, ptrdiff_t rows, ptrdiff_t site,
+                         ptrdiff_t sites, void *y);
     void (*step)(const sc_family *, const void *noise, ptrdiff_t rows, double *scratch, void *y);
     void (*log_prob_ranks)(const sc_family *, ptrdiff_t lists, const int32_t *y, double *scratch, double *out);
     ptrdiff_t (*ranks_scratch)(ptrdiff_t items, ptrdiff_t k, int ordered);

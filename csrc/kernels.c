@@ -37,6 +37,7 @@ const sc_table SC_TABLE = {
     .ladder_high = sc_ladder_high,
     .ladder_cells = sc_ladder_cells,
     .sample = sc_sample,
+    .sample_sites = sc_sample_sites,
     .step = sc_step,
     .log_prob_ranks = sc_log_prob_ranks,
     .ranks_scratch = sc_ranks_scratch,

@@ -200,6 +200,8 @@ cdef extern from "dispatch.h" nogil:
         void (*ladder_high)(ptrdiff_t, const uint64_t *, uint32_t *) noexcept nogil
         void (*ladder_cells)(ptrdiff_t, const uint64_t *, int, int, void *) noexcept nogil
         void (*sample)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, double *, void *) noexcept nogil
+        void (*sample_sites)(const sc_family *, const sc_stream *, uint64_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                             void *) noexcept nogil
         void (*step)(const sc_family *, const void *, ptrdiff_t, double *, void *) noexcept nogil
         void (*log_prob_ranks)(const sc_family *, ptrdiff_t, const int32_t *, double *, double *) noexcept nogil
         ptrdiff_t (*ranks_scratch)(ptrdiff_t, ptrdiff_t, int) noexcept nogil

@@ -16,6 +16,7 @@ from ._noise cimport stream_of
 
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
 cdef Py_ssize_t LADDER_BLOCK = 1 << 17  # where a site's tables should be used often
+cdef Py_ssize_t LADDER_SITES = 1 << 10  # so many of them at a time, where there are more
 cdef Py_ssize_t SHORT_ROW = 4096  # rows up to here are repeated to fill the lanes
 cdef Py_ssize_t FEW_CLASSES = 24  # up to here counting all thresholds in lanes beats a ladder
 cdef int MAX_BITS = 24  # of the cells of a ladder
@@ -168,6 +169,7 @@ cdef class Tables:
         cdef uint8_t[::1] raw = out.view(np.uint8)
         cdef Py_ssize_t block = BLOCK if self.family.ladders == NULL else LADDER_BLOCK
         cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, block // self.family.n_elements), i
+        cdef Py_ssize_t sites = self.family.n_elements, parts = 1
         cdef const sc_table *t = kernels()
         cdef int threads = team(n_threads, n * self.family.n_elements)
         cdef sc_family f = self.family
@@ -175,9 +177,13 @@ cdef class Tables:
         cdef double[::1] scratch = np.empty(threads * each)
         cdef double *own = &scratch[0]
         cdef sc_cancel cancel
+        if f.kind == SC_LADDERS and sites > LADDER_SITES:
+            sites, rows = LADDER_SITES, LADDER_BLOCK // LADDER_SITES
+            parts = (f.n_elements + sites - 1) // sites
         begin(&cancel)
-        for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
-            sample_block(t, &f, &s, i * rows, min(rows, n - i * rows), &raw[0] + i * rows * width,
+        for i in prange((n + rows - 1) // rows * parts, nogil=True, num_threads=threads, schedule="static"):
+            sample_block(t, &f, &s, i // parts * rows, min(rows, n - i // parts * rows), i % parts * sites,
+                         min(sites, f.n_elements - i % parts * sites), &raw[0] + i // parts * rows * width,
                          own + threadid() * each, &cancel)
         finish(&cancel)
 
@@ -280,8 +286,12 @@ cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int bits, const doubl
 
 
 cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
-                       void *y, double *scratch, sc_cancel *cancel) noexcept nogil:
-    if stopped(cancel) == 0:
+                       Py_ssize_t site, Py_ssize_t sites, void *y, double *scratch, sc_cancel *cancel) noexcept nogil:
+    if stopped(cancel):
+        return
+    if sites < f.n_elements:
+        t.sample_sites(f, s, <uint64_t>first * <uint64_t>f.n_elements, rows, site, sites, y)
+    else:
         t.sample(f, s, <uint64_t>first * <uint64_t>f.n_elements, rows, scratch, y)
 
 

@@ -346,6 +346,17 @@ static void others(void)
     f.n_elements = SITES, f.n_scores = 2 * SITES, f.centre = logits, f.slope = taken, f.scale = scale, f.table = scale;
     f.map.plain = 1;
     family("normal", noise);
+    static double rates[48], inverses[48];
+    static float few[48];
+    for (int i = 0; i < 48; i++) {
+        rates[i] = 0x1p-10 * (1 + i % 12 * (i % 12) * 20), inverses[i] = 1.0 / rates[i], few[i] = (float)inverses[i];
+    }
+    f = (sc_family){.kind = SC_TRIALS, .type = SC_I32, .score = SC_AFFINE, .n_problems = 1, .n_sites = SITES};
+    f.n_elements = f.n_scores = SITES, f.period = 48, f.centre = logits, f.slope = taken, f.map.plain = 1;
+    f.table = rates, f.scale = inverses, f.inverse = few;
+    family("trials", NULL);
+    f.inverse = NULL, f.type = SC_I64;
+    family("trials_wide", NULL);
     t->categorical_logits(9 * 3, 3, logits, p, log_p);
     for (ptrdiff_t per_step = 0; per_step < 2; per_step++) {
         const ptrdiff_t ladders = per_step ? 1 + 3 * 3 : 1 + 3;

@@ -47,7 +47,7 @@ static void sc_sample(const sc_family *f, const sc_stream *s, uint64_t first, pt
     switch (f->kind) {
     case SC_BERNOULLI: sc_sample_bernoulli(f, s, first, rows * f->n_elements, y); break;
     case SC_CATEGORICAL: sc_sample_few_classes(f, s, first, rows * f->n_elements, y); break;
-    case SC_LADDERS: sc_sample_ladders(f, s, first, rows, y); break;
+    case SC_LADDERS: sc_sample_sites(f, s, first, rows, 0, f->n_elements, y); break;
     case SC_CHAINS: sc_sample_chains(f, s, first, rows, y); break;
     case SC_NORMAL:
         sc_fill_normal64(s, first, rows * f->n_elements, y);

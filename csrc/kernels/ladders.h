@@ -231,8 +231,8 @@ SC_INLINE void sc_sample_narrow(const sc_family *f, const sc_stream *s, uint64_t
     }
 }
 
-SC_INLINE void sc_sample_ladders_as(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, int type,
-                                    char *y)
+SC_INLINE void sc_sample_sites_as(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows,
+                                  ptrdiff_t site, ptrdiff_t sites, int type, char *y)
 {
     const ptrdiff_t width = f->n_elements, size = type == SC_I64 ? 8 : 4;
     if (width < SC_TILE_SITES) {
@@ -240,15 +240,17 @@ SC_INLINE void sc_sample_ladders_as(const sc_family *f, const sc_stream *s, uint
         return;
     }
     for (ptrdiff_t r = 0; r < rows; r += SC_TILE_ROWS)
-        for (ptrdiff_t d = 0; d < width; d += SC_TILE_SITES)
+        for (ptrdiff_t d = site; d < site + sites; d += SC_TILE_SITES)
             sc_sample_tile(f, s, first + (uint64_t)(r * width), SC_MIN(SC_TILE_ROWS, rows - r), d,
-                           SC_MIN(SC_TILE_SITES, width - d), type, y + r * width * size);
+                           SC_MIN(SC_TILE_SITES, site + sites - d), type, y + r * width * size);
 }
 
-static void sc_sample_ladders(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, void *y)
+/* Some sites of all rows; first and y are those of the rows. All of them where they are fewer than SC_TILE_SITES. */
+static void sc_sample_sites(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, ptrdiff_t site,
+                            ptrdiff_t sites, void *y)
 {
-    if (f->type == SC_I64) sc_sample_ladders_as(f, s, first, rows, SC_I64, y);
-    else sc_sample_ladders_as(f, s, first, rows, SC_I32, y);
+    if (f->type == SC_I64) sc_sample_sites_as(f, s, first, rows, site, sites, SC_I64, y);
+    else sc_sample_sites_as(f, s, first, rows, site, sites, SC_I32, y);
 }
 
 static void sc_step_ladders(const sc_family *f, const uint64_t *k, ptrdiff_t rows, void *y)
