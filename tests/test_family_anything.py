@@ -56,7 +56,7 @@ def attempt(call, *arguments):
 
 
 @pytest.mark.parametrize("family", BUILDERS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(a=values, b=values, k=whole, m=st.sampled_from([0, 0, 0, 1, 2, -1]), one=st.booleans(), data=st.data())
 def test_anything(family, a, b, k, m, one, data):
     """It works, or says which argument will not do; nothing else, and no warning."""
@@ -80,7 +80,7 @@ def test_anything(family, a, b, k, m, one, data):
 
 
 @every
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(y=values, data=st.data())
 def test_any_outcomes(name, y, data):
     q = made_once(name)

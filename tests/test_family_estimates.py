@@ -115,7 +115,7 @@ def test_estimates_have_the_same_bits_on_any_number_of_threads_and_merge(name):
     q = made(name)
     cost = cost_of(q)
     rows = 64 * block_rows(q.n_elements)
-    if rows * q.n_elements > 600_000 or (isinstance(q, sc.Joint) and q.n_elements > 20):
+    if rows * q.n_elements > 140_000 or (isinstance(q, sc.Joint) and q.n_elements > 20):
         rows = 0
     n = rows + 129
     whole = sc.estimate(q, cost, n, seed=3, n_threads=1)
@@ -163,8 +163,8 @@ def unbiased(q, n_samples, n_replicates, **given):
 @small
 def test_no_bias(name):
     q = made(name)
-    assert unbiased(q, (2, 3), 200).passed
-    assert unbiased(q, (2,), 200, estimator="score_function", baseline=1.7).passed
+    assert unbiased(q, (2, 3), 120).passed
+    assert unbiased(q, (2,), 120, estimator="score_function", baseline=1.7).passed
 
 
 @small
@@ -172,25 +172,25 @@ def test_no_bias(name):
 def test_no_bias_at_length(name):
     q = made(name)
     rng = np.random.default_rng(0)
-    assert unbiased(q, (2, 3, 8), 10_000).passed
-    assert unbiased(q, (1, 2, 8), 5000, estimator="score_function").passed
-    assert unbiased(q, (2, 3), 5000, estimator="score_function", baseline=1.7).passed
-    assert unbiased(q, (3,), 5000, estimator="score_function", baseline=rng.normal(size=(3, *q.batch_shape))).passed
+    assert unbiased(q, (2, 3, 8), 4000).passed
+    assert unbiased(q, (1, 2, 8), 2000, estimator="score_function").passed
+    assert unbiased(q, (2, 3), 2000, estimator="score_function", baseline=1.7).passed
+    assert unbiased(q, (3,), 2000, estimator="score_function", baseline=rng.normal(size=(3, *q.batch_shape))).passed
     st = q._structure
     if st.shape is None or st.shape != q.batch_shape:
         by_parameter = st.build(rng.normal(size=st.size))
-        assert unbiased(q, (2, 5), 5000, estimator="score_function", baseline=by_parameter).passed
+        assert unbiased(q, (2, 5), 2000, estimator="score_function", baseline=by_parameter).passed
 
 
-FOR_MUTANTS = ["poisson", "ordinal free", "plackett-luce", "top k set", "chain", "binomial linear"]
+FOR_MUTANTS = ["poisson", "ordinal free", "top k set", "chain", "binomial linear"]
 
 
 @pytest.mark.parametrize("name", FOR_MUTANTS)
 def test_planted_mutants_are_caught(name):
     q = made(name)
-    assert unbiased(q, (2, 5), 600, estimator=Planted(right)).passed
+    assert unbiased(q, (2, 5), 300, estimator=Planted(right)).passed
     for mutant in (with_itself, without_centre, of_best_sample):
-        assert not unbiased(q, (2,), 1500, estimator=Planted(mutant)).passed, mutant.__name__
+        assert not unbiased(q, (2,), 800, estimator=Planted(mutant)).passed, mutant.__name__
 
 
 @pytest.mark.parametrize("name", ["poisson", "ordinal", "plackett-luce", "chain", "joint"])
