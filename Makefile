@@ -16,8 +16,8 @@ CYTHON_FILES := $(wildcard stochcore/*.pyx stochcore/*.pxd)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo build test test-slow test-isa test-serial test-emulated test-neon doctest sanitize bench bench-smoke \
-	bench-peers lint lint-python lint-cython lint-c lint-types lint-spelling format dist clean distclean
+.PHONY: help demo build test test-slow test-isa test-serial test-emulated test-neon doctest sanitize pictures bench \
+	bench-smoke bench-peers lint lint-python lint-cython lint-c lint-types lint-spelling format dist clean distclean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +57,8 @@ test-slow: .venv/dev.stamp .venv/built.stamp  ## run the tests that take longer
 	$(PYTEST) -m slow $(ARGS)
 
 # Tests that compile C of their own run the same whatever the build: `make test` has them.
-ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py lanes.py engines.py core_hashes.py)
+ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py special.py orders.py lanes.py engines.py \
+	core_hashes.py)
 
 # The best one is what `make test` runs on; one that this CPU lacks is left out, and says so.
 test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instruction sets of this CPU
@@ -87,7 +88,7 @@ test-neon: .venv/dev.stamp  ## run the C core's tests on AArch64 (elsewhere need
 	@case $$(uname -m) in aarch64 | arm64) ;; *) \
 	    command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64 || { \
 	    echo "please install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user" >&2; exit 1; } ;; esac
-	$(PYTEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py) -k 'neon or aarch64' $(ARGS)
+	$(PYTEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py special.py orders.py) -k 'neon or aarch64' $(ARGS)
 
 # libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.
 sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -98,7 +99,10 @@ sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and Undefined
 	$(PYTEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) $(ARGS)
 
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md and in the docstrings
-	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md stochcore $(ARGS)
+	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md docs/families.md stochcore $(ARGS)
+
+pictures: .venv/dev.stamp .venv/built.stamp  ## draw the pictures of docs/families.md again
+	$(BIN)/python docs/draw_families.py
 
 # ---- benchmarks ------------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _optimize
-from .costs import BuiltIn, Cost, as_cost
+from .costs import BuiltIn, Cost
 from .distributions import Compiled, Family
 from .estimate import Estimate
-from .estimators import Estimator, ScoreFunction, resolve, sample_estimate
+from .estimators import Estimator, ScoreFunction, fitting, resolve, sample_estimate
 from .noise import Stream, _restore, as_stream
 from .optimizers import Optimizer, as_plain, checked, from_plain
 
@@ -152,7 +152,7 @@ class Plan:
     def _family_trainer(self, model: Family) -> FamilyTrainer:
         if self.data is not None:
             raise TypeError(f"`data` must be left out for a {type(model).__name__}: it has a `cost`")
-        cost, estimator = as_cost(self.cost), resolve(self.estimator)
+        cost, estimator = fitting(model, self.cost), resolve(self.estimator)
         if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
             cost.fit(model.batch_shape, model.event_shape)
         if self.n_samples < estimator.least:

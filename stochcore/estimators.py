@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _check
 from ._estimators import Job
 from .costs import BuiltIn, Cost, as_cost, evaluate
-from .distributions import Compiled, Family
+from .distributions import Compiled, Family, Joint
 from .estimate import (
     BLOCKS_PER_SHARD,
     ENOUGH_GROUPS,
@@ -153,7 +153,7 @@ def estimate(
     """
     found = sample_estimate(
         model,
-        as_cost(cost),
+        fitting(model, cost),
         n_samples,
         resolve(estimator, baseline),
         as_stream(seed),
@@ -167,6 +167,14 @@ def estimate(
             stacklevel=2,
         )
     return found
+
+
+def fitting(model: Family, cost: object) -> BuiltIn | Cost:
+    """Check that `cost` can be called on what the model draws."""
+    price = as_cost(cost)
+    if isinstance(price, BuiltIn) and isinstance(model, Joint):
+        raise TypeError(f"`cost` must be a function of the dict that a Joint draws, got {price!r}")
+    return price
 
 
 def sample_estimate(
@@ -274,6 +282,8 @@ def _baselines(baseline: ArrayLike, model: Family, n_samples: int) -> tuple[Arra
         return b.reshape(-1), None, None
     if kinds == ["sample"]:
         return zero, b.reshape(-1), None
+    if kinds == ["parameter"] and b.shape[: len(model.batch_shape)] != model.batch_shape:  # problems share them
+        return zero, None, b.reshape(-1)
     if kinds == ["parameter"]:
         by_problem = b.reshape(zero.size, -1)
         centre = by_problem.mean(axis=1)

@@ -18,7 +18,7 @@ from .costs import BuiltIn, Cost, as_cost, evaluate, length
 from .distributions import Compiled, Family
 from .distributions.parameters import Structure
 from .estimate import Estimate, student_quantile
-from .estimators import Estimator, resolve, sample_estimate
+from .estimators import Estimator, fitting, resolve, sample_estimate
 from .noise import Stream
 
 Array = NDArray[Any]
@@ -51,7 +51,7 @@ def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
     started = time.perf_counter()
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
-    price = as_cost(cost)
+    price = fitting(model, cost)
     events = model.enumerate()
     y = _on_every_problem(model, events)
     n = length(y)
@@ -66,9 +66,9 @@ def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
         row = np.argwhere(bad)[0][0]
         outcome = Structure.of(events).map(lambda part: part[row].tolist(), events)
         raise ValueError(f"`cost` must be finite, got {j[bad][0]} for outcome {outcome}")
-    p = model.outcome_probs(y)
+    p = model._probs_of(y)
     mean = _ordered_sum(p * j)
-    gradient = model.weighted_score(y, p * (j - mean))  # the score has mean zero: the centre costs nothing
+    gradient = model._weigh(y, p * (j - mean))  # the score has mean zero: the centre costs nothing
     zero = np.zeros(model.batch_shape)[()]
     return Estimate(
         cost=mean,
@@ -202,7 +202,7 @@ def check_unbiased(
     """
     sizes = tuple(_check.integer("n_samples", n, 1) for n in np.atleast_1d(n_samples))
     count = _check.integer("n_replicates", n_replicates, 2)
-    price, truth = as_cost(cost), exact(model, cost)
+    truth, price = exact(model, cost), as_cost(cost)
     run = getattr(estimator, "estimate", None)
     if run is None:
         chosen = resolve(estimator, baseline)

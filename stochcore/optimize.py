@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 import os
@@ -80,10 +81,10 @@ class Fit:
         return best if self._plan.batch_shape else float(best)
 
     @property
-    def best_y(self) -> Array | None:
+    def best_y(self) -> Any:
         """The sample that has the best cost."""
         best = getattr(self._trainer, "best", None)
-        return None if best is None else best[1].copy()
+        return None if best is None else copy.deepcopy(best[1])
 
     @property
     def optimizer(self) -> Optimizer:
@@ -206,7 +207,8 @@ class Fit:
             "records": self._records[: self.n_steps],
         }
         if isinstance(trainer, FamilyTrainer) and trainer.best is not None:
-            arrays["best_cost"], arrays["best_y"] = trainer.best
+            arrays["best_cost"], best_y = trainer.best
+            arrays |= _named_arrays("best_y", best_y)
         if baseline is not None:
             arrays["baseline"] = np.asarray(baseline)
         write_npz(Path(path), {"about": np.array(json.dumps(about)), **arrays})
@@ -254,9 +256,24 @@ class Fit:
         plan = Plan.again(about["plan"], arrays.get("baseline"), optimizer, **given)
         fit = cls(plan)
         fit._put(arrays["parameters"], arrays["moments"], arrays["records"], about["seconds"])
-        if isinstance(fit._trainer, FamilyTrainer) and "best_y" in arrays:
-            fit._trainer.best = arrays["best_cost"], arrays["best_y"]
+        if isinstance(fit._trainer, FamilyTrainer) and "best_cost" in arrays:
+            fit._trainer.best = arrays["best_cost"], _tree("best_y", arrays)
         return fit
+
+
+def _named_arrays(name: str, tree: Any) -> dict[str, Array]:
+    """Return the arrays of a tree, each named by its path."""
+    if not isinstance(tree, dict):
+        return {name: tree}
+    return {key: array for part, inner in tree.items() for key, array in _named_arrays(f"{name}/{part}", inner).items()}
+
+
+def _tree(name: str, arrays: dict[str, Array]) -> Any:
+    """Return the tree that `_named_arrays` has taken apart."""
+    if name in arrays:
+        return arrays[name]
+    parts = dict.fromkeys(key[len(name) + 1 :].split("/")[0] for key in arrays if key.startswith(f"{name}/"))
+    return {part: _tree(f"{name}/{part}", arrays) for part in parts}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -38,14 +38,14 @@ SC_INLINE void sc_put_trials(int wide, void *y, ptrdiff_t i, int64_t value)
     else ((int32_t *)y)[i] = (int32_t)value;
 }
 
-/* Sixteen words, where 1/r is at most SC_TRIALS_SHORT: the first 24 bits in float32. y is 0 where it is left open;
+/* Sixteen words, where 1/r is at most SC_TRIALS_SHORT: the first 23 bits in float32. y is 0 where it is left open;
  * returns whether some are. */
 SC_INLINE int sc_trials_of_words(const uint32_t *words, const float *inverse, int32_t *y)
 {
     const vf inv = vf_load(inverse), one = vf_set1(1.0f), rounder = vf_set1(SC_ROUND32);
     const vw not_word = vw_xor(vw_load(words), vw_set1(UINT32_MAX));
-    const vf c = vf_add(vw_to_f32(vw_shr(not_word, 8)), vf_set1(0.5f));
-    const vf t = vf_neg(vf_mul(sc_log_normal32(vf_mul(c, vf_set1(0x1p-24f))), inv));
+    const vf c = vf_add(vw_to_f32(vw_shr(not_word, 9)), vf_set1(0.5f)); /* exact: 24 bits with the half */
+    const vf t = vf_neg(vf_mul(sc_log_normal32(vf_mul(c, vf_set1(0x1p-23f))), inv));
     const vf whole = vf_sub(vf_add(vf_sub(t, vf_set1(0.5f)), rounder), rounder), above = vf_sub(t, whole);
     const vf close = vf_fma(vf_mul(c, t), vf_set1(0x1p-20f), vf_mul(inv, vf_set1(0.52f)));
     const vn open = vn_or(vf_lt(vf_mul(above, c), close), vf_lt(vf_mul(vf_sub(one, above), c), close));

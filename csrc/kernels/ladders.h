@@ -49,8 +49,8 @@ static ptrdiff_t sc_count_range(const double q[3], ptrdiff_t limit, int64_t *fir
     ptrdiff_t n = 1;
     while (low > 0.0 && n < limit) { /* below the mode masses fall ever faster */
         const double ratio = 1.0 / sc_count_ratio(q, low - 1.0);
-        w *= ratio;
         if (w * ratio < least * total * (1.0 - ratio)) break;
+        w *= ratio;
         total += w, low--, n++;
     }
     w = 1.0;

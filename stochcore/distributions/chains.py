@@ -138,7 +138,8 @@ class MarkovChain(Compiled):
     def _site_log_probs(self, y: Array) -> Array:
         paths = y.reshape(-1, len(self._probs), self.n_steps)
         rows = np.zeros(paths.shape, dtype=np.int64)
-        rows[..., 1:] = 1 + paths[..., :-1]
+        rows[..., 1:] = 1 + paths[:, :, :-1]
         if self._probs.shape[1] > 1 + self.n_states:
             rows[..., 1:] += np.arange(self.n_steps - 1) * self.n_states
-        return self._log_probs[np.arange(len(self._probs))[:, None], rows, paths].reshape(y.shape)
+        chains = np.arange(len(self._probs))[:, None]
+        return np.asarray(self._log_probs[chains, rows, paths]).reshape(y.shape)

@@ -266,7 +266,7 @@ class Binomial(Counts):
         batch_ndims: int = 0,
     ) -> None:
         values = {"logits": (logits, _check.reals), "probs": (probs, _check.probabilities)}
-        self._build(batch_ndims, values, total_count)
+        self._build(batch_ndims, values, np.asarray(total_count))
 
     def _check_total(self, value: ArrayLike) -> Array:
         return _check.integers("total_count", value, 0, MOST)
@@ -313,6 +313,10 @@ class Binomial(Counts):
         choices = _functions.log_binomial(x, n, 0.5, 0.5) + n * LOG_2  # log C(n, y)
         return np.where(lost, choices + x * success + (n - x) * failure, log_p)
 
+    def _site_probs(self, y: Array) -> Array:
+        n = np.broadcast_to(self.total_count, self.site_shape)
+        return np.where(y <= n, super()._site_probs(np.minimum(y, n)), 0.0)
+
     @property
     def has_certain_outcomes(self) -> bool:
         """Was a probability of exactly 0 or 1 given?"""
@@ -357,7 +361,7 @@ class NegativeBinomial(Counts):
         batch_ndims: int = 0,
     ) -> None:
         values = {"logits": (logits, _check.reals), "probs": (probs, _check.success)}
-        self._build(batch_ndims, values, total_count)
+        self._build(batch_ndims, values, np.asarray(total_count))
 
     def _check_total(self, value: ArrayLike) -> Array:
         return _check.positive("total_count", value).copy()

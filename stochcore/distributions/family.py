@@ -149,15 +149,23 @@ class Family(ABC):
         n = self._count(y)
         if len(w) != n:
             raise ValueError(f"`weights` must have one row for each of the {n} samples, got {len(w)}")
-        columns = w.reshape(n, math.prod(self.batch_shape))
+        return self._weigh(y, w, _check.threads(n_threads))
+
+    def _weigh(self, y: Any, weights: Array, n_threads: int | None = None) -> Any:
+        """Return the weighted score of samples and weights that were checked."""
+        columns = weights.reshape(len(weights), math.prod(self.batch_shape))
         parts = list(zip(self._parts(), self._flat(y), strict=True))
         pieces = []
         for (tables, size), flat in parts:
             piece = np.zeros(size)
             if len(columns):
-                tables.weigh(flat, columns, piece, _check.threads(n_threads))
+                tables.weigh(flat, columns, piece, n_threads)
             pieces.append(piece)
         return self._structure.build(np.concatenate(pieces))
+
+    def _probs_of(self, y: Any) -> Array:
+        """Return p(y; w) of outcomes that `enumerate` has listed."""
+        return self.outcome_probs(y)
 
     def _samples(self, y: Any) -> Any:
         """Check samples, with n on the first axis."""
@@ -469,7 +477,9 @@ class Compiled(Family):
         -------
         ndarray of shape (..., *batch)
         """
-        array = self._outcomes(y)
+        return self._probs_of(self._outcomes(y))
+
+    def _probs_of(self, array: Array) -> Array:
         lead = array.shape[: array.ndim - len(self.event_shape)]
         each = self._site_probs(array).reshape(*lead, -1)
         product = np.ones(lead)

@@ -126,12 +126,19 @@ class Joint(Family):
     def outcome_probs(self, y: Any) -> Array:
         """Return p(y; w) of each sample."""
         outcomes = self._named("y", y)
-        parts = [family.outcome_probs(outcomes[name]) for name, family in self.families.items()]
+        each = {name: family.outcome_probs(outcomes[name]) for name, family in self.families.items()}
+        self._agreed("y", {name: part.shape for name, part in each.items()})
+        parts = list(each.values())
+        return np.asarray(math.prod(parts[1:], start=parts[0]))
+
+    def _probs_of(self, y: Any) -> Array:
+        parts = [family._probs_of(y[name]) for name, family in self.families.items()]
         return np.asarray(math.prod(parts[1:], start=parts[0]))
 
     def score(self, y: Any) -> dict[str, Any]:
         """Return grad log p(y; w) by the parameters, by name."""
         outcomes = self._named("y", y)
+        self._agreed("y", {name: family.log_prob(outcomes[name]).shape for name, family in self.families.items()})
         return {name: family.score(outcomes[name]) for name, family in self.families.items()}
 
     @property

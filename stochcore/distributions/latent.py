@@ -339,7 +339,8 @@ class Ordinal(Compiled):
         self.n_classes = second.shape[-1] + 1
         self._location = np.array(_spread(first, self.site_shape))
         cuts = _cut(value_of(second), given)
-        bad = ~(np.isfinite(cuts) & (np.diff(cuts, axis=-1, prepend=-np.inf) > 0))
+        bad = ~np.isfinite(cuts)
+        bad[..., 1:] |= ~(cuts[..., 1:] > cuts[..., :-1])
         if bad.any():
             came = _check._first(value_of(second), bad)
             raise ValueError(f"`{given}` must give finite cut points that increase, got {came}")
@@ -349,6 +350,10 @@ class Ordinal(Compiled):
     def _take_tables(self, given: str) -> None:
         classes, sites = self.n_classes, math.prod(self.event_shape)
         ends = self._cuts - self._location[..., None]
+        if not np.all(ends[..., 1:] > ends[..., :-1]):
+            raise ValueError(
+                f"`location` must be so near the cut points that these stay apart, got {self._location.max()}"
+            )
         outer = np.full((*self.site_shape, 1), np.inf)
         a, b = np.concatenate([-outer, ends], axis=-1), np.concatenate([ends, outer], axis=-1)
         self._log_probs, by_location, by_a, by_b = self._interval(a, b)

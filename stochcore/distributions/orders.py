@@ -17,6 +17,7 @@ from .parameters import Mapped, value_of
 Array = NDArray[Any]
 
 MOST_ITEMS = 1 << 20
+ALL = object()  # of the items
 
 
 class Orders(Compiled):
@@ -33,7 +34,7 @@ class Orders(Compiled):
         self.n_items = argument.shape[-1]
         if self.n_items > MOST_ITEMS:
             raise ValueError(f"`logits` must have at most 2^20 items on the last axis, got {self.n_items}")
-        self.k = self.n_items if k is None else _check.integer("k", k, 1, self.n_items)
+        self.k = self.n_items if k is ALL else _check.integer("k", k, 1, self.n_items)
         self.ordered = ordered
         shape = self._take(batch_ndims, {"logits": argument}, logits=argument.shape[:-1])
         self.site_shape = (*shape, self.k)
@@ -170,7 +171,7 @@ class PlackettLuce(Orders):
     """
 
     def __init__(self, logits: ArrayLike | Mapped, *, batch_ndims: int = 0) -> None:
-        self._build(logits, None, True, batch_ndims)
+        self._build(logits, ALL, True, batch_ndims)
 
     def _alone(self, row: Array) -> PlackettLuce:
         return PlackettLuce(row)
