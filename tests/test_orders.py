@@ -17,6 +17,9 @@ import pytest
 from c_programs import ISA, STRICT, TESTS, build
 from scipy import stats
 
+# Emulation takes half a minute to compile.
+OTHERS = [pytest.param(isa, marks=pytest.mark.slow) if isa == "emulated" else isa for isa in ISA if isa != "scalar"]
+
 mpmath = pytest.importorskip("mpmath")
 mp, mpf = mpmath.mp, mpmath.mpf
 
@@ -177,7 +180,7 @@ def test_ties_go_to_the_smaller_index(run: Call, items: int, k: int, noise_kind:
         np.testing.assert_array_equal(run(name, items, k, lists, logits, noise, isa=quick()), twin(logits, noise, k))
 
 
-@pytest.mark.parametrize("isa", [isa for isa in ISA if isa != "scalar"])
+@pytest.mark.parametrize("isa", OTHERS)
 def test_the_same_bits_everywhere(run: Call, isa: str) -> None:
     g, address = rng(8), (77, 5, ARS)
     for items, k, lists in ((10, 10, 50), (100, 100, 40), (100, 10, 100), (1100, 1100, 4)):

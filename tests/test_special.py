@@ -17,6 +17,9 @@ from c_programs import ISA, STRICT, TESTS, build
 
 from stochcore import _functions
 
+# Emulation takes half a minute to compile.
+OTHERS = [pytest.param(isa, marks=pytest.mark.slow) if isa == "emulated" else isa for isa in ISA if isa != "scalar"]
+
 mpmath = pytest.importorskip("mpmath")
 mp, mpf = mpmath.mp, mpmath.mpf
 
@@ -394,7 +397,7 @@ def columns(name: str) -> list[Array]:
     return [m[order] for m in mixed]
 
 
-@pytest.mark.parametrize("isa", [isa for isa in ISA if isa != "scalar"])
+@pytest.mark.parametrize("isa", OTHERS)
 @pytest.mark.parametrize("name", COLUMNS)
 def test_the_same_bits_everywhere_and_lanes_do_not_mix(run: Run, name: str, isa: str) -> None:
     x = columns(name)

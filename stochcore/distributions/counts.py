@@ -266,7 +266,7 @@ class Binomial(Counts):
         batch_ndims: int = 0,
     ) -> None:
         values = {"logits": (logits, _check.reals), "probs": (probs, _check.probabilities)}
-        self._build(batch_ndims, values, np.asarray(total_count))
+        self._build(batch_ndims, values, _check._array("total_count", total_count))
 
     def _check_total(self, value: ArrayLike) -> Array:
         return _check.integers("total_count", value, 0, MOST)
@@ -361,7 +361,7 @@ class NegativeBinomial(Counts):
         batch_ndims: int = 0,
     ) -> None:
         values = {"logits": (logits, _check.reals), "probs": (probs, _check.success)}
-        self._build(batch_ndims, values, np.asarray(total_count))
+        self._build(batch_ndims, values, _check._array("total_count", total_count))
 
     def _check_total(self, value: ArrayLike) -> Array:
         return _check.positive("total_count", value).copy()
