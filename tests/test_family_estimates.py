@@ -115,7 +115,7 @@ def test_estimates_have_the_same_bits_on_any_number_of_threads_and_merge(name):
     q = made(name)
     cost = cost_of(q)
     rows = 64 * block_rows(q.n_elements)
-    if rows * q.n_elements > 140_000 or (isinstance(q, sc.Joint) and q.n_elements > 20):
+    if rows * q.n_elements > 70_000 or (isinstance(q, sc.Joint) and q.n_elements > 20):
         rows = 0
     n = rows + 129
     whole = sc.estimate(q, cost, n, seed=3, n_threads=1)
@@ -163,8 +163,8 @@ def unbiased(q, n_samples, n_replicates, **given):
 @small
 def test_no_bias(name):
     q = made(name)
-    assert unbiased(q, (2, 3), 120).passed
-    assert unbiased(q, (2,), 120, estimator="score_function", baseline=1.7).passed
+    assert unbiased(q, (2, 3), 100).passed
+    assert unbiased(q, (2,), 100, estimator="score_function", baseline=1.7).passed
 
 
 @small
