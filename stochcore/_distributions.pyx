@@ -9,8 +9,8 @@ from libc.string cimport memset
 
 from ._dispatch cimport (
     SC_AFFINE, SC_BERNOULLI, SC_BY_CLASS, SC_CATEGORICAL, SC_CHAINS, SC_F64, SC_GAUSSIAN, SC_GIVEN, SC_I32, SC_I64,
-    SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_TRIALS, SC_U8, begin, finish, kernels,
-    sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
+    SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_TRIALS, SC_U8, begin,
+    finish, kernels, sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
 from ._noise cimport stream_of
 
