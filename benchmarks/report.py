@@ -224,6 +224,10 @@ def page(lines: list[Line], found: dict[str, Any]) -> str:
         "",
         "![Rates of stochcore beside the fastest peer](benchmarks.png)",
         "",
+        "How the time of samples grows with samples and with sites (`python benchmarks/plot_cost.py`):",
+        "",
+        "![Seconds of samples against pairs of sample and site](cost.png)",
+        "",
     ]
     rows = promises(lines, found)
     if rows:

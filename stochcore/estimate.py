@@ -192,7 +192,8 @@ class Estimate:
         low, high : float or ndarray
             mean -+ t * se, with Student's t at (groups - 1) degrees of freedom. It covers the truth in `level` of the
             cases once the mean is close to normal: from some 32 samples on for bounded costs and probabilities not
-            near 0 or 1; with fewer samples, or rare outcomes, it covers less.
+            near 0 or 1. With fewer samples, rare outcomes or counts with long tails it covers less (measured: a
+            negative binomial 83%, a geometric 88% at 400 samples; 94 to 95% at 40,960).
         """
         level = _check.real("level", level)
         if not 0 < level < 1:

@@ -1,13 +1,14 @@
 """distributions: step functions y = f(z; w), with their samples, log-probabilities and scores.
 
-`family` has the protocol and what families share; `parameters` theta and maps to it; the families themselves live in
+`family` has the protocol, `compiled` what our families share, `parameters` theta and maps to it; the families live in
 `sites` (bits, classes), `counts`, `latent` (thresholds of a Gaussian or logistic latent, and the Gaussian itself),
 `orders`, `chains` and `joint`.
 """
 
 from .chains import MarkovChain
+from .compiled import Compiled
 from .counts import Binomial, Geometric, NegativeBinomial, Poisson
-from .family import Compiled, Family
+from .family import Family
 from .joint import Joint
 from .latent import Normal, Ordinal, RoundedNormal
 from .orders import PlackettLuce, TopK

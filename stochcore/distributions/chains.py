@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._distributions import Sites, Tables
-from .family import Compiled
+from .compiled import Compiled
 from .parameters import Mapped, value_of
 
 Array = NDArray[Any]

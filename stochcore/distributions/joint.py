@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from .._distributions import Tables
 from ..noise import Stream
-from .family import Compiled, Family, _length, _stream
+from .compiled import Compiled
+from .family import Family, _length, _stream
 
 Array = NDArray[Any]
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _functions
 from .._distributions import MAX_OUTCOMES, Tables
-from .family import Compiled, must_be_free
+from .compiled import Compiled, must_be_free
 from .parameters import Argument, Mapped, value_of
 
 Array = NDArray[Any]

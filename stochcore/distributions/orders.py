@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._distributions import Tables
-from .family import MAX_OUTCOMES, Compiled
+from .compiled import MAX_OUTCOMES, Compiled
 from .parameters import Mapped, value_of
 
 Array = NDArray[Any]

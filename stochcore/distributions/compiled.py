@@ -1,0 +1,348 @@
+"""compiled: what the families that the kernels know have in common."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check, _functions
+from .._distributions import Tables, row_sums
+from ..noise import Stream
+from .family import Family, _inside, _stream
+from .parameters import Argument, Mapped, parameters_of, table_map, with_parameters
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Array = NDArray[Any]
+
+MAX_OUTCOMES = 1 << 20  # that `enumerate` lists
+
+
+class Compiled(Family):
+    """A family whose steps and scores are kernels. The shape of its sites is one joint sample.
+
+    ``batch_ndims=k`` makes the first k axes independent problems: then log-probabilities, costs and baselines have the
+    shape of those axes.
+    """
+
+    dtype: Any  # of outcomes
+    site_shape: tuple[int, ...]  # of the outcomes of one sample
+    batch_ndims: int
+    _arguments: dict[str, Argument]
+    _tables: Tables
+
+    def _take(self, batch_ndims: int, arguments: dict[str, Argument], **shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Keep the arguments; return the shape that `shapes`, told by name, broadcast to: that of the sites."""
+        self._arguments = arguments
+        self._options: dict[str, Any] = {"batch_ndims": batch_ndims}
+        try:
+            shape = np.broadcast_shapes(*shapes.values())
+        except ValueError:
+            told = " and ".join(f"`{name}` {own}" for name, own in shapes.items())
+            raise ValueError(f"shapes must broadcast, got {told}") from None
+        if math.prod(shape) == 0:
+            raise ValueError(f"`{self.given}` must have at least one site, got shape {shape}")
+        self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0, len(shape))
+        return shape
+
+    @property
+    def given(self) -> str:
+        """The name of the first argument."""
+        return next(iter(self._arguments))
+
+    @cached_property
+    def parameters(self) -> Any:
+        """Theta: the argument as it was given; of several arguments a dict, of a `Linear` its weight and bias."""
+        return parameters_of(self._arguments)
+
+    def with_parameters(self, parameters: Any) -> Self:
+        """Return the same family with other parameters of the same kind.
+
+        Parameters
+        ----------
+        parameters : array_like, or dict of array_like
+            In the structure of the attribute.
+
+        Returns
+        -------
+        Family
+        """
+        built = self._structure.build(self._structure.flatten(parameters, self._told))
+        return type(self)(**with_parameters(self._arguments, built), **self._options)
+
+    @property
+    def _told(self) -> str:
+        return self.given if len(self._arguments) == 1 else "parameters"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (type(self), dict(self._arguments), self._options)
+
+    def __repr__(self) -> str:
+        told = [f"{name}=<{_by(a.shape)}>" for name, a in self._arguments.items()]
+        told += [
+            f"{name}={_brief(value)}"
+            for name, value in self._options.items()
+            if value is not None and name != "batch_ndims"
+        ]
+        told += [f"batch_ndims={self.batch_ndims}"] if self.batch_ndims else []
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    # Shapes
+
+    @cached_property
+    def batch_shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Shape of the independent problems."""
+        return self.site_shape[: self.batch_ndims]
+
+    @cached_property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of the outcomes of one problem."""
+        return self.site_shape[self.batch_ndims :]
+
+    def noise_shape(self, n: int) -> tuple[int, ...]:
+        """Return the shape of the noise of n samples: (n, *sites)."""
+        return (_check.integer("n", n, 0), *self._noise_sites)
+
+    @property
+    def _noise_sites(self) -> tuple[int, ...]:
+        return self.site_shape
+
+    @staticmethod
+    def _argument(name: str, value: Any, rule: Any = _check.reals) -> Argument:
+        """Check an argument's numbers by a rule (name, numbers) -> numbers; keep a copy that nobody changes."""
+        if isinstance(value, Mapped):
+            rule(name, value.value)
+            return value
+        array: Array = rule(name, value).copy()
+        array.flags.writeable = False
+        return array
+
+    def _map(self, *index: Array) -> None:
+        """Tell the tables where scores belong: positions in each argument, problem by problem; none: in order."""
+        rows = table_map(self._arguments)
+        if not index and all(x is None for _, _, x, _ in rows):
+            return
+        problems = math.prod(self.batch_shape)
+        flat = np.concatenate([i.reshape(problems, -1) for i in index], axis=1) if index else None
+        self._tables.set_map(None if flat is None else flat.astype(np.int64).reshape(-1), rows)
+
+    def _places(self, *last: int) -> list[Array]:
+        """For each argument, where its number at each site stands among all arguments; broadcast to the sites."""
+        places, at = [], 0
+        for a in self._arguments.values():
+            own = np.arange(at, at + math.prod(a.shape)).reshape(a.shape)
+            places.append(np.broadcast_to(own, (*self.site_shape, *last)))
+            at += own.size
+        return places
+
+    # Samples
+
+    def sample(self, n: int, stream: Stream, *, out: Array | None = None, n_threads: int | None = None) -> Array:
+        """Draw n samples: the bits of ``step(noise(n, stream))``, without storing the noise.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples, at least 0.
+        stream : Stream
+            Sample i takes the elements i * n_elements and on.
+        out : ndarray, optional
+            Shape (n, *sites), of the family's outcome type, C-contiguous, writable. Returned.
+        n_threads : int, optional
+            At most so many threads; the bits do not depend on it.
+
+        Returns
+        -------
+        ndarray of shape (n, *sites)
+            uint8 for bits (mind its arithmetic: ``1 - 2 * y`` wraps), int32 for classes and counts (int64 where they
+            need it), float64 for `Normal`.
+        """
+        _stream(stream)
+        threads = _check.threads(n_threads)
+        n = _check.integer("n", n, 0)
+        _check.addresses(stream.offset, n * self.n_elements)
+        y = _check.output(out, (n, *self.site_shape), self.dtype)
+        if y.size:
+            self._tables.sample(stream, n, y.reshape(-1), threads)
+        return y
+
+    def _lead(self, y: Array) -> tuple[int, ...]:
+        """Return the axes of samples."""
+        return y.shape[: y.ndim - len(self.site_shape)]
+
+    def _sample_apart(self, n: int, stream: Stream, stride: int, out: Array | None) -> Array:
+        """Draw n samples whose noise begins every `stride` elements."""
+        y = _check.output(out, (n, *self.site_shape), self.dtype)
+        if y.size:
+            self._tables.sample_apart(stream, n, stride, y.reshape(-1))
+        return y
+
+    def step(self, z: ArrayLike, *, out: Array | None = None) -> Array:
+        """Return y = f(z; w): the outcomes of given noise.
+
+        Parameters
+        ----------
+        z : array_like of shape (..., *noise_shape(1)[1:])
+            float64 noise of the family's `noise_kind`. Uniform noise lies in [0, 1), or is given by the integers k
+            in 0 .. 2^53 - 1 behind it (u = k 2^-53); a number that is no multiple of 2^-53 counts as the multiple below
+            it.
+        out : ndarray, optional
+            Of the outcomes' shape and type. Returned.
+
+        Returns
+        -------
+        ndarray of shape (..., *sites)
+        """
+        sites = self._noise_sites
+        noise = _check.noise("z", z, sites, uniform=self.noise_kind == "uniform")
+        lead = noise.shape[: noise.ndim - len(sites)]
+        y = _check.output(out, (*lead, *self.site_shape), self.dtype, ("z", noise))
+        if noise.dtype.kind != "f":
+            noise = noise.astype(np.uint64)
+        elif self.noise_kind == "uniform":
+            noise = np.ldexp(noise, 53).astype(np.uint64)
+        if y.size:
+            self._tables.step(np.ascontiguousarray(noise).reshape(-1), y.reshape(-1))
+        return y
+
+    # Probabilities
+
+    def log_prob(self, y: ArrayLike, *, out: Array | None = None, n_threads: int | None = None) -> Array:
+        """Return log p(y; w) of each sample, summed over its sites.
+
+        Parameters
+        ----------
+        y : array_like of int, shape (..., *sites)
+        out : ndarray, optional
+            float64, shape (..., *batch). Returned.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of shape (..., *batch)
+            -inf where an outcome has probability 0.
+        """
+        array = self._outcomes(y)
+        lead = array.shape[: array.ndim - len(self.event_shape)]
+        result = _check.output(out, lead, np.float64, ("y", array))
+        _check.threads(n_threads)
+        each = np.ascontiguousarray(self._site_log_probs(array))
+        if result.size:
+            result[...] = row_sums(each.reshape(result.size, -1)).reshape(lead)
+        return result
+
+    def _site_log_probs(self, y: Array) -> Array:
+        """Return log p of each site's outcome."""
+        raise NotImplementedError
+
+    def score(self, y: ArrayLike) -> Any:
+        """Return grad log p(y; w) by the parameters as they were given, one gradient a sample.
+
+        Parameters
+        ----------
+        y : array_like of int, shape (..., *sites)
+
+        Returns
+        -------
+        ndarray of shape (..., *parameters), or a dict of these
+        """
+        array = self._outcomes(y)
+        lead = array.shape[: array.ndim - len(self.site_shape)]
+        out = np.zeros((math.prod(lead), self._structure.size))
+        self._tables.scores(array.reshape(-1), len(out), out)
+        return self._structure.build(out.reshape((*lead, -1)), lead)
+
+    def outcome_probs(self, y: ArrayLike) -> Array:
+        """Return p(y; w) of each sample: the product over its sites, in their order.
+
+        Returns
+        -------
+        ndarray of shape (..., *batch)
+        """
+        return self._probs_of(self._outcomes(y))
+
+    def _probs_of(self, array: Array) -> Array:
+        lead = array.shape[: array.ndim - len(self.event_shape)]
+        each = self._site_probs(array).reshape(*lead, -1)
+        product = np.ones(lead)
+        for site in range(each.shape[-1]):
+            product = product * each[..., site]
+        return product
+
+    def _site_probs(self, y: Array) -> Array:
+        """Return the probability of each site's outcome."""
+        return np.asarray(_functions.exp(np.ascontiguousarray(self._site_log_probs(y))))
+
+    def _outcomes(self, y: ArrayLike) -> Array:
+        """Check outcomes of samples."""
+        raise NotImplementedError
+
+    def _ranges(self) -> list[range]:
+        """Return which outcomes each site of a problem has, for `enumerate`."""
+        raise NotImplementedError
+
+    def enumerate(self) -> Array:
+        """Return every outcome of one problem, in counting order (the last site runs fastest).
+
+        Counts without end are listed as far as they are drawn: all but 2^-60 of each tail of a site.
+
+        Returns
+        -------
+        ndarray of shape (outcomes, *event_shape)
+
+        Raises
+        ------
+        ValueError
+            More than 2^20 outcomes.
+        """
+        ranges = self._ranges()
+        total = math.prod(map(len, ranges))
+        if total > MAX_OUTCOMES:
+            about = f"some 2^{math.log2(total):.0f} on {len(ranges)} sites"
+            raise ValueError(f"enumeration must have at most 2^20 outcomes, got {about}")
+        count = np.arange(total)
+        y = np.empty((total, len(ranges)), dtype=self.dtype)
+        for site in range(len(ranges) - 1, -1, -1):
+            count, digit = np.divmod(count, len(ranges[site]))
+            y[:, site] = ranges[site].start + digit
+        return y.reshape(-1, *self.event_shape)
+
+    def _parts(self) -> list[tuple[Tables, int]]:
+        return [(self._tables, self._structure.size)]
+
+    def _samples(self, y: Any) -> Any:
+        array = self._outcomes(y)
+        if array.ndim != 1 + len(self.site_shape):
+            raise ValueError(f"`y` must have shape (n, {_inside(self.site_shape)}), got {array.shape}")
+        return array
+
+    def _flat(self, y: Any) -> list[Array]:
+        array = y if isinstance(y, np.ndarray) and y.dtype == self.dtype else self._outcomes(y)
+        return [np.ascontiguousarray(array).reshape(-1)]
+
+
+def must_be_free(argument: Argument, name: str, free: str) -> Array:
+    """Return the numbers of a bounded argument that is to move; inputs cannot map to those."""
+    if isinstance(argument, Mapped):
+        raise ValueError(f"`model` must give `{free}`, which may be any numbers, where a Linear moves, got `{name}`")
+    return argument
+
+
+def _remake(family: type[Compiled], arguments: dict[str, Any], options: dict[str, Any]) -> Compiled:
+    """Build a family again, for pickle."""
+    return family(**arguments, **options)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "scalar"
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{_by(value.shape)}>" if value.ndim else repr(value.item())
+    return repr(value)
