@@ -357,3 +357,26 @@ def test_costs_of_joints_are_functions():
         with refuses(TypeError, "`cost` must be a function of the dict that a Joint draws, got costs.Linear(<2>)"):
             call()
     assert cost_of(q)(q.sample(3, sc.Stream(0))).shape == (3,)
+
+
+def test_scores_and_latent_steps_into_out():
+    q = sc.Bernoulli(logits=[0.1, 0.2])
+    y, out = q.sample(5, sc.Stream(0)), np.full((5, 2), np.nan)
+    assert q.score(y, out=out) is out
+    np.testing.assert_array_equal(out, q.score(y))
+    with pytest.raises(ValueError, match=begins("`out` must have shape (5, 2), got (4, 2)")):
+        q.score(y, out=out[:4])
+    z = sc.Stream(1).normal((5, 2))
+    for q in (sc.RoundedNormal([0.0, 1.0], 2.0), sc.Ordinal([0.0, 1.0], [-1.0, 1.0], noise="normal")):
+        y = q.sample(5, sc.Stream(0))
+        out = {name: np.empty_like(part) for name, part in q.score(y).items()}
+        kept = q.score(y, out=out)
+        for name, part in q.score(y).items():
+            assert kept[name] is out[name]
+            np.testing.assert_array_equal(out[name], part)
+        steps = np.empty((5, 2), np.int32)
+        assert q.latent_step(z, out=steps) is steps
+        np.testing.assert_array_equal(steps, q.latent_step(z))
+        with pytest.raises(TypeError, match=begins("`out` must have dtype int32, got float64")):
+            q.latent_step(z, out=np.empty((5, 2)))
+    assert sc.RoundedNormal(0.0, 1.0).latent_step([1e300, -1e300]).tolist() == [2**31 - 1, 1 - 2**31]

@@ -240,22 +240,29 @@ class Compiled(Family):
         """Return log p of each site's outcome."""
         raise NotImplementedError
 
-    def score(self, y: ArrayLike) -> Any:
+    def score(self, y: ArrayLike, *, out: Any = None) -> Any:
         """Return grad log p(y; w) by the parameters as they were given, one gradient a sample.
 
         Parameters
         ----------
         y : array_like of int, shape (..., *sites)
+        out : ndarray, or a dict of them, optional
+            float64, in the structure of what is returned. Returned.
 
         Returns
         -------
         ndarray of shape (..., *parameters), or a dict of these
         """
         array = self._outcomes(y)
-        lead = array.shape[: array.ndim - len(self.site_shape)]
-        out = np.zeros((math.prod(lead), self._structure.size))
-        self._tables.scores(array.reshape(-1), len(out), out)
-        return self._structure.build(out.reshape((*lead, -1)), lead)
+        lead = self._lead(array)
+        each = np.zeros((math.prod(lead), self._structure.size))
+        self._tables.scores(array.reshape(-1), len(each), each)
+        return self._put(each.reshape((*lead, -1)), lead, out)
+
+    def _put(self, scores: Array, lead: tuple[int, ...], out: Any) -> Any:
+        """Return scores in the structure of the parameters, in `out` where it is given."""
+        built = self._structure.build(scores, lead)
+        return built if out is None else self._structure.map(_copied, built, out)
 
     def outcome_probs(self, y: ArrayLike) -> Array:
         """Return p(y; w) of each sample: the product over its sites, in their order.
@@ -331,6 +338,12 @@ def must_be_free(argument: Argument, name: str, free: str) -> Array:
     if isinstance(argument, Mapped):
         raise ValueError(f"`model` must give `{free}`, which may be any numbers, where a Linear moves, got `{name}`")
     return argument
+
+
+def _copied(score: Array, out: Array | None) -> Array:
+    kept = _check.output(out, score.shape, np.float64)
+    kept[...] = score
+    return kept
 
 
 def _remake(family: type[Compiled], arguments: dict[str, Any], options: dict[str, Any]) -> Compiled:

@@ -232,39 +232,45 @@ class RoundedNormal(WithScale):
         """Values of one site."""
         return range(-(2**63), 2**63 - 1)
 
-    def latent_step(self, z: ArrayLike) -> Array:
-        """Return round((mean + scale z) / step) for Gaussian noise z of shape (..., *sites)."""
+    def latent_step(self, z: ArrayLike, *, out: Array | None = None) -> Array:
+        """Return round((mean + scale z) / step) for Gaussian noise z of shape (..., *sites), in `out` if given."""
         noise = _check.noise("z", z, self.site_shape, uniform=False)
-        y: Array = np.floor((self._mean + self._scale * noise) / self._step + 0.5).astype(self.dtype)
+        y = _check.output(out, noise.shape, self.dtype, ("z", noise))
+        y[...] = np.clip(np.floor((self._mean + self._scale * noise) / self._step + 0.5), -self._limit, self._limit)
         return y
 
     def _outcomes(self, y: ArrayLike) -> Array:
-        limit = 2**31 - 1 if self.dtype == np.int32 else 2**53
-        return _check.counts("y", y, self.site_shape, (-limit, limit), self.dtype)
+        return _check.counts("y", y, self.site_shape, (-self._limit, self._limit), self.dtype)
+
+    @property
+    def _limit(self) -> int:
+        return 2**31 - 1 if self.dtype == np.int32 else 2**53
 
     def _site_log_probs(self, y: Array) -> Array:
         return _functions.normal_interval(*self._borders(y, self._mean, self._scale))[0]
 
-    def score(self, y: ArrayLike) -> Any:
+    def score(self, y: ArrayLike, *, out: Any = None) -> Any:
         """Return grad log p(y; w) by mean and scale, one gradient a sample.
 
         Parameters
         ----------
         y : array_like of int, shape (..., *sites)
+        out : dict of ndarray, optional
+            float64, in the structure of what is returned. Returned.
 
         Returns
         -------
         dict of ndarray of shape (..., *parameters)
         """
         array = self._outcomes(y)
-        lead = array.shape[: array.ndim - len(self.site_shape)]
+        lead = self._lead(array)
         _, first, second = _functions.normal_interval(*self._borders(array, self._mean, self._scale))
         if not self._by_log:
             second = second / self._scale
         each = np.stack([first / self._scale, second], axis=-1).reshape(*lead, -1)
-        out = np.empty((*lead, self._structure.size))
-        self._tables.pull(each.reshape(-1, each.shape[-1]), out.reshape(-1, out.shape[-1]))
-        return self._structure.build(out, lead)
+        pulled = np.empty((*lead, self._structure.size))
+        self._tables.pull(each.reshape(-1, each.shape[-1]), pulled.reshape(-1, pulled.shape[-1]))
+        return self._put(pulled, lead, out)
 
     def _flat(self, y: Any) -> list[Array]:
         first = self._first.reshape(self.site_shape)
@@ -414,11 +420,13 @@ class Ordinal(Compiled):
         """Values of one site."""
         return range(self.n_classes)
 
-    def latent_step(self, z: ArrayLike) -> Array:
-        """Return the number of cut points at or below location + z, for noise z of the latent, shape (..., *sites)."""
+    def latent_step(self, z: ArrayLike, *, out: Array | None = None) -> Array:
+        """Return how many cut points location + z has reached, for the latent's noise z of shape (..., *sites)."""
         noise = _check.noise("z", z, self.site_shape, uniform=False)
+        y = _check.output(out, noise.shape, self.dtype, ("z", noise))
         x = self._location + noise
-        return np.asarray((x[..., None] >= self._cuts).sum(axis=-1), dtype=self.dtype)
+        y[...] = (x[..., None] >= self._cuts).sum(axis=-1)
+        return y
 
     def _outcomes(self, y: ArrayLike) -> Array:
         return _check.outcomes("y", y, self.site_shape, self.n_classes, self.dtype)
