@@ -10,6 +10,7 @@ cdef class Tables:
     cdef readonly Py_ssize_t n_scores
 
     cdef const double *numbers(self, object array) except? NULL
+    cdef int few_thresholds(self, object rows) except -1
     cdef int ladders(self, object first, object n, object masses, bint as_given) except -1
 
 
@@ -20,4 +21,3 @@ cdef class Sites(Tables):
 
     cdef int bernoulli_tables(self, const double[::1] parameters) except -1
     cdef int categorical_tables(self, const double[::1] parameters) except -1
-    cdef int threshold_tables(self) except -1

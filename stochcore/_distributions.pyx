@@ -134,6 +134,37 @@ cdef class Tables:
             inverse = few
             self.family.inverse = &inverse[0]
 
+    def set_classes(self, const double[::1] masses, bint as_given):
+        """n_classes outcomes from 0 on at each site, with these masses; `as_given`: they are probabilities."""
+        cdef Py_ssize_t classes = self.family.n_classes, i
+        cdef uint64_t[:, ::1] by_site
+        cdef const sc_table *t = kernels()
+        if classes > FEW_CLASSES:
+            n = np.full(self.width, classes)
+            self.family.kind = SC_LADDERS
+            self.ladders(np.zeros_like(n), n, masses, as_given)
+            return
+        by_site = np.empty((self.width, classes), dtype=np.uint64)
+        for i in range(self.width):
+            if as_given:
+                t.class_thresholds(classes, &masses[i * classes], &by_site[i, 0])
+            else:
+                t.ladder_thresholds(classes, &masses[i * classes], &by_site[i, 0])
+        self.family.kind = SC_CATEGORICAL
+        self.few_thresholds(np.asarray(by_site).T[:max(classes - 1, 1)])
+
+    cdef int few_thresholds(self, object rows) except -1:
+        """[thresholds][sites], short rows repeated to a multiple of 16 elements; and their high words."""
+        cdef Py_ssize_t n = self.width
+        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
+        cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, self.family.period // n)))
+        # 2^53 ties at the top word, and wins there
+        cdef const uint32_t[:, ::1] high = np.minimum(np.asarray(thresholds) >> 21, 0xFFFFFFFF).astype(np.uint32)
+        self.keep += [np.asarray(thresholds), np.asarray(high)]
+        self.family.thresholds = &thresholds[0, 0]
+        self.family.high = &high[0, 0]
+        return 0
+
     def set_ladders(self, object first, object n, object masses, bint as_given):
         """A ladder for each site: n outcomes from `first` on, with these masses; `as_given`: they are probabilities."""
         self.ladders(first, n, masses, as_given)
@@ -352,9 +383,7 @@ cdef class Sites(Tables):
     def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
                  Py_ssize_t n_classes):
         cdef bint bits = kind == "bernoulli"
-        cdef bint few = bits or n_classes <= FEW_CLASSES
-        super().__init__(kind if few else "ladders", np.uint8 if bits else np.int32, n_problems, n_sites,
-                         n_problems * n_sites, n_classes)
+        super().__init__(kind, np.uint8 if bits else np.int32, n_problems, n_sites, n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
         if bits:
             self.bernoulli_tables(parameters)
@@ -362,11 +391,10 @@ cdef class Sites(Tables):
             self.categorical_tables(parameters)
         self.set_scores("by class", n_sites * (1 if bits else n_classes), probs=self.probs,
                         slope=self.complement)
-        if few:
-            self.threshold_tables()
+        if bits:
+            self.few_thresholds(np.ceil(np.ldexp(self.probs, 53)).astype(np.uint64)[None])
         else:
-            n = np.full(self.width, n_classes)
-            self.ladders(np.zeros_like(n), n, self.probs, True)
+            self.set_classes(self.probs, True)
         for table in (self.probs, self.complement, self.log_probs):
             if table is not None:
                 table.flags.writeable = False
@@ -397,28 +425,6 @@ cdef class Sites(Tables):
         else:
             t.categorical_logits(self.width, self.family.n_classes, &parameters[0], &p[0], &logs[0])
         self.probs, self.complement, self.log_probs = np.asarray(p), None, np.asarray(logs)
-        return 0
-
-    cdef int threshold_tables(self) except -1:
-        """[classes - 1][sites], short rows repeated to a multiple of 16 elements; and their high words."""
-        cdef Py_ssize_t n = self.width, classes = self.family.n_classes, i
-        cdef const double[::1] p = self.probs
-        cdef uint64_t[:, ::1] by_site
-        if self.family.kind == SC_BERNOULLI:
-            rows = np.ceil(np.ldexp(self.probs, 53)).astype(np.uint64)[None]
-        else:
-            by_site = np.empty((n, classes), dtype=np.uint64)
-            for i in range(n):
-                kernels().class_thresholds(classes, &p[i * classes], &by_site[i, 0])
-            rows = np.asarray(by_site).T[:max(classes - 1, 1)]
-        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
-        cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(
-            np.tile(rows, (1, self.family.period // n)))
-        # 2^53 ties at the top word, and wins there
-        cdef const uint32_t[:, ::1] high = np.minimum(np.asarray(thresholds) >> 21, 0xFFFFFFFF).astype(np.uint32)
-        self.keep += [np.asarray(thresholds), np.asarray(high)]
-        self.family.thresholds = &thresholds[0, 0]
-        self.family.high = &high[0, 0]
         return 0
 
     def log_prob(self, object y, double[::1] out, object n_threads):

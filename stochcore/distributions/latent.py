@@ -374,12 +374,10 @@ class Ordinal(Compiled):
             after = np.flip(np.cumsum(np.flip(cuts, axis=-1), axis=-1), axis=-1)
             after[..., 1:] *= np.diff(self._cuts, axis=-1)[..., None, :]
             table[..., 1:] = after
-        self._tables = Tables(
-            "ladders", self.dtype, math.prod(self.batch_shape), sites, math.prod(self.site_shape), classes
-        )
-        n = np.full(math.prod(self.site_shape), classes)
-        self._tables.set_ladders(np.zeros_like(n), n, self._probs.reshape(-1), False)
-        rows = np.arange(len(n)) * (classes * classes)
+        width = math.prod(self.site_shape)
+        self._tables = Tables("categorical", self.dtype, math.prod(self.batch_shape), sites, width, classes)
+        self._tables.set_classes(self._probs.reshape(-1), False)
+        rows = np.arange(width) * (classes * classes)
         self._tables.set_scores("tabled", sites * classes, table=table, rows=rows, n_each=classes)
         location, cut = self._arguments.values()
         own = np.arange(math.prod(location.shape)).reshape(location.shape)
