@@ -204,9 +204,12 @@ def test_coverage(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in CASES if name != "one class"])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("one class", "chain one step")])
 def test_coverage_at_length(name):
-    """Many groups: 40 blocks. Few: 400 samples, where heavy tails and slopes that nearly vanish cover less."""
+    """Many groups: 40 blocks. Few: 400 samples, where heavy tails and slopes that nearly vanish cover less.
+
+    Left out: where the derivative by most parameters is 0 for certain, and so always covered.
+    """
     q = made(name)
     for n, least in ((400, 0.8), (40 * block_rows(q.n_elements), 0.9)):
         found = unbiased(q, (n,), 300)

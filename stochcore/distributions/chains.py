@@ -67,8 +67,8 @@ class MarkovChain(Compiled):
         axes = len(chains) + 2 + per_step
         if len(then.shape) != axes or then.shape[: len(chains)] != chains or then.shape[-2:] != (states, states):
             told = f"({', '.join(map(str, rule))})"
-            more = "" if per_step else " with n_steps"
-            raise ValueError(f"`transitions` must have shape {told}{more}, got {then.shape}")
+            which = "without" if per_step else "with"
+            raise ValueError(f"`transitions` must have shape {told} {which} `n_steps`, got {then.shape}")
         self.n_steps = then.shape[-3] + 1 if n_steps is None else _check.integer("n_steps", n_steps, 1)
         self.n_states = states
         shape = self._take(batch_ndims, {"initial": first, "transitions": then}, initial=chains)
