@@ -159,7 +159,8 @@ cdef class Tables:
         self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
         cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, self.family.period // n)))
         # 2^53 ties at the top word, and wins there
-        cdef const uint32_t[:, ::1] high = np.minimum(np.asarray(thresholds) >> 21, 0xFFFFFFFF).astype(np.uint32)
+        cdef uint32_t[:, ::1] high = on_line(np.asarray(thresholds).shape, np.uint32)
+        np.asarray(high)[...] = np.minimum(np.asarray(thresholds) >> 21, 0xFFFFFFFF)
         self.keep += [np.asarray(thresholds), np.asarray(high)]
         self.family.thresholds = &thresholds[0, 0]
         self.family.high = &high[0, 0]
@@ -302,6 +303,14 @@ cdef void weigh_block(const sc_table *t, const sc_family *f, const uint8_t *y, P
         if stopped(cancel) == 0:
             t.weigh_scores(f, p, y + (first * f.n_problems + p) * part, rows, weights + p * n + first, scratch,
                            out + p * f.n_scores)
+
+
+cdef object on_line(object shape, object dtype):
+    """An array that begins a cache line: rows of 16 elements then never cross one."""
+    cdef Py_ssize_t size = np.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start:start + size].view(dtype).reshape(shape)
 
 
 cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int bits, const double *mass, bint as_given,

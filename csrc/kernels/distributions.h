@@ -91,7 +91,7 @@ typedef void (*sc_outcomes)(const sc_family *f, const sc_stream *s, uint64_t e, 
 SC_INLINE void sc_sample_rows(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, char *y,
                               ptrdiff_t itemsize, sc_outcomes outcomes)
 {
-    uint32_t words[SC_RUN];
+    _Alignas(64) uint32_t words[SC_RUN];
     for (ptrdiff_t done = 0, at = 0, run; done < n; done += run) {
         run = SC_MIN(SC_RUN, n - done);
         sc_fill_bits32(s, first + (uint64_t)done, run, words);
