@@ -77,22 +77,6 @@ class Orders(Compiled):
         self._tables.log_prob_ranks(y.reshape(-1), lists.reshape(-1))
         return lists
 
-    def log_prob(self, y: ArrayLike, *, out: Array | None = None, n_threads: int | None = None) -> Array:
-        """Return log p(y; w) of each sample, summed over its lists.
-
-        Parameters
-        ----------
-        y : array_like of int, shape (..., *lists, k)
-        out : ndarray, optional
-            float64, shape (..., *batch). Returned.
-        n_threads : int, optional
-
-        Returns
-        -------
-        ndarray of shape (..., *batch)
-        """
-        return super().log_prob(y, out=out, n_threads=n_threads)
-
     def enumerate(self) -> Array:
         """Return every outcome of one problem, in lexicographic order (the last list runs fastest).
 
