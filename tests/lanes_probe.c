@@ -325,6 +325,7 @@ static void probe_u32(void)
     PROBE_16(vw_min, take_vw, W(0), W(1));
     PROBE_16(vw_max, take_vw, W(0), W(1));
     PROBE_16(vw_ltu, take_vn, W(0), W(1));
+    PROBE(vw_leu, OVER(16, (take_vn(vw_leu(W(0), W(1))), take_vn(vw_leu(W(0), W(0))))));
     PROBE_16(vw_eq, take_vn, W(0), W(1));
     PROBE_16(vw_select, take_vw, vw_ltu(W(0), W(1)), W(0), W(1));
     PROBE_16(vw_less_one, take_vw, W(0), vw_ltu(W(0), W(1)));
@@ -349,6 +350,7 @@ static void probe_vn(void) /* all masks of 16 lanes */
     PROBE(vn_or, OVER_MASKS_16(take_vn(vn_or(MASK_16(a), MASK_16(b)))));
     PROBE(vn_bits, OVER_MASKS_16(uint32_t r = vn_bits(MASK_16(a)); take(&r, sizeof r)));
     PROBE(vn_store_u8, OVER_MASKS_16(STORED(uint8_t, 16, vn_store_u8(at, MASK_16(a)))));
+    PROBE(vn_store_u8x2, OVER_MASKS_16(STORED(uint8_t, 32, vn_store_u8x2(at, MASK_16(a), MASK_16(b)))));
 }
 
 static void probe_groups(void)

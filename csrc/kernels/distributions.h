@@ -110,10 +110,15 @@ static void sc_bernoulli_outcomes(const sc_family *f, const sc_stream *s, uint64
     uint8_t *y = out;
     ptrdiff_t i = 0;
     vn tied = vw_ltu(vw_set1(0), vw_set1(0)); /* none */
+    for (; i + 32 <= m; i += 32) { /* "<=" is as good as "<" until it is known what ties */
+        vw w[2] = {vw_load(words + i), vw_load(words + i + 16)}, t[2] = {vw_load(high + i), vw_load(high + i + 16)};
+        tied = vn_or(tied, vn_or(vw_eq(w[0], t[0]), vw_eq(w[1], t[1])));
+        vn_store_u8x2(y + i, vw_leu(w[0], t[0]), vw_leu(w[1], t[1]));
+    }
     for (; i + 16 <= m; i += 16) {
         vw w = vw_load(words + i), t = vw_load(high + i);
         tied = vn_or(tied, vw_eq(w, t));
-        vn_store_u8(y + i, vw_ltu(w, t));
+        vn_store_u8(y + i, vw_leu(w, t));
     }
     int ties = vn_bits(tied) != 0;
     for (; i < m; i++) {

@@ -202,6 +202,8 @@ SC_WORD vn vw_ltu(vw a, vw b)
     vw top = vw_set1(UINT32_C(1) << 31), x = vw_xor(a, top), y = vw_xor(b, top);
     SC_HALVES2(vn, _mm256_cmpgt_epi32, y, x);
 }
+SC_WORD __m256i sc_le_epu32(__m256i a, __m256i b) { return _mm256_cmpeq_epi32(_mm256_min_epu32(a, b), a); }
+SC_WORD vn vw_leu(vw a, vw b) { SC_HALVES2(vn, sc_le_epu32, a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_HALVES2(vn, _mm256_cmpeq_epi32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_HALVES3(vw, _mm256_blendv_epi8, b, a, m); }
 SC_WORD vw vw_less_one(vw a, vn m) { SC_HALVES2(vw, _mm256_add_epi32, a, m); } /* a true lane is -1 */
@@ -235,6 +237,13 @@ SC_WORD void vn_store_u8(uint8_t *p, vn m)
     __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
     bytes = _mm_and_si128(_mm_shuffle_epi32(bytes, 0xD8), _mm_set1_epi8(1));
     _mm_storeu_si128((__m128i *)p, bytes);
+}
+SC_WORD void vn_store_u8x2(uint8_t *p, vn a, vn b)
+{
+    const __m256i fours = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packs takes from both sides: 0-3, 8-11, .. */
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(a.lo, a.hi), _mm256_packs_epi32(b.lo, b.hi));
+    bytes = _mm256_and_si256(_mm256_permutevar8x32_epi32(bytes, fours), _mm256_set1_epi8(1));
+    _mm256_storeu_si256((__m256i *)p, bytes);
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

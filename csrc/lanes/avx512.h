@@ -123,6 +123,7 @@ SC_WORD vw vw_xor(vw a, vw b) { return _mm512_xor_si512(a, b); }
 SC_WORD vw vw_min(vw a, vw b) { return _mm512_min_epi32(a, b); }
 SC_WORD vw vw_max(vw a, vw b) { return _mm512_max_epi32(a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }
+SC_WORD vn vw_leu(vw a, vw b) { return _mm512_cmple_epu32_mask(a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { return _mm512_cmpeq_epi32_mask(a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { return _mm512_mask_blend_epi32(m, b, a); }
 SC_WORD vw vw_less_one(vw a, vn m) { return _mm512_mask_sub_epi32(a, m, a, _mm512_set1_epi32(1)); }
@@ -136,6 +137,11 @@ SC_WORD vn vn_and(vn a, vn b) { return (vn)(a & b); }
 SC_WORD vn vn_or(vn a, vn b) { return (vn)(a | b); }
 SC_WORD uint32_t vn_bits(vn m) { return m; }
 SC_WORD void vn_store_u8(uint8_t *p, vn m) { _mm_storeu_si128((__m128i *)p, _mm_maskz_mov_epi8(m, _mm_set1_epi8(1))); }
+SC_WORD void vn_store_u8x2(uint8_t *p, vn a, vn b)
+{
+    __mmask32 m = (__mmask32)a | (__mmask32)b << 16;
+    _mm256_storeu_si256((__m256i *)p, _mm256_maskz_mov_epi8(m, _mm256_set1_epi8(1)));
+}
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */
 SC_WORD vw vw_group(uint32_t a, uint32_t b, uint32_t c, uint32_t d)

@@ -186,6 +186,7 @@ SC_WORD uint32x4_t scq_max(uint32x4_t a, uint32x4_t b)
 SC_WORD vw vw_min(vw a, vw b) { SC_QUARTERS2(vw, scq_min, a, b); }
 SC_WORD vw vw_max(vw a, vw b) { SC_QUARTERS2(vw, scq_max, a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { SC_QUARTERS2(vn, vcltq_u32, a, b); }
+SC_WORD vn vw_leu(vw a, vw b) { SC_QUARTERS2(vn, vcleq_u32, a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_QUARTERS2(vn, vceqq_u32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_QUARTERS3(vw, vbslq_u32, m, a, b); }
 SC_WORD vw vw_less_one(vw a, vn m) { SC_QUARTERS2(vw, vaddq_u32, a, m); } /* a true lane is -1 */
@@ -211,6 +212,11 @@ SC_WORD void vn_store_u8(uint8_t *p, vn m)
 {
     uint16x8_t a = vmovn_high_u32(vmovn_u32(m.q0), m.q1), b = vmovn_high_u32(vmovn_u32(m.q2), m.q3);
     vst1q_u8(p, vandq_u8(vmovn_high_u16(vmovn_u16(a), b), vdupq_n_u8(1)));
+}
+SC_WORD void vn_store_u8x2(uint8_t *p, vn a, vn b)
+{
+    vn_store_u8(p, a);
+    vn_store_u8(p + 16, b);
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

@@ -159,6 +159,7 @@ static inline vw vw_max(vw a, vw b)
     SC_LANES_EACH(vw, 16, (int32_t)a.v[i] > (int32_t)b.v[i] ? a.v[i] : b.v[i]);
 } /* signed */
 static inline vn vw_ltu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] < b.v[i]); } /* unsigned */
+static inline vn vw_leu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] <= b.v[i]); }
 static inline vn vw_eq(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vw vw_select(vn m, vw a, vw b) { SC_LANES_EACH(vw, 16, m.v[i] ? a.v[i] : b.v[i]); }
 static inline vw vw_less_one(vw a, vn m) { SC_LANES_EACH(vw, 16, a.v[i] - (m.v[i] != 0)); } /* a - 1 where m */
@@ -179,6 +180,11 @@ static inline uint32_t vn_bits(vn m) /* bit i is lane i */
 static inline void vn_store_u8(uint8_t *p, vn m) /* 16 bytes, each 0 or 1 */
 {
     for (int i = 0; i < 16; i++) p[i] = m.v[i] != 0;
+}
+static inline void vn_store_u8x2(uint8_t *p, vn a, vn b) /* 32 bytes */
+{
+    vn_store_u8(p, a);
+    vn_store_u8(p + 16, b);
 }
 
 /* ---- words in groups: what the counter-based engines are made of ------------------------------------------------- */
