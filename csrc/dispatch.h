@@ -65,6 +65,7 @@ typedef struct sc_table {
     /* costs */
     int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *row_f64, sc_cancel *,
                      double *out);
+    void (*linear_tables)(ptrdiff_t sites, const double *w, double *tables);
 
     /* estimate, estimators */
     void (*merge)(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters);

@@ -66,8 +66,8 @@ typedef struct sc_family {
     ptrdiff_t n_problems, n_sites, n_classes, n_elements;
     ptrdiff_t n_scores; /* of one problem, before the map */
     ptrdiff_t n_scratch; /* numbers that the kernels want */
-    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and their high words
-     * */
+    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and the first 31 of
+     * their 53 bits; of Bernoulli 64 more of these, where the row begins again */
     ptrdiff_t period;
     const uint32_t *high;
     const uint64_t *thresholds;
@@ -97,6 +97,7 @@ typedef struct sc_cost {
     ptrdiff_t problem_stride; /* from one problem's weights to the next: 0 where they are shared */
     const double *linear; /* [n_sites] */
     const double *quadratic; /* [n_sites][n_sites] */
+    const double *tables; /* of a linear cost of one problem on packed samples (bits.h), or NULL */
 } sc_cost;
 
 #endif

@@ -8,6 +8,24 @@ enum { SC_SCORE_FUNCTION = 0, SC_LEAVE_ONE_OUT = 1 };
 
 enum { SC_LEAST = 8 }; /* a last block of fewer samples joins the one before it */
 
+/* Packed samples (bits.h): rows of so many sites are kept by columns too; of so many have smaller tables of costs.
+ * Columns have margins; weights have zeros behind the last row. */
+enum { SC_LONG_ROW = 256, SC_WIDE_ROW = 4096, SC_MARGIN = 64, SC_ROWS_PAD = 64, SC_BITS_TABLES = 2048 };
+
+typedef struct sc_packed {
+    uint8_t *stream, *columns;
+} sc_packed;
+
+static inline ptrdiff_t sc_tables_size(ptrdiff_t sites)
+{
+    return sites > SC_WIDE_ROW ? (sites + 63) / 64 * 256 : (sites + 7) / 8 * 256;
+}
+
+static inline ptrdiff_t sc_columns_size(ptrdiff_t sites, ptrdiff_t rows)
+{
+    return (rows + SC_ROWS_PAD - 1) / SC_ROWS_PAD * 8 * (sites + SC_MARGIN) + SC_MARGIN;
+}
+
 typedef struct sc_estimator {
     int kind;
     int within;                       /* also estimate the variance inside each group */
@@ -37,27 +55,40 @@ typedef struct sc_scratch {
     double *flat;      /* and one for each argument */
     double *own;       /* the family's */
     void *y;           /* the samples */
+    double *tables;    /* for packed samples */
+    sc_packed bits;      /* packed samples */
 } sc_scratch;
 
 /* Are scores summed by what the classes weigh, or mapped (estimators.h)? */
 static inline int sc_is_plain(const sc_family *f) { return f->score == SC_BY_CLASS && f->map.plain; }
+
+/* Are samples packed? */
+static inline int sc_is_packed(const sc_family *f)
+{
+    return f->kind == SC_BERNOULLI && sc_is_plain(f) && f->n_problems == 1;
+}
 
 /* Where everything stands in memory that begins at `base`; returns how many float64 it takes. */
 static inline ptrdiff_t sc_place_scratch(const sc_job *job, double *base, sc_scratch *s)
 {
     const sc_family *f = &job->family;
     const ptrdiff_t rows = job->block_rows + SC_LEAST, problems = f->n_problems, plain = sc_is_plain(f);
+    const ptrdiff_t packed = sc_is_packed(f), stream = rows * f->n_sites / 64 + 3;
     ptrdiff_t at = 0, arguments = 0;
     for (ptrdiff_t i = 0; i < f->map.n_arguments; i++) arguments += f->map.argument[i].n;
     s->costs = base + at, at += rows * problems;
     s->j = base + at, at += rows;
-    s->weight = base + at, at += rows * (plain || problems < 3 ? 3 : problems);
+    s->weight = base + at, at += (rows + SC_ROWS_PAD) * (plain || problems < 3 ? 3 : problems);
     s->histogram = base + at, at += 3 * f->n_scores * (plain ? 1 : problems);
     s->row = base + at, at += f->n_sites;
     s->theta = base + at, at += plain ? 0 : 4 * job->n_parameters;
     s->flat = base + at, at += arguments;
     s->own = base + at, at += f->n_scratch;
     s->y = base + at, at += (rows * problems * f->n_sites * (f->type == SC_U8 ? 1 : 8) + 7) / 8;
+    s->tables = base + at, at += packed ? SC_BITS_TABLES : 0;
+    s->bits.stream = (uint8_t *)(base + at), at += packed ? stream : 0;
+    s->bits.columns = (uint8_t *)(base + at);
+    at += packed && f->n_sites >= SC_LONG_ROW ? (sc_columns_size(f->n_sites, rows) + 7) / 8 : 0;
     return at;
 }
 

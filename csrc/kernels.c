@@ -47,6 +47,7 @@ const sc_table SC_TABLE = {
     .log_prob_bernoulli = sc_log_prob_bernoulli,
     .log_prob_categorical = sc_log_prob_categorical,
     .cost_rows = sc_cost_rows,
+    .linear_tables = sc_linear_tables,
     .merge = sc_merge,
     .fold = sc_fold,
     .estimate_block = sc_estimate_block,

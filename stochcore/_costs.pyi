@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 
+def linear_tables(linear: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]: ...
 def rows(
     kind: str,
     linear: np.ndarray[Any, Any],

@@ -104,6 +104,7 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t problem_stride
         const double *linear
         const double *quadratic
+        const double *tables
 
     ctypedef struct sc_estimator:
         int kind
@@ -125,6 +126,7 @@ cdef extern from "dispatch.h" nogil:
         pass
 
     ptrdiff_t sc_place_scratch(const sc_job *, double *, sc_scratch *)
+    ptrdiff_t sc_tables_size(ptrdiff_t)
 
     ctypedef struct sc_step_scalars:
         double rate
@@ -213,6 +215,7 @@ cdef extern from "dispatch.h" nogil:
         double (*log_prob_categorical)(const double *, const int32_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
         int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,
                          double *) noexcept nogil
+        void (*linear_tables)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         int (*estimate_block)(const sc_job *, ptrdiff_t, ptrdiff_t, const void *, const double *,

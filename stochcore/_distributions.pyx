@@ -154,13 +154,15 @@ cdef class Tables:
         self.few_thresholds(np.asarray(by_site).T[:max(classes - 1, 1)])
 
     cdef int few_thresholds(self, object rows) except -1:
-        """[thresholds][sites], short rows repeated to a multiple of 16 elements; and their high words."""
-        cdef Py_ssize_t n = self.width
-        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
+        """[thresholds][sites], short rows repeated to 64 elements or more, a multiple of 16; and their first bits."""
+        cdef Py_ssize_t n = self.width, whole = n * 16 // gcd(n, 16)
+        self.family.period = whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
         cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, self.family.period // n)))
-        # 2^53 ties at the top word, and wins there
-        cdef uint32_t[:, ::1] high = on_line(np.asarray(thresholds).shape, np.uint32)
-        np.asarray(high)[...] = np.minimum(np.asarray(thresholds) >> 21, 0xFFFFFFFF)
+        begun = np.minimum(np.asarray(thresholds) >> 22, 0x7FFFFFFF)  # 2^53 ties there, and wins
+        if self.family.kind == SC_BERNOULLI:
+            begun = np.concatenate([begun, np.resize(begun, (1, 64))], axis=1)
+        cdef uint32_t[:, ::1] high = on_line(begun.shape, np.uint32)
+        np.asarray(high)[...] = begun
         self.keep += [np.asarray(thresholds), np.asarray(high)]
         self.family.thresholds = &thresholds[0, 0]
         self.family.high = &high[0, 0]

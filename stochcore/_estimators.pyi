@@ -19,7 +19,7 @@ class Job:
         sample_baseline: Array | None,
         first_sample: int,
         parameter_baseline: Array | None,
-        cost: tuple[str, Array, Array | None, int] | None,
+        cost: tuple[str, Array, Array | None, int, Array | None] | None,
     ) -> None: ...
     def fold(
         self,

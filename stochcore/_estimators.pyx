@@ -23,7 +23,7 @@ cdef class Job:
     """Job(tables, stream, block_rows, n_parameters, kind, within, baseline, sample_baseline, first_sample,
         parameter_baseline, cost)
 
-    `cost` is None where J will be given, or (kind, linear, quadratic, problem_stride).
+    `cost` is None where J will be given, or (kind, linear, quadratic, problem_stride, tables).
     """
 
     cdef sc_job job
@@ -46,7 +46,7 @@ cdef class Job:
         self.job.estimator.parameter_baseline = &parameter_baseline[0] if parameter_baseline is not None else NULL
         self.job.cost.kind = SC_COST_GIVEN
         if cost is not None:
-            point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3])
+            point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3], cost[4])
         self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
 
     def fold(self, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,15 @@ class BuiltIn:
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of the problems with weights of their own."""
         return self.linear.shape[: self.batch_ndims]
+
+    @cached_property
+    def tables(self) -> Array:
+        """Partial sums of the weights, for packed samples."""
+        return _costs.linear_tables(self.linear.reshape(-1))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be made again: estimates compare costs by their pickles."""
+        return {name: value for name, value in self.__dict__.items() if name != "tables"}
 
     def fit(self, batch_shape: tuple[int, ...], event_shape: tuple[int, ...]) -> int:
         """Check the cost against a family's shapes; return the stride from problem to problem (0: shared)."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _check
 from ._estimators import Job
 from .costs import BuiltIn, Cost, as_cost, evaluate
-from .distributions import Compiled, Family, Joint
+from .distributions import Bernoulli, Compiled, Family, Joint
 from .estimate import (
     BLOCKS_PER_SHARD,
     ENOUGH_GROUPS,
@@ -237,7 +237,9 @@ def _jobs(
     if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
         stride = cost.fit(model.batch_shape, model.event_shape)
         quadratic = None if cost.quadratic is None else cost.quadratic.reshape(-1)
-        given = (cost.kind, cost.linear.reshape(-1), quadratic, stride)
+        packed = isinstance(model, Bernoulli) and not model.batch_shape and cost.kind == "linear"
+        sums = cost.tables if packed else None
+        given = (cost.kind, cost.linear.reshape(-1), quadratic, stride, sums)
     centre, by_sample, by_parameter = np.zeros(layout.problems), None, None
     if isinstance(estimator, ScoreFunction) and estimator.baseline is not None:
         centre, by_sample, by_parameter = _baselines(estimator.baseline, model, n_samples)

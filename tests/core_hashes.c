@@ -191,7 +191,7 @@ static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t class
                         from = kind == SC_BERNOULLI ? site % n : site % n * classes + c;
         thresholds[many ? site * classes + c : i] = e % 9 == 2 ? tie : row[from];
     }
-    for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 21, UINT32_MAX);
+    for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 22, INT32_MAX);
     if (many) ladders_of(n, 0, classes - 1, thresholds);
 }
 
@@ -224,7 +224,7 @@ static void estimates(const char *name, int kind)
     const ptrdiff_t problems = f.n_problems, n = problems * f.n_scores;
     sc_scratch own;
     const char *cost = kind == SC_COST_LINEAR ? "linear" : "quadratic";
-    sc_job job = {f, {kind, f.n_sites, weights, weights + 64}, {0}, samples, n, ROWS};
+    sc_job job = {f, {kind, f.n_sites, weights, weights + 64, NULL}, {0}, samples, n, ROWS};
     sc_cancel cancel;
     int64_t bad;
     if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
@@ -254,6 +254,42 @@ static void model(const char *name, int kind, ptrdiff_t problems, ptrdiff_t site
     estimates(name, SC_COST_QUADRATIC);
 }
 
+/* Bits that are never stored as bytes, beside those that are; `tie`: an element that 31 bits do not decide. */
+static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
+{
+    static double memory[64 * MOST], costs[256 * MOST / 8], nodes[2][4 * MOST];
+    const sc_stream aligned = {.seed = 8, .offset = 16};
+    sc_scratch own;
+    sc_cancel cancel;
+    int64_t bad;
+    build(SC_BERNOULLI, 1, sites, 0, period);
+    for (ptrdiff_t i = 0; i < period; i++) thresholds[i] = row[i % sites];
+    if (tie >= 0) thresholds[tie] = sc_k(&aligned, (uint64_t)(33 * sites + tie)) + 1;
+    for (ptrdiff_t i = 0; i < period + 64; i++) high[i] = (uint32_t)(thresholds[i % period] >> 22);
+    t->linear_tables(sites, weights, costs);
+    take(costs, (size_t)sc_tables_size(sites) * sizeof *costs);
+    sc_job job = {f, {SC_COST_LINEAR, 0, weights, NULL, costs}, {0}, aligned, sites, ROWS};
+    if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
+    sc_cancel_begin(&cancel, NULL);
+    for (int way = 0; way < 6; way++) {
+        const ptrdiff_t rows = way < 4 ? ROWS : 40;
+        const double *by_sample = way == 3 ? weights + 7 : NULL;
+        job.estimator = (sc_estimator){way & 1 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION,
+                                       way & 2,
+                                       weights,
+                                       by_sample,
+                                       33,
+                                       way & 4 ? weights + 50 : NULL};
+        t->sample(&f, &aligned, (uint64_t)(33 * sites), rows, scratch, y);
+        failed |= t->estimate_block(&job, 33, rows, NULL, NULL, &own, &cancel, nodes[0], &bad);
+        failed |= t->estimate_block(&job, 33, rows, y, NULL, &own, &cancel, nodes[1], &bad);
+        failed |= memcmp(nodes[0], nodes[1], (size_t)(6 + 3 * sites) * sizeof nodes[0][0]) != 0;
+        take(nodes[0], (size_t)(6 + 3 * sites) * sizeof nodes[0][0]);
+    }
+    if (tie >= 0) print("packed_%d_tied", (int)sites);
+    else print("packed_%d", (int)sites);
+}
+
 /* ---- other families --------------------------------------------------------------------------------------------- */
 enum { SITES = 12 }; /* of each; outcomes of 21 rows */
 
@@ -264,7 +300,8 @@ static void family(const char *name, const double *noise)
     static uint64_t k[21 * 64];
     const ptrdiff_t n = 21 * f.n_elements, each = f.n_scores * f.n_problems;
     const double baseline[4] = {0.5, 0.25};
-    sc_job job = {f, {SC_COST_GIVEN, 0, NULL, NULL}, {SC_LEAVE_ONE_OUT, 1, baseline, NULL, 0, NULL}, samples, each, 21};
+    sc_job job = {
+        f, {SC_COST_GIVEN, 0, NULL, NULL, NULL}, {SC_LEAVE_ONE_OUT, 1, baseline, NULL, 0, NULL}, samples, each, 21};
     sc_scratch own;
     sc_cancel cancel;
     int64_t bad;
@@ -496,5 +533,9 @@ int main(int argc, char **argv)
     counts();
     others();
     functions();
+    packed(1, 64, -1);
+    packed(7, 112, -1), packed(7, 112, 3);
+    packed(68, 68, -1), packed(68, 68, 60);
+    packed(300, 300, -1), packed(300, 300, 299);
     return failed;
 }

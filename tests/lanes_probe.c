@@ -79,6 +79,12 @@ APART void take_vm(vm m) { take_vd(vd_select(m, vd_set1(1.0), vd_set1(2.0))); }
 
 APART void take_vn(vn m) { take_vw(vw_select(m, vw_set1(1), vw_set1(2))); }
 
+APART void take_vb(vb m)
+{
+    const uint32_t bits = vb_bits(m);
+    take(&bits, sizeof bits);
+}
+
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
 static uint64_t random_bits(void) /* splitmix64 */
 {
@@ -325,7 +331,7 @@ static void probe_u32(void)
     PROBE_16(vw_min, take_vw, W(0), W(1));
     PROBE_16(vw_max, take_vw, W(0), W(1));
     PROBE_16(vw_ltu, take_vn, W(0), W(1));
-    PROBE(vw_leu, OVER(16, (take_vn(vw_leu(W(0), W(1))), take_vn(vw_leu(W(0), W(0))))));
+    PROBE_16(vw_lt31, take_vn, vw_shr(W(0), 1), vw_shr(W(1), 1));
     PROBE_16(vw_eq, take_vn, W(0), W(1));
     PROBE_16(vw_select, take_vw, vw_ltu(W(0), W(1)), W(0), W(1));
     PROBE_16(vw_less_one, take_vw, W(0), vw_ltu(W(0), W(1)));
@@ -350,7 +356,36 @@ static void probe_vn(void) /* all masks of 16 lanes */
     PROBE(vn_or, OVER_MASKS_16(take_vn(vn_or(MASK_16(a), MASK_16(b)))));
     PROBE(vn_bits, OVER_MASKS_16(uint32_t r = vn_bits(MASK_16(a)); take(&r, sizeof r)));
     PROBE(vn_store_u8, OVER_MASKS_16(STORED(uint8_t, 16, vn_store_u8(at, MASK_16(a)))));
-    PROBE(vn_store_u8x2, OVER_MASKS_16(STORED(uint8_t, 32, vn_store_u8x2(at, MASK_16(a), MASK_16(b)))));
+}
+
+/* numbers that are far apart, near, and tied but for the last bit */
+static void compare31(vw a, vw b, vw near)
+{
+    vb less, tied;
+    vw_compare31(a, b, vw_shr(b, 1), vw_shr(a, 1), &less, &tied);
+    take_vb(less), take_vb(tied);
+    vw_compare31(a, vw_xor(b, near), vw_shr(vw_xor(a, near), 1), vw_shr(b, 1), &less, &tied);
+    take_vb(less), take_vb(tied);
+}
+
+static void probe_vb(void)
+{
+    uint8_t a[32], b[32], c[32], marked[64];
+#define OVER_MASKS_32(body)                                                                                            \
+    for (uint32_t n = 0; n < 4096; n++) {                                                                              \
+        const uint32_t bits = n * UINT32_C(0x9e3779b9), more = bits * UINT32_C(0x85ebca6b);                            \
+        for (int i = 0; i < 32; i++) a[i] = bits >> i & 1, b[i] = more >> i & 1, c[i] = (uint8_t)(more >> i % 25);     \
+        body;                                                                                                          \
+    }
+    PROBE(vb_bits, OVER_MASKS_32(uint32_t r = vb_bits(vb_or(vb_load_u8(a), vb_load_u8(b))); take(&r, sizeof r)));
+    PROBE(vb_none, take_vb(vb_none()));
+    PROBE(vb_load_u8, OVER_MASKS_32(take_vb(vb_load_u8(a))));
+    PROBE(vb_or, OVER_MASKS_32(take_vb(vb_or(vb_load_u8(a), vb_load_u8(b)))));
+    PROBE(vb_store_u8, OVER_MASKS_32(STORED(uint8_t, 32, vb_store_u8(at, vb_load_u8(a)))));
+    PROBE(vb_mark, OVER_MASKS_32((memset(marked, 0x55, 64), memcpy(marked + 16, c, 32),
+                                  vb_mark(marked + 16, vb_load_u8(a), b[0] ? 0x80 : 0x21), take(marked, 64))));
+    /* near and far, tied in all but the last bit, and not */
+    PROBE(vw_compare31, OVER(16, compare31(W(0), W(1), vw_set1((uint32_t)i & 7))));
 }
 
 static void probe_groups(void)
@@ -413,6 +448,7 @@ int main(void)
     probe_f32();
     probe_u32();
     probe_vn();
+    probe_vb();
     probe_groups();
     probe_pairs();
     probe_rows();

@@ -4,8 +4,9 @@
  * Categorical:  y = #{c : k >= T_c}, T_c = ceil(2^53 (p_0 + ... + p_c)), c = 0 .. C-2: inverse CDF in class order;
  *               from the last class of positive probability on, T_c = 2^53, so no class of probability 0 is drawn.
  *
- * The sampler reads plane 0 only (32 bits) and compares it with the threshold's high word; on a tie, one in 2^32, that
- * element reads plane 1 and compares all 53 bits: the same y as from k itself, at half the noise.
+ * The sampler reads plane 0 only and compares its first 31 bits with the threshold's (signed comparisons and saturating
+ * differences are cheap); on a tie, one in 2^31, that element reads plane 1 and compares all 53 bits: the same y as
+ * from k itself, at half the noise.
  *
  * Sites stand in a row; a block of samples is one run of addresses. The threshold rows are repeated up to `period`
  * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too. All
@@ -109,24 +110,18 @@ static void sc_bernoulli_outcomes(const sc_family *f, const sc_stream *s, uint64
     const uint32_t *high = f->high + at;
     uint8_t *y = out;
     ptrdiff_t i = 0;
-    vn tied = vw_ltu(vw_set1(0), vw_set1(0)); /* none */
-    for (; i + 32 <= m; i += 32) { /* "<=" is as good as "<" until it is known what ties */
-        vw w[2] = {vw_load(words + i), vw_load(words + i + 16)}, t[2] = {vw_load(high + i), vw_load(high + i + 16)};
-        tied = vn_or(tied, vn_or(vw_eq(w[0], t[0]), vw_eq(w[1], t[1])));
-        vn_store_u8x2(y + i, vw_leu(w[0], t[0]), vw_leu(w[1], t[1]));
+    vb ties = vb_none();
+    for (; i + 32 <= m; i += 32) {
+        vb less, tied;
+        vw_compare31(vw_load(words + i), vw_load(words + i + 16), vw_load(high + i), vw_load(high + i + 16), &less,
+                     &tied);
+        ties = vb_or(ties, tied);
+        vb_store_u8(y + i, less);
     }
-    for (; i + 16 <= m; i += 16) {
-        vw w = vw_load(words + i), t = vw_load(high + i);
-        tied = vn_or(tied, vw_eq(w, t));
-        vn_store_u8(y + i, vw_leu(w, t));
+    for (ptrdiff_t j = vb_bits(ties) ? 0 : i; j < m; j++) {
+        const uint32_t word = words[j] >> 1;
+        y[j] = word == high[j] ? sc_k(s, e + (uint64_t)j) < f->thresholds[at + j] : word < high[j];
     }
-    int ties = vn_bits(tied) != 0;
-    for (; i < m; i++) {
-        ties |= words[i] == high[i];
-        y[i] = words[i] < high[i];
-    }
-    for (i = 0; ties && i < m; i++)
-        if (words[i] == high[i]) y[i] = sc_k(s, e + (uint64_t)i) < f->thresholds[at + i];
 }
 
 static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, uint8_t *y)
@@ -139,7 +134,7 @@ static inline int32_t sc_count_classes(const sc_family *f, uint32_t word, const 
 {
     int32_t class = 0;
     for (ptrdiff_t c = 0; c < f->n_classes - 1; c++, at += f->period)
-        class += word == f->high[at] ? sc_k(s, e) >= f->thresholds[at] : word > f->high[at];
+        class += word >> 1 == f->high[at] ? sc_k(s, e) >= f->thresholds[at] : word >> 1 > f->high[at];
     return class;
 }
 
@@ -148,14 +143,14 @@ static void sc_few_classes(const sc_family *f, const sc_stream *s, uint64_t e, p
 {
     const ptrdiff_t whole = m / 16 * 16;
     int32_t *y = out;
-    vn tied = vw_ltu(vw_set1(0), vw_set1(0)); /* none */
+    vn tied = vw_lt31(vw_set1(0), vw_set1(0)); /* none */
     for (ptrdiff_t i = 0; i < whole; i += 16) {
         const uint32_t *high = f->high + at + i;
-        vw w = vw_load(words + i), class = vw_set1((uint32_t)(f->n_classes - 1));
+        vw w = vw_shr(vw_load(words + i), 1), class = vw_set1((uint32_t)(f->n_classes - 1));
         for (ptrdiff_t c = 0; c < f->n_classes - 1; c++, high += f->period) {
             vw t = vw_load(high);
             tied = vn_or(tied, vw_eq(w, t));
-            class = vw_less_one(class, vw_ltu(w, t));
+            class = vw_less_one(class, vw_lt31(w, t));
         }
         vw_store((uint32_t *)(y + i), class);
     }

@@ -26,6 +26,7 @@
 #include <math.h>
 
 #include "../job.h"
+#include "bits.h"
 #include "estimate.h"
 #include "families.h"
 #include "scores.h"
@@ -107,26 +108,35 @@ static void sc_map_simplex(const sc_totals *t, ptrdiff_t n_classes, const double
     }
 }
 
-static void sc_weigh(const sc_family *f, const void *y, ptrdiff_t problem, ptrdiff_t rows, const double *w, double *h)
+/* Packed samples where y is NULL. */
+static void sc_weigh(const sc_family *f, const void *y, const sc_scratch *scratch, ptrdiff_t problem, ptrdiff_t rows,
+                     const double *w, double *h)
 {
     const ptrdiff_t stride = f->n_problems * f->n_sites, at = problem * f->n_sites;
-    if (f->kind == SC_BERNOULLI) sc_weigh_bernoulli((const uint8_t *)y + at, stride, rows, f->n_sites, w, h);
+    if (!y) sc_weigh_bits(&scratch->bits, rows, f->n_sites, w, scratch->tables, h);
+    else if (f->kind == SC_BERNOULLI) sc_weigh_bernoulli((const uint8_t *)y + at, stride, rows, f->n_sites, w, h);
     else sc_weigh_categorical((const int32_t *)y + at, stride, rows, f->n_sites, f->n_classes, w, h);
 }
 
 /* Mean, M2, smallest and its sample's number; two passes, about the first cost and then about the mean. */
 static double sc_cost_moments(const double *j, ptrdiff_t n, ptrdiff_t first, double *stats)
 {
-    double lanes[8] = {0}, squares[8] = {0}, mean;
-    ptrdiff_t best = 0;
-    for (ptrdiff_t i = 0; i < n; i++) lanes[i & 7] += j[i] - j[0];
-    mean = j[0] + vd_sum(vd_load(lanes)) / (double)n;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        squares[i & 7] += (j[i] - mean) * (j[i] - mean);
-        if (j[i] < j[best]) best = i;
+    const vd origin = vd_set1(j[0]);
+    vd sum = vd_set1(0.0), squares = sum, least = origin;
+    for (ptrdiff_t i = 0; i < n; i += 8) sum = vd_add(sum, vd_sub(vd_load_part(j + i, n - i, j[0]), origin));
+    const double mean = j[0] + vd_sum(sum) / (double)n;
+    for (ptrdiff_t i = 0; i < n; i += 8) {
+        const vd x = vd_load_part(j + i, n - i, mean), away = vd_sub(x, vd_set1(mean));
+        squares = vd_add(squares, vd_mul(away, away));
+        least = vd_min(vd_load_part(j + i, n - i, j[0]), least);
     }
+    double lanes[8], smallest = j[0];
+    vd_store(lanes, least);
+    for (int k = 0; k < 8; k++) smallest = SC_MIN(smallest, lanes[k]);
+    ptrdiff_t best = 0;
+    while (j[best] != smallest) best++;
     stats[0] = mean;
-    stats[1] = vd_sum(vd_load(squares));
+    stats[1] = vd_sum(squares);
     stats[2] = j[best];
     stats[3] = (double)(first + best);
     return mean;
@@ -139,16 +149,19 @@ static void sc_centre(const sc_job *job, ptrdiff_t problem, ptrdiff_t first, ptr
     const sc_family *f = &job->family;
     const sc_estimator *e = &job->estimator;
     double mean = sc_cost_moments(j, rows, first, sc_node_problem(node, problem));
-    double a[8] = {0}, aa[8] = {0}, centre = t->leave_one_out ? mean : e->baseline[problem];
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const ptrdiff_t at = (first - e->first_sample + i) * f->n_problems + problem;
-        const double own = e->sample_baseline ? e->sample_baseline[at] : 0.0;
-        w[i] = j[i] - centre - own;
-        a[i & 7] += w[i];
-        aa[i & 7] += w[i] * w[i];
+    const double centre = t->leave_one_out ? mean : e->baseline[problem];
+    vd a = vd_set1(0.0), aa = a;
+    for (ptrdiff_t i = 0; i < rows; i += 8)
+        vd_store_part(w + i, vd_sub(vd_load_part(j + i, rows - i, 0.0), vd_set1(centre)), rows - i);
+    for (ptrdiff_t i = 0; e->sample_baseline && i < rows; i++)
+        w[i] -= e->sample_baseline[(first - e->first_sample + i) * f->n_problems + problem];
+    for (ptrdiff_t i = 0; i < rows; i += 8) {
+        const vd x = vd_load_part(w + i, rows - i, 0.0);
+        a = vd_add(a, x);
+        aa = vd_add(aa, vd_mul(x, x));
     }
-    t->a = vd_sum(vd_load(a));
-    t->aa = vd_sum(vd_load(aa));
+    t->a = vd_sum(a);
+    t->aa = vd_sum(aa);
 }
 
 /* Histograms for one problem whose scores have one value for each class: fills the problem's part of the node. */
@@ -159,20 +172,23 @@ static void sc_block_classes(const sc_job *job, ptrdiff_t problem, ptrdiff_t fir
     const sc_estimator *e = &job->estimator;
     const ptrdiff_t each = f->n_scores, offset = problem * each;
     double *g = sc_node_gradient(node, f->n_problems) + offset, *within = g + 2 * job->n_parameters;
-    double *w = scratch->weight, *ones = w + rows, *squares = ones + rows;
+    double *w = scratch->weight, *other = w + rows + SC_ROWS_PAD;
     sc_totals t = {e->kind == SC_LEAVE_ONE_OUT, e->within, (double)rows, 0.0, 0.0};
     sc_centre(job, problem, first, rows, scratch->j, node, w, &t);
-    for (ptrdiff_t i = 0; i < rows; i++) ones[i] = 1.0, squares[i] = w[i] * w[i];
+    memset(w + rows, 0, SC_ROWS_PAD * sizeof *w);
+    memset(other + rows, 0, SC_ROWS_PAD * sizeof *w);
 
     double *h[3] = {NULL, scratch->histogram, NULL};
-    sc_weigh(f, y, problem, rows, w, h[1]);
+    sc_weigh(f, y, scratch, problem, rows, w, h[1]);
     if (e->within || e->parameter_baseline) {
         h[0] = h[1] + each;
-        sc_weigh(f, y, problem, rows, ones, h[0]);
+        for (ptrdiff_t i = 0; i < rows; i++) other[i] = 1.0;
+        sc_weigh(f, y, scratch, problem, rows, other, h[0]);
     }
     if (e->within) {
         h[2] = h[1] + 2 * each;
-        sc_weigh(f, y, problem, rows, squares, h[2]);
+        for (ptrdiff_t i = 0; i < rows; i++) other[i] = w[i] * w[i];
+        sc_weigh(f, y, scratch, problem, rows, other, h[2]);
     }
     const double *p = f->probs + offset, *beta = e->parameter_baseline ? e->parameter_baseline + offset : NULL;
     if (f->kind == SC_BERNOULLI || !f->by_probs) {
@@ -183,6 +199,55 @@ static void sc_block_classes(const sc_job *job, ptrdiff_t problem, ptrdiff_t fir
         double *at[3] = {h[0] ? h[0] + s : NULL, h[1] + s, h[2] ? h[2] + s : NULL};
         sc_map_simplex(&t, f->n_classes, p + s, beta ? beta + s : NULL, at, g + s, within + s);
     }
+}
+
+/* The same for packed samples of at most eight sites, priced by a table: each outcome is met as often as it came. */
+static int sc_block_outcomes(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const sc_scratch *scratch,
+                             double *node, int64_t *bad_sample)
+{
+    const sc_family *f = &job->family;
+    const sc_estimator *e = &job->estimator;
+    const double *j = job->cost.tables, origin = j[sc_outcome(&scratch->bits, 0, f->n_sites)];
+    const int outcomes = 1 << f->n_sites, leave_one_out = e->kind == SC_LEAVE_ONE_OUT;
+    double count[256], w[256], sum = 0.0, squares = 0.0, least = origin;
+    sc_count_outcomes(&scratch->bits, rows, f->n_sites, count);
+    for (int k = 0; k < outcomes; k++) {
+        if (count[k] == 0.0) continue;
+        sum += count[k] * (j[k] - origin);
+        least = SC_MIN(least, j[k]);
+    }
+    const double mean = origin + sum / (double)rows, centre = leave_one_out ? mean : e->baseline[0];
+    sc_totals t = {leave_one_out, e->within, (double)rows, 0.0, 0.0};
+    for (int k = 0; k < outcomes; k++) {
+        if (count[k] == 0.0) continue;
+        squares += count[k] * ((j[k] - mean) * (j[k] - mean));
+        t.a += count[k] * (j[k] - centre);
+        t.aa += count[k] * ((j[k] - centre) * (j[k] - centre));
+    }
+    const int finite = isfinite(squares); /* else look for the sample; one that is finite may have too large a square */
+    ptrdiff_t at = 0;
+    for (; at < rows; at++) {
+        const double own = j[sc_outcome(&scratch->bits, at, f->n_sites)];
+        if (finite ? own == least : !isfinite(own)) break;
+    }
+    if (!finite && at < rows) {
+        *bad_sample = first + at;
+        return SC_COST_NOT_FINITE;
+    }
+    double *stats = sc_node_problem(node, 0), *g = sc_node_gradient(node, 1), *h[3] = {NULL, scratch->histogram, NULL};
+    stats[0] = mean, stats[1] = squares, stats[2] = least, stats[3] = (double)(first + SC_MIN(at, rows - 1));
+    if (e->within || e->parameter_baseline) h[0] = h[1] + f->n_sites;
+    if (e->within) h[2] = h[1] + 2 * f->n_sites;
+    for (int order = 0; order < 3; order++) {
+        if (!h[order]) continue;
+        for (int k = 0; k < outcomes; k++) {
+            const double a = j[k] - centre, power = order == 0 ? 1.0 : order == 1 ? a : a * a;
+            w[k] = count[k] == 0.0 ? 0.0 : count[k] * power;
+        }
+        sc_empty_buckets((int)f->n_sites, w, h[order]);
+    }
+    sc_map_indicators(f, &t, 0, e->parameter_baseline, h, f->n_sites, g, g + 2 * job->n_parameters);
+    return SC_OK;
 }
 
 static const char *sc_part(const sc_family *f, const void *y, ptrdiff_t row, ptrdiff_t problem)
@@ -263,12 +328,21 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     const ptrdiff_t problems = f->n_problems;
     int status = sc_cancelled(cancel);
     if (status) return status;
-    if (!y) {
-        sc_sample(f, &job->stream, (uint64_t)first * (uint64_t)f->n_elements, rows, scratch->own, scratch->y);
-        y = scratch->y;
+    const uint64_t element = (uint64_t)first * (uint64_t)f->n_elements;
+    const int packed = sc_is_packed(f);
+    const double *tables = packed && !j ? job->cost.tables : NULL;
+    if (!tables || y || sc_sample_bits(f, &job->stream, element, rows, &scratch->bits)) {
+        if (!y) sc_sample(f, &job->stream, element, rows, scratch->own, scratch->y), y = scratch->y;
+        if (packed) sc_pack_bits(f, y, rows, &scratch->bits);
     }
+    memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
+    node[0] = (double)rows;
+    node[1] = 1.0;
+    if (tables && f->n_sites <= 8 && !job->estimator.sample_baseline)
+        return sc_block_outcomes(job, first, rows, scratch, node, bad_sample);
     if (!j) {
-        status = sc_cost_rows(f, &job->cost, y, rows, scratch->row, cancel, scratch->costs);
+        if (tables) sc_linear_costs(&scratch->bits, rows, f->n_sites, tables, scratch->costs);
+        else status = sc_cost_rows(f, &job->cost, y, rows, scratch->row, cancel, scratch->costs);
         if (status) return status;
         j = scratch->costs;
     }
@@ -277,16 +351,13 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
             *bad_sample = first + i / problems;
             return SC_COST_NOT_FINITE;
         }
-    memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
-    node[0] = (double)rows;
-    node[1] = 1.0;
     if (!sc_is_plain(f)) {
         sc_block_scores(job, first, rows, y, j, scratch, node);
         return SC_OK;
     }
     for (ptrdiff_t p = 0; p < problems; p++) {
         for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_block_classes(job, p, first, rows, y, scratch, node);
+        sc_block_classes(job, p, first, rows, packed ? NULL : y, scratch, node);
     }
     return SC_OK;
 }

@@ -24,6 +24,7 @@ typedef struct { __m256 lo, hi; } vf;
 typedef struct { __m256i lo, hi; } vw;
 typedef struct { __m256d lo, hi; } vm;
 typedef struct { __m256i lo, hi; } vn;
+typedef __m256i vb;
 
 /* A word that is not inlined would pass its pair through memory. */
 #define SC_WORD static inline __attribute__((always_inline))
@@ -202,8 +203,7 @@ SC_WORD vn vw_ltu(vw a, vw b)
     vw top = vw_set1(UINT32_C(1) << 31), x = vw_xor(a, top), y = vw_xor(b, top);
     SC_HALVES2(vn, _mm256_cmpgt_epi32, y, x);
 }
-SC_WORD __m256i sc_le_epu32(__m256i a, __m256i b) { return _mm256_cmpeq_epi32(_mm256_min_epu32(a, b), a); }
-SC_WORD vn vw_leu(vw a, vw b) { SC_HALVES2(vn, sc_le_epu32, a, b); }
+SC_WORD vn vw_lt31(vw a, vw b) { SC_HALVES2(vn, _mm256_cmpgt_epi32, b, a); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_HALVES2(vn, _mm256_cmpeq_epi32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_HALVES3(vw, _mm256_blendv_epi8, b, a, m); }
 SC_WORD vw vw_less_one(vw a, vn m) { SC_HALVES2(vw, _mm256_add_epi32, a, m); } /* a true lane is -1 */
@@ -238,12 +238,32 @@ SC_WORD void vn_store_u8(uint8_t *p, vn m)
     bytes = _mm_and_si128(_mm_shuffle_epi32(bytes, 0xD8), _mm_set1_epi8(1));
     _mm_storeu_si128((__m128i *)p, bytes);
 }
-SC_WORD void vn_store_u8x2(uint8_t *p, vn a, vn b)
+
+/* ---- 32 truth values --------------------------------------------------------------------------------------------- */
+SC_WORD vb vb_none(void) { return _mm256_setzero_si256(); }
+SC_WORD vb vb_or(vb a, vb b) { return _mm256_or_si256(a, b); }
+SC_WORD vb vb_load_u8(const uint8_t *p)
 {
-    const __m256i fours = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packs takes from both sides: 0-3, 8-11, .. */
-    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(a.lo, a.hi), _mm256_packs_epi32(b.lo, b.hi));
-    bytes = _mm256_and_si256(_mm256_permutevar8x32_epi32(bytes, fours), _mm256_set1_epi8(1));
-    _mm256_storeu_si256((__m256i *)p, bytes);
+    return _mm256_cmpgt_epi8(_mm256_loadu_si256((const __m256i *)p), _mm256_setzero_si256());
+}
+SC_WORD void vb_store_u8(uint8_t *p, vb m)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm256_and_si256(m, _mm256_set1_epi8(1)));
+}
+SC_WORD uint32_t vb_bits(vb m) { return (uint32_t)_mm256_movemask_epi8(m); }
+SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
+{
+    __m256i old = _mm256_loadu_si256((const __m256i *)p), own = _mm256_and_si256(m, _mm256_set1_epi8((char)bits));
+    _mm256_storeu_si256((__m256i *)p, _mm256_or_si256(old, own));
+}
+/* Differences of 31-bit numbers keep their signs, and stay apart from 0, when they saturate to 16 bits and to 8. */
+SC_WORD void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+{
+    vw x = vw_sub(vw_shr(a0, 1), b0), y = vw_sub(vw_shr(a1, 1), b1);
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(x.lo, x.hi), _mm256_packs_epi32(y.lo, y.hi));
+    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* packs takes two sides */
+    *less = _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes);
+    *tied = _mm256_cmpeq_epi8(_mm256_setzero_si256(), bytes);
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ typedef __m512 vf;
 typedef __m512i vw;
 typedef __mmask8 vm;
 typedef __mmask16 vn;
+typedef __mmask32 vb;
 
 #define SC_WORD static inline __attribute__((always_inline))
 
@@ -123,7 +124,7 @@ SC_WORD vw vw_xor(vw a, vw b) { return _mm512_xor_si512(a, b); }
 SC_WORD vw vw_min(vw a, vw b) { return _mm512_min_epi32(a, b); }
 SC_WORD vw vw_max(vw a, vw b) { return _mm512_max_epi32(a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }
-SC_WORD vn vw_leu(vw a, vw b) { return _mm512_cmple_epu32_mask(a, b); }
+SC_WORD vn vw_lt31(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { return _mm512_cmpeq_epi32_mask(a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { return _mm512_mask_blend_epi32(m, b, a); }
 SC_WORD vw vw_less_one(vw a, vn m) { return _mm512_mask_sub_epi32(a, m, a, _mm512_set1_epi32(1)); }
@@ -137,10 +138,29 @@ SC_WORD vn vn_and(vn a, vn b) { return (vn)(a & b); }
 SC_WORD vn vn_or(vn a, vn b) { return (vn)(a | b); }
 SC_WORD uint32_t vn_bits(vn m) { return m; }
 SC_WORD void vn_store_u8(uint8_t *p, vn m) { _mm_storeu_si128((__m128i *)p, _mm_maskz_mov_epi8(m, _mm_set1_epi8(1))); }
-SC_WORD void vn_store_u8x2(uint8_t *p, vn a, vn b)
+
+/* ---- 32 truth values --------------------------------------------------------------------------------------------- */
+SC_WORD vb vb_none(void) { return 0; }
+SC_WORD vb vb_or(vb a, vb b) { return a | b; }
+SC_WORD vb vb_load_u8(const uint8_t *p)
 {
-    __mmask32 m = (__mmask32)a | (__mmask32)b << 16;
+    return (vb)_mm256_movemask_epi8(_mm256_cmpgt_epi8(_mm256_loadu_si256((const __m256i *)p), _mm256_setzero_si256()));
+}
+SC_WORD void vb_store_u8(uint8_t *p, vb m)
+{
     _mm256_storeu_si256((__m256i *)p, _mm256_maskz_mov_epi8(m, _mm256_set1_epi8(1)));
+}
+SC_WORD uint32_t vb_bits(vb m) { return m; }
+SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
+{
+    __m256i own = _mm256_maskz_mov_epi8(m, _mm256_set1_epi8((char)bits));
+    _mm256_storeu_si256((__m256i *)p, _mm256_or_si256(_mm256_loadu_si256((const __m256i *)p), own));
+}
+SC_WORD void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+{
+    const vw x = vw_shr(a0, 1), y = vw_shr(a1, 1);
+    *less = (vb)_mm512_cmplt_epu32_mask(x, b0) | (vb)_mm512_cmplt_epu32_mask(y, b1) << 16;
+    *tied = (vb)_mm512_cmpeq_epi32_mask(x, b0) | (vb)_mm512_cmpeq_epi32_mask(y, b1) << 16;
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ typedef struct { float32x4_t q0, q1, q2, q3; } vf;
 typedef struct { uint32x4_t q0, q1, q2, q3; } vw;
 typedef struct { uint64x2_t q0, q1, q2, q3; } vm;
 typedef struct { uint32x4_t q0, q1, q2, q3; } vn;
+typedef struct { uint8x16_t q0, q1; } vb;
 
 /* A word that is not inlined would pass its registers through memory. scq_ is a word of one register. */
 #define SC_WORD static inline __attribute__((always_inline))
@@ -186,7 +187,7 @@ SC_WORD uint32x4_t scq_max(uint32x4_t a, uint32x4_t b)
 SC_WORD vw vw_min(vw a, vw b) { SC_QUARTERS2(vw, scq_min, a, b); }
 SC_WORD vw vw_max(vw a, vw b) { SC_QUARTERS2(vw, scq_max, a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { SC_QUARTERS2(vn, vcltq_u32, a, b); }
-SC_WORD vn vw_leu(vw a, vw b) { SC_QUARTERS2(vn, vcleq_u32, a, b); }
+SC_WORD vn vw_lt31(vw a, vw b) { return vw_ltu(a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_QUARTERS2(vn, vceqq_u32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_QUARTERS3(vw, vbslq_u32, m, a, b); }
 SC_WORD vw vw_less_one(vw a, vn m) { SC_QUARTERS2(vw, vaddq_u32, a, m); } /* a true lane is -1 */
@@ -213,10 +214,45 @@ SC_WORD void vn_store_u8(uint8_t *p, vn m)
     uint16x8_t a = vmovn_high_u32(vmovn_u32(m.q0), m.q1), b = vmovn_high_u32(vmovn_u32(m.q2), m.q3);
     vst1q_u8(p, vandq_u8(vmovn_high_u16(vmovn_u16(a), b), vdupq_n_u8(1)));
 }
-SC_WORD void vn_store_u8x2(uint8_t *p, vn a, vn b)
+
+/* ---- 32 truth values --------------------------------------------------------------------------------------------- */
+SC_WORD vb vb_none(void) { return (vb){vdupq_n_u8(0), vdupq_n_u8(0)}; }
+SC_WORD vb vb_or(vb a, vb b) { return (vb){vorrq_u8(a.q0, b.q0), vorrq_u8(a.q1, b.q1)}; }
+SC_WORD vb vb_load_u8(const uint8_t *p)
 {
-    vn_store_u8(p, a);
-    vn_store_u8(p + 16, b);
+    const uint8x16_t a = vld1q_u8(p), b = vld1q_u8(p + 16);
+    return (vb){vtstq_u8(a, a), vtstq_u8(b, b)};
+}
+SC_WORD void vb_store_u8(uint8_t *p, vb m)
+{
+    vst1q_u8(p, vandq_u8(m.q0, vdupq_n_u8(1)));
+    vst1q_u8(p + 16, vandq_u8(m.q1, vdupq_n_u8(1)));
+}
+SC_WORD uint32_t scq_bits8(uint8x16_t m)
+{
+    const uint8x16_t own = vreinterpretq_u8_u64(vdupq_n_u64(UINT64_C(0x8040201008040201))), x = vandq_u8(m, own);
+    return (uint32_t)vaddv_u8(vget_low_u8(x)) | (uint32_t)vaddv_u8(vget_high_u8(x)) << 8;
+}
+SC_WORD uint32_t vb_bits(vb m) { return scq_bits8(m.q0) | scq_bits8(m.q1) << 16; }
+SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
+{
+    const uint8x16_t own = vdupq_n_u8(bits);
+    vst1q_u8(p, vorrq_u8(vld1q_u8(p), vandq_u8(m.q0, own)));
+    vst1q_u8(p + 16, vorrq_u8(vld1q_u8(p + 16), vandq_u8(m.q1, own)));
+}
+/* Differences of 31-bit numbers keep their signs, and stay apart from 0, when they saturate to 16 bits and to 8. */
+SC_WORD int8x16_t scq_compare31(vw a, vw b)
+{
+    const vw x = vw_sub(vw_shr(a, 1), b);
+    const int16x8_t low = vqmovn_high_s32(vqmovn_s32(vreinterpretq_s32_u32(x.q0)), vreinterpretq_s32_u32(x.q1));
+    const int16x8_t high = vqmovn_high_s32(vqmovn_s32(vreinterpretq_s32_u32(x.q2)), vreinterpretq_s32_u32(x.q3));
+    return vqmovn_high_s16(vqmovn_s16(low), high);
+}
+SC_WORD void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+{
+    const int8x16_t x = scq_compare31(a0, b0), y = scq_compare31(a1, b1);
+    *less = (vb){vcltzq_s8(x), vcltzq_s8(y)};
+    *tied = (vb){vceqzq_s8(x), vceqzq_s8(y)};
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

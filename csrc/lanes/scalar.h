@@ -7,6 +7,7 @@
  *   vl   8 x uint64
  *   vf  16 x float32        vn   a truth value for each lane of vf and vw
  *   vw  16 x uint32         (a vw is also 4 groups of 4 words: 4 counter blocks)
+ *                           vb   32 truth values
  *
  * Promises: IEEE 754 binary operations, round to nearest even; fma is one correctly rounded operation; no operation
  * depends on another lane unless its name says so; integers wrap; loads and stores need no alignment.
@@ -38,6 +39,9 @@ typedef struct {
 typedef struct {
     uint8_t v[16];
 } vn;
+typedef struct {
+    uint8_t v[32];
+} vb;
 
 #define SC_LANES_EACH(type, width, expression)                                                                         \
     type r;                                                                                                            \
@@ -159,7 +163,7 @@ static inline vw vw_max(vw a, vw b)
     SC_LANES_EACH(vw, 16, (int32_t)a.v[i] > (int32_t)b.v[i] ? a.v[i] : b.v[i]);
 } /* signed */
 static inline vn vw_ltu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] < b.v[i]); } /* unsigned */
-static inline vn vw_leu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] <= b.v[i]); }
+static inline vn vw_lt31(vw a, vw b) { return vw_ltu(a, b); } /* both below 2^31 */
 static inline vn vw_eq(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vw vw_select(vn m, vw a, vw b) { SC_LANES_EACH(vw, 16, m.v[i] ? a.v[i] : b.v[i]); }
 static inline vw vw_less_one(vw a, vn m) { SC_LANES_EACH(vw, 16, a.v[i] - (m.v[i] != 0)); } /* a - 1 where m */
@@ -181,10 +185,29 @@ static inline void vn_store_u8(uint8_t *p, vn m) /* 16 bytes, each 0 or 1 */
 {
     for (int i = 0; i < 16; i++) p[i] = m.v[i] != 0;
 }
-static inline void vn_store_u8x2(uint8_t *p, vn a, vn b) /* 32 bytes */
+
+/* ---- 32 truth values --------------------------------------------------------------------------------------------- */
+static inline vb vb_none(void) { SC_LANES_EACH(vb, 32, 0); }
+static inline vb vb_or(vb a, vb b) { SC_LANES_EACH(vb, 32, a.v[i] | b.v[i]); }
+static inline vb vb_load_u8(const uint8_t *p) { SC_LANES_EACH(vb, 32, p[i]); } /* of 32 bytes, each 0 or 1 */
+static inline void vb_store_u8(uint8_t *p, vb m) { memcpy(p, m.v, sizeof m.v); }
+static inline uint32_t vb_bits(vb m)
 {
-    vn_store_u8(p, a);
-    vn_store_u8(p + 16, b);
+    uint32_t r = 0;
+    for (int i = 0; i < 32; i++) r |= (uint32_t)m.v[i] << i;
+    return r;
+}
+static inline void vb_mark(uint8_t *p, vb m, uint8_t bits) /* p[i] |= bits where m */
+{
+    for (int i = 0; i < 32; i++) p[i] |= m.v[i] ? bits : 0;
+}
+/* a0 and a1 without their last bits, beside b0 and b1 below 2^31 */
+static inline void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+{
+    for (int i = 0; i < 16; i++) {
+        less->v[i] = a0.v[i] >> 1 < b0.v[i], less->v[i + 16] = a1.v[i] >> 1 < b1.v[i];
+        tied->v[i] = a0.v[i] >> 1 == b0.v[i], tied->v[i + 16] = a1.v[i] >> 1 == b1.v[i];
+    }
 }
 
 /* ---- words in groups: what the counter-based engines are made of ------------------------------------------------- */
