@@ -193,6 +193,8 @@ cdef extern from "dispatch.h" nogil:
         sc_noise noise
         void (*bernoulli_logits)(ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
         void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
+        void (*bernoulli_means)(ptrdiff_t, const double *, double *, double *) noexcept nogil
+        void (*bernoulli_thresholds)(ptrdiff_t, const double *, ptrdiff_t, uint64_t *, uint32_t *) noexcept nogil
         void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_probs)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*class_thresholds)(ptrdiff_t, const double *, uint64_t *) noexcept nogil

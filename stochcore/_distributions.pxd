@@ -17,7 +17,9 @@ cdef class Tables:
 cdef class Sites(Tables):
     """Bernoulli and categorical sites."""
 
-    cdef readonly object probs, log_probs, complement
+    cdef readonly object probs, complement
+    cdef object parameters, logs
 
-    cdef int bernoulli_tables(self, const double[::1] parameters) except -1
+    cdef int bernoulli_tables(self, object parameters) except -1
+    cdef int bernoulli_thresholds(self) except -1
     cdef int categorical_tables(self, const double[::1] parameters) except -1

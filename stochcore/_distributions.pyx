@@ -154,15 +154,13 @@ cdef class Tables:
         self.few_thresholds(np.asarray(by_site).T[:max(classes - 1, 1)])
 
     cdef int few_thresholds(self, object rows) except -1:
-        """[thresholds][sites], short rows repeated to 64 elements or more, a multiple of 16; and their first bits."""
-        cdef Py_ssize_t n = self.width, whole = n * 16 // gcd(n, 16)
-        self.family.period = whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
+        """[thresholds][sites], short rows repeated to a multiple of 16 elements; and their first 31 bits."""
+        cdef Py_ssize_t n = self.width
+        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
         cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, self.family.period // n)))
-        begun = np.minimum(np.asarray(thresholds) >> 22, 0x7FFFFFFF)  # 2^53 ties there, and wins
-        if self.family.kind == SC_BERNOULLI:
-            begun = np.concatenate([begun, np.resize(begun, (1, 64))], axis=1)
-        cdef uint32_t[:, ::1] high = on_line(begun.shape, np.uint32)
-        np.asarray(high)[...] = begun
+        # 2^53 ties at the top word, and wins there
+        cdef uint32_t[:, ::1] high = on_line(np.asarray(thresholds).shape, np.uint32)
+        np.asarray(high)[...] = np.minimum(np.asarray(thresholds) >> 22, 0x7FFFFFFF)
         self.keep += [np.asarray(thresholds), np.asarray(high)]
         self.family.thresholds = &thresholds[0, 0]
         self.family.high = &high[0, 0]
@@ -397,34 +395,70 @@ cdef class Sites(Tables):
         super().__init__(kind, np.uint8 if bits else np.int32, n_problems, n_sites, n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
         if bits:
-            self.bernoulli_tables(parameters)
+            self.probs, self.complement = np.empty((2, self.width))
+            self.bernoulli_tables(np.asarray(parameters))
         else:
             self.categorical_tables(parameters)
         self.set_scores("by class", n_sites * (1 if bits else n_classes), probs=self.probs,
                         slope=self.complement)
         if bits:
-            self.few_thresholds(np.ceil(np.ldexp(self.probs, 53)).astype(np.uint64)[None])
+            self.bernoulli_thresholds()
         else:
             self.set_classes(self.probs, True)
-        for table in (self.probs, self.complement, self.log_probs):
+        for table in (self.probs, self.complement, self.logs):
             if table is not None:
                 table.flags.writeable = False
 
-    cdef int bernoulli_tables(self, const double[::1] parameters) except -1:
-        """probs = p, complement = 1 - p (accurate where it is small), log_probs = rows log(1 - p), log p."""
+    def move(self, object parameters):
+        """Go over to other logits of bits, in place: for tables that nobody else holds."""
+        self.probs.flags.writeable = self.complement.flags.writeable = True
+        self.bernoulli_tables(parameters)
+        self.bernoulli_thresholds()
+
+    cdef int bernoulli_tables(self, object parameters) except -1:
+        """probs = p, complement = 1 - p, accurate where it is small."""
+        cdef const double[::1] given = parameters
+        cdef double[::1] p = self.probs, q = self.complement
+        self.parameters, self.logs = parameters, None
+        if self.family.by_probs:
+            self.probs[:] = parameters
+            self.complement[:] = 1.0 - parameters
+        else:
+            kernels().bernoulli_means(self.width, &given[0], &p[0], &q[0])
+        return 0
+
+    cdef int bernoulli_thresholds(self) except -1:
+        """Rows of 64 elements at least, short ones a multiple of 16; where they exist already, in place."""
+        cdef Py_ssize_t n = self.width, whole = n * 16 // gcd(n, 16)
+        cdef const double[::1] p = self.probs
+        cdef uint64_t[::1] thresholds
+        cdef uint32_t[::1] high
+        if self.family.period == 0:
+            self.family.period = whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
+            thresholds, high = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.uint32)
+            self.keep += [thresholds, high]
+            self.family.thresholds, self.family.high = &thresholds[0], &high[0]
+        kernels().bernoulli_thresholds(n, &p[0], self.family.period, <uint64_t *>self.family.thresholds,
+                                       <uint32_t *>self.family.high)
+        return 0
+
+    @property
+    def log_probs(self):
+        """Bits: rows log(1 - p), log p. Classes: [sites * classes]."""
         cdef const sc_table *t = kernels()
         cdef Py_ssize_t n = self.width
-        cdef double[::1] p = np.array(parameters), q = np.empty(n), negative
-        cdef double[:, ::1] logs = np.empty((2, n))
-        if self.family.by_probs:
-            t.bernoulli_probs(n, &p[0], &logs[1, 0], &logs[0, 0])
-            q = 1.0 - np.asarray(p)
-        else:
-            negative = -np.asarray(parameters)
-            t.bernoulli_logits(n, &negative[0], &q[0], &logs[0, 0], &logs[1, 0])
-            t.bernoulli_logits(n, &parameters[0], &p[0], &logs[1, 0], &logs[0, 0])
-        self.probs, self.complement, self.log_probs = np.asarray(p), np.asarray(q), np.asarray(logs)
-        return 0
+        cdef double[:, ::1] logs
+        cdef double[::1] unused
+        cdef const double[::1] given
+        if self.logs is None:
+            given, logs, unused = self.parameters, np.empty((2, n)), np.empty(n)
+            if self.family.by_probs:
+                t.bernoulli_probs(n, &given[0], &logs[1, 0], &logs[0, 0])
+            else:
+                t.bernoulli_logits(n, &given[0], &unused[0], &logs[1, 0], &logs[0, 0])
+            self.logs = np.asarray(logs)
+            self.logs.flags.writeable = False
+        return self.logs
 
     cdef int categorical_tables(self, const double[::1] parameters) except -1:
         """probs and log_probs, [sites * classes]."""
@@ -435,7 +469,7 @@ cdef class Sites(Tables):
             t.categorical_probs(n, &p[0], &logs[0])
         else:
             t.categorical_logits(self.width, self.family.n_classes, &parameters[0], &p[0], &logs[0])
-        self.probs, self.complement, self.log_probs = np.asarray(p), None, np.asarray(logs)
+        self.probs, self.complement, self.logs = np.asarray(p), None, np.asarray(logs)
         return 0
 
     def log_prob(self, object y, double[::1] out, object n_threads):

@@ -6,6 +6,7 @@ Blocks go out in waves, so that memory is bounded and signals are looked at; a w
 import numpy as np
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
 
 from ._costs cimport point_at
 from ._dispatch cimport (
@@ -60,31 +61,33 @@ cdef class Job:
         cdef Py_ssize_t width = y.nbytes // (stop - base) if y is not None else 0
         cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements)
         cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size))), i, at, count
-        cdef double[:, ::1] nodes = np.empty((wave, self.node_size))
-        cdef int64_t[::1] bad = np.full(wave, -1)
         cdef const uint8_t[::1] given_y = y.view(np.uint8) if y is not None else None
         cdef const uint8_t *y0 = &given_y[0] if y is not None else NULL
         cdef const double *j0 = &j[0] if j is not None else NULL
         cdef const sc_table *t = kernels()
         cdef sc_cancel cancel
         cdef sc_scratch unused
-        cdef Py_ssize_t stride = sc_place_scratch(&self.job, NULL, &unused)
-        cdef double[::1] memory = np.empty(threads * stride)
+        cdef Py_ssize_t stride = sc_place_scratch(&self.job, NULL, &unused), size = self.node_size
+        cdef double[::1] memory = np.empty(threads * stride + wave * (size + 1))
         cdef double *scratch = &memory[0]
+        cdef double *nodes = scratch + threads * stride
+        cdef int64_t *bad = <int64_t *>(nodes + wave * size)
         for at in range(0, n_blocks, wave):
             count = min(wave, n_blocks - at)
+            for i in range(count):
+                bad[i] = -1
             begin(&cancel)
             for i in prange(count, nogil=True, num_threads=threads, schedule="dynamic"):  # results go by number
                 one_block(t, &self.job, base + (at + i) * rows, stop if at + i == n_blocks - 1 else 0, y0, j0, base,
-                          width, scratch + threadid() * stride, &cancel, &nodes[i, 0], &bad[i])
+                          width, scratch + threadid() * stride, &cancel, nodes + i * size, bad + i)
             if finish(&cancel) == SC_COST_NOT_FINITE:
-                return min(sample for sample in bad if sample >= 0)
+                return min([bad[i] for i in range(count) if bad[i] >= 0])
             with nogil:
                 i = 0
                 if empty:
-                    node[:] = nodes[0]
+                    memcpy(&node[0], nodes, size * sizeof(double))
                     i = 1
-                t.fold(&node[0], &nodes[0, 0] + i * self.node_size, count - i, problems, self.job.n_parameters)
+                t.fold(&node[0], nodes + i * size, count - i, problems, self.job.n_parameters)
             empty = False
         return -1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -35,12 +35,12 @@ class Layout:
     structure: Structure
     block_rows: int
 
-    @property
+    @cached_property
     def problems(self) -> int:
         """Number of problems."""
         return math.prod(self.batch_shape)
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Number of parameters."""
         return self.structure.size
@@ -263,19 +263,17 @@ class Estimate:
 def from_tree(tree: Tree, *, source: Source, first_sample: int, seconds: float, unbiased: bool) -> Estimate:
     """Read an Estimate off the total of a tree."""
     layout, node = tree.layout, tree.total()
-    n, groups = node[0], node[1]
-    stats = node[2 : 2 + 4 * layout.problems].reshape(layout.problems, 4).T
-    grad, between, within = node[2 + 4 * layout.problems :].reshape(3, -1)
-    build = layout.structure.build
-    mean, m2, best, best_sample = (row.reshape(layout.batch_shape)[()] for row in stats)
+    n, groups = int(node[0]), float(node[1])
     many = groups >= ENOUGH_GROUPS
+    costs, (grad, grad_se) = _estimate.read(node, layout.problems, layout.parameters, many)
+    cost, cost_se, best, best_sample = costs.reshape(4, *layout.batch_shape) if layout.batch_shape else costs[:, 0]
     return Estimate(
-        cost=mean,
-        cost_se=np.sqrt(m2 / (n * (n - 1))) if n > 1 else np.full(layout.batch_shape, np.inf)[()],
-        grad=build(grad),
-        grad_se=build(np.sqrt(between / ((groups - 1) * n)) if many else np.sqrt(within) / n),
-        n_samples=int(n),
-        n_evals=int(n) * layout.problems,
+        cost=cost,
+        cost_se=cost_se,
+        grad=layout.structure.build(grad),
+        grad_se=layout.structure.build(grad_se),
+        n_samples=n,
+        n_evals=n * layout.problems,
         seconds=seconds,
         unbiased=unbiased,
         first_sample=first_sample,

@@ -160,7 +160,7 @@ def estimate(
         first_sample=first_sample,
         n_threads=_check.threads(n_threads),
     )
-    if n_samples > 1 and not np.any(found.cost_se):
+    if n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
         warnings.warn(
             f"all {found.n_samples} sampled costs are equal: the standard errors are zero because nothing varied",
             RuntimeWarning,

@@ -20,6 +20,7 @@
 #define SC_KERNELS_DISTRIBUTIONS_H
 
 #include "../family.h"
+#include "../job.h"
 #include "noise.h"
 
 #define SC_TWO53 0x1p53
@@ -42,6 +43,27 @@ static void sc_bernoulli_logits(ptrdiff_t n, const double *logits, double *p, do
         vd_store_part(log_p + i, vd_neg(sc_softplus(vd_neg(l))), m);
         vd_store_part(log_q + i, vd_neg(sc_softplus(l)), m);
     }
+}
+
+/* p = sigmoid(l), and 1 - p = sigmoid(-l), accurate where it is small. */
+static void sc_bernoulli_means(ptrdiff_t n, const double *logits, double *p, double *q)
+{
+    for (ptrdiff_t i = 0; i < n; i += 8) {
+        ptrdiff_t m = n - i;
+        vd l = vd_load_part(logits + i, m, 0.0);
+        vd_store_part(p + i, sc_sigmoid(l), m);
+        vd_store_part(q + i, sc_sigmoid(vd_neg(l)), m);
+    }
+}
+
+/* The thresholds of n sites, repeated up to `period`, and their first bits, repeated for SC_MARGIN more. */
+static void sc_bernoulli_thresholds(ptrdiff_t n, const double *p, ptrdiff_t period, uint64_t *thresholds,
+                                    uint32_t *high)
+{
+    for (ptrdiff_t i = 0; i < n; i++) thresholds[i] = sc_threshold(p[i]);
+    for (ptrdiff_t i = n; i < period; i++) thresholds[i] = thresholds[i - n];
+    for (ptrdiff_t i = 0; i < period; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 22, INT32_MAX);
+    for (ptrdiff_t i = period; i < period + SC_MARGIN; i++) high[i] = high[i - period];
 }
 
 /* From probabilities: log p and log(1 - p), -inf at the ends. */
