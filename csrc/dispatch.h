@@ -72,6 +72,7 @@ typedef struct sc_table {
     /* estimate, estimators */
     void (*merge)(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters);
     void (*fold)(double *node, const double *blocks, ptrdiff_t count, ptrdiff_t problems, ptrdiff_t parameters);
+    void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t parameters, double *scratch, double *node);
     int (*estimate_block)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
                           const sc_scratch *, sc_cancel *, double *node, int64_t *bad_sample);
 

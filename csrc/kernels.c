@@ -2,6 +2,7 @@
  * differs is the vocabulary in lanes/. */
 #include "dispatch.h"
 #include "kernels/estimators.h"
+#include "kernels/terms.h"
 #include "kernels/families.h"
 #include "kernels/networks.h"
 #include "kernels/noise.h"
@@ -52,6 +53,7 @@ const sc_table SC_TABLE = {
     .linear_tables = sc_linear_tables,
     .merge = sc_merge,
     .fold = sc_fold,
+    .terms_block = sc_terms_block,
     .estimate_block = sc_estimate_block,
     .update64 = sc_update64,
     .update32 = sc_update32,

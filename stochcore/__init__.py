@@ -26,10 +26,11 @@ from .distributions import (
 )
 from .estimate import Estimate
 from .estimators import estimate
-from .exact import Unbiasedness, check_unbiased, exact
+from .exact import exact
 from .networks import BernoulliVAE
 from .noise import Stream
 from .optimize import SGD, Adam, Fit, Momentum, RMSProp, minimize
+from .unbiased import Unbiasedness, check_unbiased
 from .version import __version__
 
 __all__ = [

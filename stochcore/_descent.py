@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _optimize
-from .costs import BuiltIn, Cost
+from .costs import BuiltIn, Cost, fitting
 from .distributions import Compiled, Family
 from .estimate import Estimate
-from .estimators import Estimator, ScoreFunction, fitting, resolve, sample_estimate
+from .estimators import Estimator, ScoreFunction, resolve, sample_estimate
 from .noise import Stream, _restore, as_stream
 from .optimizers import Optimizer, as_plain, checked, from_plain
 
@@ -155,9 +155,7 @@ class Plan:
         cost, estimator = fitting(model, self.cost), resolve(self.estimator)
         if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
             cost.fit(model.batch_shape, model.event_shape)
-        if self.n_samples < estimator.least:
-            rule = f"at least {estimator.least} for {estimator.name}"
-            raise ValueError(f"`n_samples` must be {rule}, got {self.n_samples}")
+        estimator.check(model, cost, self.n_samples)
         if self.maximize:
             cost, estimator = negative(cost), negative_baseline(estimator)
         return FamilyTrainer(model, cost, self.n_samples, estimator, as_stream(self.seed), self.n_threads)

@@ -36,6 +36,10 @@ cdef extern from "dispatch.h" nogil:
         SC_COST_QUADRATIC
         SC_SCORE_FUNCTION
         SC_LEAVE_ONE_OUT
+        SC_GROUPS
+        SC_ANTITHETIC
+        SC_DISARM
+        SC_OPTIMAL_BASELINE
         SC_LEAST
         SC_SGD
         SC_MOMENTUM
@@ -109,10 +113,26 @@ cdef extern from "dispatch.h" nogil:
     ctypedef struct sc_estimator:
         int kind
         int within
+        int mirrored
+        ptrdiff_t unit
+        const double *factor
         const double *baseline
         const double *sample_baseline
         ptrdiff_t first_sample
         const double *parameter_baseline
+
+    ctypedef struct sc_terms:
+        ptrdiff_t units
+        ptrdiff_t each
+        ptrdiff_t problems
+        ptrdiff_t width
+        ptrdiff_t first
+        int mapped
+        int within
+        const double *costs
+        const double *terms
+
+    ptrdiff_t sc_terms_scratch(const sc_map *, const sc_terms *, ptrdiff_t)
 
     ctypedef struct sc_job:
         sc_family family
@@ -220,6 +240,7 @@ cdef extern from "dispatch.h" nogil:
         void (*linear_tables)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t, double *, double *) noexcept nogil
         int (*estimate_block)(const sc_job *, ptrdiff_t, ptrdiff_t, const void *, const double *,
                               const sc_scratch *, sc_cancel *, double *, int64_t *) noexcept nogil
         void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *,

@@ -14,11 +14,14 @@ class Job:
         block_rows: int,
         n_parameters: int,
         kind: str,
+        mirrored: bool,
+        unit: int,
         within: bool,
         baseline: Array,
         sample_baseline: Array | None,
         first_sample: int,
         parameter_baseline: Array | None,
+        factor: Array | None,
         cost: tuple[str, Array, Array | None, int, Array | None] | None,
     ) -> None: ...
     def fold(
@@ -32,3 +35,14 @@ class Job:
         j: Array | None,
         n_threads: int | None,
     ) -> int: ...
+
+def fold_terms(
+    tables: Tables,
+    costs: Array,
+    terms: Array,
+    first: int,
+    mapped: bool,
+    within: bool,
+    n_parameters: int,
+    node: Array,
+) -> None: ...

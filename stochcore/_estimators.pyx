@@ -10,8 +10,9 @@ from libc.string cimport memcpy
 
 from ._costs cimport point_at
 from ._dispatch cimport (
-    SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_LEAVE_ONE_OUT, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job,
-    sc_place_scratch, sc_scratch, sc_table, stop as stop_all, team,
+    SC_ANTITHETIC, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_OPTIMAL_BASELINE,
+    SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table, sc_terms,
+    sc_terms_scratch, stop as stop_all, team,
 )
 from ._distributions cimport Tables
 from ._noise cimport stream_of
@@ -19,10 +20,15 @@ from ._noise cimport stream_of
 cdef Py_ssize_t WAVE = 64  # blocks in flight, at most
 cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but two blocks a thread at least
 
+_KINDS = {
+    "score_function": SC_SCORE_FUNCTION, "leave_one_out": SC_LEAVE_ONE_OUT, "groups": SC_GROUPS,
+    "antithetic": SC_ANTITHETIC, "disarm": SC_DISARM, "optimal_baseline": SC_OPTIMAL_BASELINE,
+}
+
 
 cdef class Job:
-    """Job(tables, stream, block_rows, n_parameters, kind, within, baseline, sample_baseline, first_sample,
-        parameter_baseline, cost)
+    """Job(tables, stream, block_rows, n_parameters, kind, mirrored, unit, within, baseline, sample_baseline, first_sample,
+        parameter_baseline, factor, cost)
 
     `cost` is None where J will be given, or (kind, linear, quadratic, problem_stride, tables).
     """
@@ -32,19 +38,21 @@ cdef class Job:
     cdef Py_ssize_t node_size
 
     def __init__(self, Tables tables, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind,
-                 bint within, const double[::1] baseline, const double[::1] sample_baseline, Py_ssize_t first_sample,
-                 const double[::1] parameter_baseline, object cost):
-        self.keep = (tables, baseline, sample_baseline, parameter_baseline, cost)
+                 bint mirrored, Py_ssize_t unit, bint within, const double[::1] baseline,
+                 const double[::1] sample_baseline, Py_ssize_t first_sample, const double[::1] parameter_baseline,
+                 const double[::1] factor, object cost):
+        self.keep = (tables, baseline, sample_baseline, parameter_baseline, factor, cost)
         self.job.family = tables.family
         self.job.stream = stream_of(stream)
         self.job.block_rows = block_rows
         self.job.n_parameters = n_parameters
-        self.job.estimator.kind = SC_LEAVE_ONE_OUT if kind == "leave_one_out" else SC_SCORE_FUNCTION
-        self.job.estimator.within = within
+        self.job.estimator.kind = _KINDS[kind]
+        self.job.estimator.mirrored, self.job.estimator.unit, self.job.estimator.within = mirrored, unit, within
         self.job.estimator.baseline = &baseline[0]
         self.job.estimator.sample_baseline = &sample_baseline[0] if sample_baseline is not None else NULL
         self.job.estimator.first_sample = first_sample
         self.job.estimator.parameter_baseline = &parameter_baseline[0] if parameter_baseline is not None else NULL
+        self.job.estimator.factor = &factor[0] if factor is not None else NULL
         self.job.cost.kind = SC_COST_GIVEN
         if cost is not None:
             point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3], cost[4])
@@ -90,6 +98,20 @@ cdef class Job:
                 t.fold(&node[0], nodes + i * size, count - i, problems, self.job.n_parameters)
             empty = False
         return -1
+
+
+def fold_terms(Tables tables, const double[:, :, ::1] costs, const double[:, ::1] terms, Py_ssize_t first, bint mapped,
+               bint within, Py_ssize_t n_parameters, double[::1] node):
+    """A block's node from costs [unit][of the unit][problem] and terms [unit], by scores of all problems or by theta."""
+    cdef const sc_table *table = kernels()
+    cdef sc_terms t
+    cdef double[::1] scratch
+    t.units, t.each, t.problems = costs.shape[0], costs.shape[1], costs.shape[2]
+    t.width, t.first, t.mapped, t.within = terms.shape[1], first, mapped, within
+    t.costs, t.terms = &costs[0, 0, 0], &terms[0, 0]
+    scratch = np.empty(sc_terms_scratch(&tables.family.map, &t, n_parameters))
+    with nogil:
+        table.terms_block(&tables.family.map, &t, n_parameters, &scratch[0], &node[0])
 
 
 cdef void one_block(const sc_table *t, const sc_job *job, Py_ssize_t first, Py_ssize_t stop, const uint8_t *y,

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _costs
+from .distributions import Joint
 
 Array = NDArray[Any]
 Cost = Callable[[Array], ArrayLike]
@@ -177,6 +178,14 @@ def as_cost(cost: object) -> BuiltIn | Cost:
     if cost is None or not callable(cost):
         raise TypeError(f"`cost` must be one of stochcore.costs or a callable J(y), got {_check._short(cost)}")
     return cost
+
+
+def fitting(model: Any, cost: object) -> BuiltIn | Cost:
+    """Check that `cost` can be called on what the model draws."""
+    price = as_cost(cost)
+    if isinstance(price, BuiltIn) and isinstance(model, Joint):
+        raise TypeError(f"`cost` must be a function of the dict that a Joint draws, got {price!r}")
+    return price
 
 
 def evaluate(cost: Cost, y: Any, batch_shape: tuple[int, ...]) -> Array:

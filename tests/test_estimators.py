@@ -355,7 +355,7 @@ def test_bad_arguments():
     check(ValueError, "`seed` must be in [0, 2^64 - 1], got 18446744073709551616", model, cost, 10, seed=2**64)
     check(
         ValueError,
-        "`estimator` must be one of 'score_function', 'leave_one_out', got 'reinforce'",
+        "`estimator` must be one of 'score_function', 'leave_one_out', 'optimal_baseline', 'antithetic', 'disarm', got 'reinforce'",
         model,
         cost,
         10,
