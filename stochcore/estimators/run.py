@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from .._estimators import Job
 from ..costs import BuiltIn, Cost, evaluate, fitting
-from ..distributions import Bernoulli, Compiled, Family
+from ..distributions import Compiled, Family
 from ..distributions.parameters import Structure
 from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
 from ..noise import Stream, as_stream
@@ -220,11 +220,7 @@ class Run:
         model, cost, estimator, given = self.model, self.cost, self.estimator, None
         assert isinstance(estimator, Weighted)
         if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
-            stride = cost.fit(model.batch_shape, model.event_shape)
-            quadratic = None if cost.quadratic is None else cost.quadratic.reshape(-1)
-            packed = isinstance(model, Bernoulli) and not model.batch_shape and cost.kind == "linear"
-            sums = cost.tables if packed else None
-            given = (cost.kind, cost.linear.reshape(-1), quadratic, stride, sums)
+            given = cost.weights_of(model)
         weighing = estimator.weighing(model, self.n_samples)
         jobs, at = [], 0
         for tables, size in model._parts():
