@@ -45,6 +45,7 @@ cdef extern from "dispatch.h" nogil:
         SC_ANTITHETIC
         SC_DISARM
         SC_OPTIMAL_BASELINE
+        SC_LOCAL
         SC_LEAST
         SC_SGD
         SC_MOMENTUM

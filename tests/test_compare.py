@@ -48,8 +48,8 @@ def test_a_table_with_the_oracle_and_without():
 
 def test_the_oracle_sees_a_bias():
     class Biased(sc.estimators.ScoreFunction):
-        def weighing(self, model, n_samples):
-            made = super().weighing(model, n_samples)
+        def weighing(self, model, cost, n_samples):
+            made = super().weighing(model, cost, n_samples)
             made.by_parameter = np.full(3, 1.0)
             made.by_sample = np.zeros(n_samples)
             made.factor = np.full(3, 0.9)  # a wrong constant
