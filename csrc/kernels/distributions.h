@@ -145,7 +145,7 @@ SC_INLINE void sc_bernoulli_bytes(const sc_family *f, const sc_stream *s, uint64
         vb_store_u8(out, outcomes[0]), vb_store_u8(out + 32, outcomes[1]);
         if (out == part) {
             const ptrdiff_t from = SC_MAX(-i, 0), to = SC_MIN(n - i, 64);
-            memcpy(y + i + from, part + from, (size_t)(to - from));
+            memcpy(y + (i + from), part + from, (size_t)(to - from));
         }
         at += 64;
         if (at >= f->period) at -= f->period;
