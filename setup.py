@@ -8,6 +8,7 @@ Environment:
     STOCHCORE_NO_OPENMP=1            build serial on purpose
     STOCHCORE_WERROR=1               warnings in csrc are errors
     STOCHCORE_SANITIZE=1             AddressSanitizer and UndefinedBehaviorSanitizer
+    STOCHCORE_BUILD_ISAS=avx2_vaes   these (and scalar) alone, of the instruction sets that the compiler can build
     STOCHCORE_TEST_EMULATE_AVX512=1  AVX-512 kernels on SIMDe, to test them on a CPU with AVX2 alone
 """
 
@@ -128,12 +129,12 @@ class BuildExt(build_ext):
         sources = {module.name: module.sources for module in modules}
         for ext in self.extensions:
             ext.sources = sources[ext.name]
-            ext.depends = self.depends
+            ext.depends = [*header_files(kernels=False), self.depends[-1]]
             ext.extra_compile_args = self.base_flags + openmp
             ext.extra_link_args = sanitize + openmp
             if ext.name == DISPATCH:
                 ext.extra_objects = self.compile_kernels(isas)
-                ext.depends = [*self.depends, *ext.extra_objects]
+                ext.depends = [*ext.depends, *ext.extra_objects]
         super().build_extensions()
 
     def write_stamp(self, flags: list[object]) -> str:
@@ -177,6 +178,9 @@ class BuildExt(build_ext):
         for isa in isas:
             if self.compiles(program, ISA_FLAGS[isa]):
                 found[isa] = ISA_FLAGS[isa]
+        only = os.environ.get("STOCHCORE_BUILD_ISAS")
+        if only:
+            found = {isa: flags for isa, flags in found.items() if isa in ("scalar", *only.split(","))}
         if wanted("STOCHCORE_TEST_EMULATE_AVX512"):
             found.pop("avx512_vaes", None)
             if not self.compiles(SIMDE_PROGRAM, ISA_FLAGS["avx2"]):
@@ -221,9 +225,9 @@ class BuildExt(build_ext):
                 return False
 
 
-def header_files() -> list[str]:
-    """List the headers: a change in any of them compiles everything again."""
-    headers = [*CSRC.rglob("*.h"), *PACKAGE.glob("include/*.h")]
+def header_files(*, kernels: bool = True) -> list[str]:
+    """List the headers: all, or those that the extensions see, which are not the kernels' own."""
+    headers = [*(CSRC.rglob("*.h") if kernels else CSRC.glob("*.h")), *PACKAGE.glob("include/*.h")]
     if wanted("STOCHCORE_TEST_EMULATE_AVX512"):
         headers.append(EMULATION)
     return sorted(map(str, headers))

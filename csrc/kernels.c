@@ -2,6 +2,7 @@
  * differs is the vocabulary in lanes/. */
 #include "dispatch.h"
 #include "kernels/estimators.h"
+#include "kernels/terms.h"
 #include "kernels/families.h"
 #include "kernels/networks.h"
 #include "kernels/noise.h"
@@ -49,9 +50,12 @@ const sc_table SC_TABLE = {
     .log_prob_bernoulli = sc_log_prob_bernoulli,
     .log_prob_categorical = sc_log_prob_categorical,
     .cost_rows = sc_cost_rows,
+    .flip_row = sc_flip_row,
     .linear_tables = sc_linear_tables,
+    .site_tables = sc_site_tables,
     .merge = sc_merge,
     .fold = sc_fold,
+    .terms_block = sc_terms_block,
     .estimate_block = sc_estimate_block,
     .update64 = sc_update64,
     .update32 = sc_update32,

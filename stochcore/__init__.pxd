@@ -28,7 +28,7 @@ cdef extern from "stochcore.h" nogil:
         uint32_t stream
         uint32_t purpose
         uint32_t engine
-        uint32_t reserved
+        uint32_t antithetic
 
     uint32_t sc_counter3(uint32_t purpose, uint32_t attempt, uint32_t plane)
     void sc_philox4x32_10(const uint32_t *counter, const uint32_t *key, uint32_t *out)

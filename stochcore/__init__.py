@@ -6,6 +6,7 @@ instruction set. ``docs/contract.md`` says what is promised.
 """
 
 from . import costs, estimators, schedules
+from .compare import Comparison, compare
 from .config import show_config
 from .distributions import (
     Bernoulli,
@@ -26,10 +27,11 @@ from .distributions import (
 )
 from .estimate import Estimate
 from .estimators import estimate
-from .exact import Unbiasedness, check_unbiased, exact
+from .exact import exact
 from .networks import BernoulliVAE
 from .noise import Stream
 from .optimize import SGD, Adam, Fit, Momentum, RMSProp, minimize
+from .unbiased import Unbiasedness, check_unbiased
 from .version import __version__
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "BernoulliVAE",
     "Binomial",
     "Categorical",
+    "Comparison",
     "Estimate",
     "Family",
     "Fit",
@@ -59,6 +62,7 @@ __all__ = [
     "Unbiasedness",
     "__version__",
     "check_unbiased",
+    "compare",
     "costs",
     "estimate",
     "estimators",

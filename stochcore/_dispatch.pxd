@@ -12,6 +12,7 @@ cdef extern from "dispatch.h" nogil:
         SC_OK
         SC_CANCELLED
         SC_COST_NOT_FINITE
+        SC_COST_NOT_BITS
         SC_BERNOULLI
         SC_CATEGORICAL
         SC_LADDERS
@@ -34,8 +35,17 @@ cdef extern from "dispatch.h" nogil:
         SC_COST_GIVEN
         SC_COST_LINEAR
         SC_COST_QUADRATIC
+        SC_COST_TABLE
+        SC_COST_FORM
+        SC_COST_COMPILED
+        SC_CUT_ROWS
         SC_SCORE_FUNCTION
         SC_LEAVE_ONE_OUT
+        SC_GROUPS
+        SC_ANTITHETIC
+        SC_DISARM
+        SC_OPTIMAL_BASELINE
+        SC_LOCAL
         SC_LEAST
         SC_SGD
         SC_MOMENTUM
@@ -99,20 +109,66 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_each
         sc_map map
 
+    ctypedef struct sc_cut_terms:
+        int64_t first
+        int64_t count
+        int64_t plane
+        int64_t turned
+
+    ctypedef struct sc_form:
+        double constant
+        const int64_t *start
+        const int64_t *upper
+        const int32_t *neighbour
+        const double *weight
+        ptrdiff_t n_groups
+        ptrdiff_t n_planes
+        const sc_cut_terms *groups
+        const uint64_t *pairs
+        double cut_constant
+        double unit
+        int64_t offset
+
+    ctypedef double (*sc_function)(const void *, ptrdiff_t, void *) noexcept nogil
+
     ctypedef struct sc_cost:
         int kind
         ptrdiff_t problem_stride
         const double *linear
         const double *quadratic
         const double *tables
+        const double *table
+        ptrdiff_t n_classes
+        sc_form form
+        sc_function function
+        void *data
+        double sign
+        const double *slope
+        const double *symmetric
 
     ctypedef struct sc_estimator:
         int kind
         int within
+        int mirrored
+        ptrdiff_t unit
+        const double *factor
         const double *baseline
         const double *sample_baseline
         ptrdiff_t first_sample
         const double *parameter_baseline
+
+    ctypedef struct sc_terms:
+        ptrdiff_t units
+        ptrdiff_t each
+        ptrdiff_t problems
+        ptrdiff_t width
+        ptrdiff_t first
+        int mapped
+        int within
+        const double *costs
+        const double *terms
+
+    ptrdiff_t sc_terms_scratch(const sc_map *, const sc_terms *, ptrdiff_t)
 
     ctypedef struct sc_job:
         sc_family family
@@ -127,6 +183,7 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_place_scratch(const sc_job *, double *, sc_scratch *)
     ptrdiff_t sc_tables_size(ptrdiff_t)
+    ptrdiff_t sc_price_size(int, ptrdiff_t, ptrdiff_t)
 
     ctypedef struct sc_step_scalars:
         double rate
@@ -217,9 +274,12 @@ cdef extern from "dispatch.h" nogil:
         double (*log_prob_categorical)(const double *, const int32_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
         int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,
                          double *) noexcept nogil
+        void (*flip_row)(const sc_cost *, ptrdiff_t, const double *, ptrdiff_t, double *) noexcept nogil
         void (*linear_tables)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*site_tables)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t, double *, double *) noexcept nogil
         int (*estimate_block)(const sc_job *, ptrdiff_t, ptrdiff_t, const void *, const double *,
                               const sc_scratch *, sc_cancel *, double *, int64_t *) noexcept nogil
         void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *,

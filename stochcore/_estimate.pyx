@@ -11,11 +11,12 @@ def merge(double[::1] left, const double[::1] right, Py_ssize_t problems, Py_ssi
     kernels().merge(&left[0], &right[0], problems, parameters)
 
 
-def read(const double[::1] node, Py_ssize_t problems, Py_ssize_t parameters, bint many):
+def read(const double[::1] node, Py_ssize_t problems, Py_ssize_t parameters, bint many, Py_ssize_t dependent):
     """What a node says. Rows of problems: mean, its standard error, smallest cost, its sample; rows of parameters:
-    gradient, its standard error, from the groups where there are `many`.
+    gradient, its standard error, from the groups where there are `many`. `dependent` samples together have costs that
+    depend on each other.
     """
-    cdef double n = node[0], groups = node[1]
+    cdef double n = node[0], groups = node[1], units = n / <double>dependent
     cdef const double *stats = &node[2]
     cdef const double *grad = stats + 4 * problems
     cdef const double *between = grad + parameters
@@ -24,7 +25,7 @@ def read(const double[::1] node, Py_ssize_t problems, Py_ssize_t parameters, bin
     cdef Py_ssize_t i
     for i in range(problems):
         costs[0, i], costs[2, i], costs[3, i] = stats[4 * i], stats[4 * i + 2], stats[4 * i + 3]
-        costs[1, i] = sqrt(stats[4 * i + 1] / (n * (n - 1.0))) if n > 1.0 else INFINITY
+        costs[1, i] = sqrt(stats[4 * i + 1] / (n * (units - 1.0))) if units > 1.0 else INFINITY
     for i in range(parameters):
         grads[0, i] = grad[i]
         grads[1, i] = sqrt(between[i] / ((groups - 1.0) * n)) if many else sqrt(within[i]) / n

@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 
+from ._costs import Weights
 from ._distributions import Tables
 
 Array = np.ndarray[Any, Any]
@@ -14,12 +15,15 @@ class Job:
         block_rows: int,
         n_parameters: int,
         kind: str,
+        mirrored: bool,
+        unit: int,
         within: bool,
         baseline: Array,
         sample_baseline: Array | None,
         first_sample: int,
         parameter_baseline: Array | None,
-        cost: tuple[str, Array, Array | None, int, Array | None] | None,
+        factor: Array | None,
+        cost: Weights | None,
     ) -> None: ...
     def fold(
         self,
@@ -32,3 +36,14 @@ class Job:
         j: Array | None,
         n_threads: int | None,
     ) -> int: ...
+
+def fold_terms(
+    tables: Tables,
+    costs: Array,
+    terms: Array,
+    first: int,
+    mapped: bool,
+    within: bool,
+    n_parameters: int,
+    node: Array,
+) -> None: ...

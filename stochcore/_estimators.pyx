@@ -8,10 +8,11 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
-from ._costs cimport point_at
+from ._costs cimport Weights
 from ._dispatch cimport (
-    SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_LEAVE_ONE_OUT, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job,
-    sc_place_scratch, sc_scratch, sc_table, stop as stop_all, team,
+    SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_LOCAL,
+    SC_OPTIMAL_BASELINE, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table,
+    sc_terms, sc_terms_scratch, stop as stop_all, team,
 )
 from ._distributions cimport Tables
 from ._noise cimport stream_of
@@ -19,12 +20,18 @@ from ._noise cimport stream_of
 cdef Py_ssize_t WAVE = 64  # blocks in flight, at most
 cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but two blocks a thread at least
 
+_KINDS = {
+    "score_function": SC_SCORE_FUNCTION, "leave_one_out": SC_LEAVE_ONE_OUT, "groups": SC_GROUPS,
+    "antithetic": SC_ANTITHETIC, "disarm": SC_DISARM, "optimal_baseline": SC_OPTIMAL_BASELINE,
+    "local_expectation": SC_LOCAL,
+}
+
 
 cdef class Job:
-    """Job(tables, stream, block_rows, n_parameters, kind, within, baseline, sample_baseline, first_sample,
-        parameter_baseline, cost)
+    """Job(tables, stream, block_rows, n_parameters, kind, mirrored, unit, within, baseline, sample_baseline, first_sample,
+        parameter_baseline, factor, cost)
 
-    `cost` is None where J will be given, or (kind, linear, quadratic, problem_stride, tables).
+    `cost` is None where J will be given.
     """
 
     cdef sc_job job
@@ -32,22 +39,24 @@ cdef class Job:
     cdef Py_ssize_t node_size
 
     def __init__(self, Tables tables, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind,
-                 bint within, const double[::1] baseline, const double[::1] sample_baseline, Py_ssize_t first_sample,
-                 const double[::1] parameter_baseline, object cost):
-        self.keep = (tables, baseline, sample_baseline, parameter_baseline, cost)
+                 bint mirrored, Py_ssize_t unit, bint within, const double[::1] baseline,
+                 const double[::1] sample_baseline, Py_ssize_t first_sample, const double[::1] parameter_baseline,
+                 const double[::1] factor, Weights cost):
+        self.keep = (tables, baseline, sample_baseline, parameter_baseline, factor, cost)
         self.job.family = tables.family
         self.job.stream = stream_of(stream)
         self.job.block_rows = block_rows
         self.job.n_parameters = n_parameters
-        self.job.estimator.kind = SC_LEAVE_ONE_OUT if kind == "leave_one_out" else SC_SCORE_FUNCTION
-        self.job.estimator.within = within
+        self.job.estimator.kind = _KINDS[kind]
+        self.job.estimator.mirrored, self.job.estimator.unit, self.job.estimator.within = mirrored, unit, within
         self.job.estimator.baseline = &baseline[0]
         self.job.estimator.sample_baseline = &sample_baseline[0] if sample_baseline is not None else NULL
         self.job.estimator.first_sample = first_sample
         self.job.estimator.parameter_baseline = &parameter_baseline[0] if parameter_baseline is not None else NULL
+        self.job.estimator.factor = &factor[0] if factor is not None else NULL
         self.job.cost.kind = SC_COST_GIVEN
         if cost is not None:
-            point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3], cost[4])
+            self.job.cost = cost.cost
         self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
 
     def fold(self, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop,
@@ -59,7 +68,8 @@ cdef class Job:
         """
         cdef Py_ssize_t rows = self.job.block_rows, problems = self.job.family.n_problems, base = first_block * rows
         cdef Py_ssize_t width = y.nbytes // (stop - base) if y is not None else 0
-        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements)
+        cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
+        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each)
         cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size))), i, at, count
         cdef const uint8_t[::1] given_y = y.view(np.uint8) if y is not None else None
         cdef const uint8_t *y0 = &given_y[0] if y is not None else NULL
@@ -90,6 +100,20 @@ cdef class Job:
                 t.fold(&node[0], nodes + i * size, count - i, problems, self.job.n_parameters)
             empty = False
         return -1
+
+
+def fold_terms(Tables tables, const double[:, :, ::1] costs, const double[:, ::1] terms, Py_ssize_t first, bint mapped,
+               bint within, Py_ssize_t n_parameters, double[::1] node):
+    """A block's node from costs [unit][of the unit][problem] and terms [unit], by scores of all problems or by theta."""
+    cdef const sc_table *table = kernels()
+    cdef sc_terms t
+    cdef double[::1] scratch
+    t.units, t.each, t.problems = costs.shape[0], costs.shape[1], costs.shape[2]
+    t.width, t.first, t.mapped, t.within = terms.shape[1], first, mapped, within
+    t.costs, t.terms = &costs[0, 0, 0], &terms[0, 0]
+    scratch = np.empty(sc_terms_scratch(&tables.family.map, &t, n_parameters))
+    with nogil:
+        table.terms_block(&tables.family.map, &t, n_parameters, &scratch[0], &node[0])
 
 
 cdef void one_block(const sc_table *t, const sc_job *job, Py_ssize_t first, Py_ssize_t stop, const uint8_t *y,

@@ -238,16 +238,17 @@ cdef object usual(Address address, int kind, object shape, object dtype, object 
 
 
 cdef class Address:
-    """Address(seed, stream, engine, offset, purpose): what a Stream is made of; never changes."""
+    """Address(seed, stream, engine, offset, purpose, antithetic): what a Stream is made of; never changes."""
 
-    def __cinit__(self, uint64_t seed, uint32_t stream, str engine, object offset, uint32_t purpose):
+    def __cinit__(self, uint64_t seed, uint32_t stream, str engine, object offset, uint32_t purpose,
+                  bint antithetic=False):
         self.c.seed = seed
         self.c.stream = stream
         self.c.engine = ENGINES[engine]
         self.ended = offset == 1 << 64
         self.c.offset = 0 if self.ended else offset
         self.c.purpose = purpose
-        self.c.reserved = 0
+        self.c.antithetic = antithetic
 
     @property
     def seed(self):
@@ -273,8 +274,14 @@ cdef class Address:
     def _purpose(self):
         return self.c.purpose
 
+    @property
+    def is_antithetic(self):
+        """Is every k complemented?"""
+        return bool(self.c.antithetic)
+
     def _key(self):
-        return self.seed, self.stream, self.engine, self.offset, self._purpose
+        key = self.seed, self.stream, self.engine, self.offset, self._purpose
+        return (*key, True) if self.c.antithetic else key
 
     def __setattr__(self, name, value):
         raise AttributeError(f"a Stream is a value: make another one instead of setting `{name}`")
@@ -288,7 +295,7 @@ cdef class Address:
     def __hash__(self):
         return hash(self._key())
 
-    def _replace(self, *, seed=None, stream=None, offset=None, purpose=None):
+    def _replace(self, *, seed=None, stream=None, offset=None, purpose=None, antithetic=None):
         return Address.__new__(
             type(self),
             self.c.seed if seed is None else seed,
@@ -296,6 +303,7 @@ cdef class Address:
             ENGINE_NAMES[self.c.engine],
             self.offset if offset is None else offset,
             self.c.purpose if purpose is None else purpose,
+            self.c.antithetic if antithetic is None else antithetic,
         )
 
     def _fill(self, int kind, shape, dtype, out, n_threads, uint64_t low=0, uint64_t count=0):

@@ -22,9 +22,10 @@ ENOUGH_GROUPS = 32  # from so many on, groups are compared with each other; belo
 LEAST = 8  # a last block of fewer samples joins the one before it (csrc/job.h)
 
 
-def block_rows(n_elements: int) -> int:
-    """Samples in a block: a power of two in 32 .. 1024, some 2^17 outcomes. Depends on the model alone."""
-    return max(32, min(1024, 1 << (max(1, (1 << 17) // n_elements).bit_length() - 1)))
+def block_rows(n_elements: int, unit: int = 1) -> int:
+    """Samples in a block: a power of two in 32 .. 1024, some 2^17 outcomes; or as many whole units as fit in it."""
+    rows = max(32, min(1024, 1 << (max(1, (1 << 17) // n_elements).bit_length() - 1)))
+    return max(unit, rows // unit * unit)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Layout:
     batch_shape: tuple[int, ...]
     structure: Structure
     block_rows: int
+    unit: int = 1  # so many samples are independent of the others
+    dependent: int = 1  # so many of them have costs that depend on each other
 
     @cached_property
     def problems(self) -> int:
@@ -54,6 +57,10 @@ class Layout:
     def shard_rows(self) -> int:
         """Samples in a shard."""
         return self.block_rows * BLOCKS_PER_SHARD
+
+    def merge(self, left: Array, right: Array) -> None:
+        """Fold a node into the one before it."""
+        _estimate.merge(left, right, self.problems, self.parameters)
 
     def blocks(self, n: int) -> int:
         """How many blocks hold samples 0 .. n: the last takes up a short remainder."""
@@ -88,9 +95,15 @@ class Tree:
             total = self._merge(total, node)
         return total
 
+    def read(self) -> tuple[Array, Array]:
+        """Read the total: rows mean cost, its error, best, its sample; rows gradient, its error."""
+        layout, node = self.layout, self.total()
+        many = node[1] >= ENOUGH_GROUPS
+        return _estimate.read(node, layout.problems, layout.parameters, bool(many), layout.dependent)
+
     def _merge(self, left: Array, right: Array) -> Array:
         merged = left.copy()
-        _estimate.merge(merged, right, self.layout.problems, self.layout.parameters)
+        self.layout.merge(merged, right)
         return merged
 
 
@@ -166,13 +179,24 @@ class Estimate:
     dof: float = field(default=math.inf)
 
     @property
+    def estimator(self) -> Any:
+        """The estimator that was used, with its options; None where nothing was sampled."""
+        return None if self.source is None else self.source.estimator
+
+    def _flat_grad(self) -> Array:
+        return Structure.of(self.grad).leaves(self.grad)
+
+    def _flat_grad_se(self) -> Array:
+        return Structure.of(self.grad_se).leaves(self.grad_se)
+
+    @property
     def best_y(self) -> Any:
         """The sample with the smallest cost, drawn again from its address: shape (*sites), or a dict of a Joint."""
         if self.source is None:
             raise AttributeError("this estimate was not sampled, so it has no `best_y`")
         model, stream = self.source.model, self.source.stream
         numbers = [int(number) for number in np.asarray(self._best_sample).reshape(-1)]
-        samples = [model.sample(1, stream.at(number * model.n_elements)) for number in numbers]
+        samples = [self.source.estimator.draw(model, stream, number) for number in numbers]
         if not model.batch_shape:
             return Structure.of(samples[0]).map(lambda y: y[0], samples[0])
         rows = [y[0].reshape(-1, *model.event_shape)[problem] for problem, y in enumerate(samples)]
@@ -203,12 +227,16 @@ class Estimate:
             of,
             {
                 "grad": (self.grad, self.grad_se, self.dof),
-                "cost": (self.cost, self.cost_se, self.n_samples - 1),
+                "cost": (self.cost, self.cost_se, self._dof_of_cost),
             },
         )
         times = student_quantile(0.5 + level / 2, dof)
         same = Structure.of(mean).map
         return same(lambda m, s: m - times * s, mean, se), same(lambda m, s: m + times * s, mean, se)
+
+    @property
+    def _dof_of_cost(self) -> int:
+        return self.n_samples // (1 if self._tree is None else self._tree.layout.dependent) - 1
 
     def merge(self, other: Estimate) -> Estimate:
         """Return the estimate over both ranges of samples, with the bits of one over the whole.
@@ -247,6 +275,7 @@ class Estimate:
             first_sample=self.first_sample,
             seconds=self.seconds + other.seconds,
             unbiased=self.unbiased and other.unbiased,
+            evals=self.n_evals // (self.n_samples * self._tree.layout.problems),
         )
 
     def __repr__(self) -> str:
@@ -260,12 +289,14 @@ class Estimate:
         return f"Estimate(cost {cost}; {grad}, se <= {worst:.2g}; {self.n_samples} samples{bias})"
 
 
-def from_tree(tree: Tree, *, source: Source, first_sample: int, seconds: float, unbiased: bool) -> Estimate:
+def from_tree(
+    tree: Tree, *, source: Source, first_sample: int, seconds: float, unbiased: bool, evals: int = 1
+) -> Estimate:
     """Read an Estimate off the total of a tree."""
     layout, node = tree.layout, tree.total()
     n, groups = int(node[0]), float(node[1])
     many = groups >= ENOUGH_GROUPS
-    costs, (grad, grad_se) = _estimate.read(node, layout.problems, layout.parameters, many)
+    costs, (grad, grad_se) = _estimate.read(node, layout.problems, layout.parameters, many, layout.dependent)
     cost, cost_se, best, best_sample = costs.reshape(4, *layout.batch_shape) if layout.batch_shape else costs[:, 0]
     return Estimate(
         cost=cost,
@@ -273,7 +304,7 @@ def from_tree(tree: Tree, *, source: Source, first_sample: int, seconds: float, 
         grad=layout.structure.build(grad),
         grad_se=layout.structure.build(grad_se),
         n_samples=n,
-        n_evals=n * layout.problems,
+        n_evals=n * layout.problems * evals,
         seconds=seconds,
         unbiased=unbiased,
         first_sample=first_sample,
@@ -281,7 +312,7 @@ def from_tree(tree: Tree, *, source: Source, first_sample: int, seconds: float, 
         source=source,
         _best_sample=best_sample,
         _tree=tree,
-        dof=groups - 1 if many else n - 1,
+        dof=groups - 1 if many else n // layout.unit - 1,
     )
 
 

@@ -29,6 +29,7 @@ DEFAULT_ENGINE = "ars"
 FORMAT = 1  # of a pickled Stream
 # What a number is for (stochcore.h). Two purposes never share a counter.
 ARRAYS, SIMULATORS, BATCHING, BINARISING, EVALUATION, INITIALISING, SPAWNING, LAYERS = 0, 1, 2, 3, 4, 5, 6, 16
+ESTIMATORS = 7  # what estimators draw besides samples
 
 
 class Stream(_noise.Address):
@@ -89,7 +90,8 @@ class Stream(_noise.Address):
         engine = f", engine={self.engine!r}" if self.engine != DEFAULT_ENGINE else ""
         at = f".at({self.offset})" if self.offset else ""
         purpose = f"._replace(purpose={self._purpose})" if self._purpose else ""
-        return f"Stream({self.seed}{stream}{engine}){at}{purpose}"
+        mirror = ".antithetic()" if self.is_antithetic else ""
+        return f"Stream({self.seed}{stream}{engine}){at}{purpose}{mirror}"
 
     def at(self, offset: int) -> Self:
         """Return the stream that begins `offset` elements further on.
@@ -112,11 +114,32 @@ class Stream(_noise.Address):
         _check.addresses(self.offset, offset)
         return self._replace(offset=self.offset + offset)
 
+    def antithetic(self) -> Self:
+        """Return the stream of the opposite noise: k becomes 2^53 - 1 - k, every bit is flipped; twice is once less.
+
+        Uniform noise u becomes 1 - 2^-53 - u; normal and logistic noise change their sign, exactly. Noise and its
+        antithetic are as negatively correlated as can be, so that errors of a mean over both cancel in part (Hammersley
+        and Morton, "A new Monte Carlo technique: antithetic variates", 1956).
+
+        Returns
+        -------
+        Stream
+
+        Examples
+        --------
+        >>> import stochcore as sc
+        >>> s = sc.Stream(7)
+        >>> s.normal(3) + s.antithetic().normal(3)
+        array([0., 0., 0.])
+        """
+        return self._replace(antithetic=not self.is_antithetic)
+
     def spawn(self, n: int) -> list[Self]:
         """Return `n` independent streams, the children of this one.
 
         A child is a value too, a function of this stream and the child's number: asking twice gives the same
         children, and ``s.spawn(7)[5:] == s.at(5).spawn(2)``; ``s.at(n).spawn(m)`` gives others than the first n.
+        The children of an antithetic stream are antithetic to those of the stream.
         Child i has its seed and its stream, 96 bits, from block ``offset + i`` of a purpose that no other noise has,
         so two children of any streams are the same with a chance of 2^-96: below 2^48 children that is out of reach.
 
@@ -136,7 +159,8 @@ class Stream(_noise.Address):
         """
         n = _check.integer("n", n, 1)
         _check.children(self.offset, n)
-        blocks = self._replace(offset=4 * self.offset, purpose=SPAWNING)._fill(_noise.BITS, (n, 4), np.uint32, None, 1)
+        parent = self._replace(offset=4 * self.offset, purpose=SPAWNING, antithetic=False)
+        blocks = parent._fill(_noise.BITS, (n, 4), np.uint32, None, 1)
         return [self._replace(seed=b << 32 | a, stream=c, offset=0) for a, b, c, _ in blocks.tolist()]
 
     def bits(
@@ -383,8 +407,8 @@ class Stream(_noise.Address):
         return self._fill(_noise.K53, shape, np.uint64, None, None)
 
 
-def _restore(seed: int, stream: int, engine: str, offset: int, purpose: int) -> Stream:
-    return Stream(seed, stream=stream, engine=engine)._replace(offset=offset, purpose=purpose)
+def _restore(seed: int, stream: int, engine: str, offset: int, purpose: int, antithetic: bool = False) -> Stream:
+    return Stream(seed, stream=stream, engine=engine)._replace(offset=offset, purpose=purpose, antithetic=antithetic)
 
 
 def _unpickle(version: int, *state: Any) -> Stream:

@@ -247,8 +247,12 @@ static void estimates(const char *name, int kind)
     print("cost_%s_%s", cost, name);
     for (int way = 0; way < 8; way++) {
         job.family.by_probs = way & 1;
-        job.estimator = (sc_estimator){way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, 0, weights, NULL, 0, NULL};
-        if (way & 4) job.estimator = (sc_estimator){job.estimator.kind, 1, weights, weights + 7, 0, weights + 50};
+        job.estimator = (sc_estimator){.kind = way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, .unit = 1, .baseline = weights};
+        if (way & 4) {
+            job.estimator.within = 1;
+            job.estimator.sample_baseline = weights + 7;
+            job.estimator.parameter_baseline = weights + 50;
+        }
         for (int b = 0; b < 3; b++)
             failed |= t->estimate_block(&job, 33 * b, b < 2 ? 33 : 35, NULL, NULL, &own, &cancel, nodes[b], &bad);
         TAKE(nodes);
@@ -287,12 +291,13 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     for (int way = 0; way < 6; way++) {
         const ptrdiff_t rows = way < 4 ? ROWS : 40;
         const double *by_sample = way == 3 ? weights + 7 : NULL;
-        job.estimator = (sc_estimator){way & 1 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION,
-                                       way & 2,
-                                       weights,
-                                       by_sample,
-                                       33,
-                                       way & 4 ? weights + 50 : NULL};
+        job.estimator = (sc_estimator){.kind = way & 1 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION,
+                                       .within = way & 2,
+                                       .unit = 1,
+                                       .baseline = weights,
+                                       .sample_baseline = by_sample,
+                                       .first_sample = 33,
+                                       .parameter_baseline = way & 4 ? weights + 50 : NULL};
         t->sample(&f, &aligned, (uint64_t)(33 * sites), rows, scratch, y);
         failed |= t->estimate_block(&job, 33, rows, NULL, NULL, &own, &cancel, nodes[0], &bad);
         failed |= t->estimate_block(&job, 33, rows, y, NULL, &own, &cancel, nodes[1], &bad);
@@ -314,7 +319,7 @@ static void family(const char *name, const double *noise)
     const ptrdiff_t n = 21 * f.n_elements, each = f.n_scores * f.n_problems;
     const double baseline[4] = {0.5, 0.25};
     sc_job job = {
-        f, {SC_COST_GIVEN, 0, NULL, NULL, NULL}, {SC_LEAVE_ONE_OUT, 1, baseline, NULL, 0, NULL}, samples, each, 21};
+        f, {SC_COST_GIVEN, 0, NULL, NULL, NULL}, {.kind = SC_LEAVE_ONE_OUT, .within = 1, .unit = 1, .baseline = baseline}, samples, each, 21};
     sc_scratch own;
     sc_cancel cancel;
     int64_t bad;

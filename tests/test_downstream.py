@@ -38,7 +38,7 @@ class CStream(ctypes.Structure):
         ("stream", ctypes.c_uint32),
         ("purpose", ctypes.c_uint32),
         ("engine", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
+        ("antithetic", ctypes.c_uint32),
     ]
 
 

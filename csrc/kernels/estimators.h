@@ -1,53 +1,31 @@
 /* estimators: one block of samples becomes one node of the reduction tree.
  *
- *     score function     g = 1/n sum_i (J_i - b) s_i                      Williams 1992, eq. 5; b any baseline
- *     leave-one-out      g = 1/n sum_i (J_i - mean of the others) s_i     Kool, van Hoof and Welling 2019, eq. 8
- *                          = 1/(n-1) sum_i (J_i - Jbar) s_i
+ * weights.h has the estimators and their formulas. A score has one value per class, so the block needs only histograms
+ * of its outcomes, weighted by w_i: h1[k] = sum_i w_i [y_i has class k]; then the gradient is the sum over classes of h1
+ * times score. For a baseline b_k per parameter (Williams' b_ij) the plain counts h0 correct h1 by (b_k - c) h0. The error
+ * bar inside a block of the score function and of leave-one-out comes from h0, h1 and h2 = sum_i w_i^2 [class].
  *
- * with s the score of a site's parameter. A score has one value per class, so the block needs only histograms of its
- * outcomes, weighted by (J_i - c): h1[k] = sum_i (J_i - c) [y_i has class k]; then g = sum over classes of h1 times
- * score. c is the block's mean cost (leave-one-out) or the problem's baseline. For a baseline b_k per parameter
- * (Williams' b_ij) the plain counts h0 correct h1 by (b_k - c) h0.
+ * Other families, and scores that are mapped to theta (scores.h), are summed with weights, and their error bar inside a
+ * block comes from the terms themselves, unit by unit; so does that of the other estimators.
  *
- * Error bar inside a group, asked for when there are too few groups to compare: the sample variance of the terms
- * (score function), the delete-one jackknife of the covariance (leave-one-out),
- *     v = n / ((n-1)(n-2)^2) sum_i (c_i - cbar)^2,   c_i = (J_i - Jbar)(s_i - sbar),
- * from h0, h1 and h2 = sum_i (J_i - c)^2 [class]. Groups too small to say anything (n < 3, or 1) give infinity.
- *
- * Other families, and scores that are mapped to theta (scores.h), are summed with weights J - c, and their error bar
- * inside a group from the terms themselves, sample by sample.
- *
- * Sums run in the order of the samples, or over eight fixed lanes; the mean is taken about the first sample, so that
- * J + 1e8 gives the same differences to rounding. The last block takes up a remainder of fewer than SC_LEAST samples.
+ * Sums run in the order of the samples, or over eight fixed lanes. The last block takes up a remainder of fewer than
+ * SC_LEAST samples.
  */
 #ifndef SC_KERNELS_ESTIMATORS_H
 #define SC_KERNELS_ESTIMATORS_H
 
-#include <math.h>
-
-#include "../job.h"
+#include "baselines.h"
 #include "bits.h"
-#include "estimate.h"
 #include "families.h"
-#include "scores.h"
+#include "local.h"
+#include "weights.h"
 
-/* Sums of one block and problem: over all samples (order 0: n, 1: sum A, 2: sum A^2), with A = J - c. */
-typedef struct sc_totals {
-    int leave_one_out, within;
-    double n, a, aa;
-} sc_totals;
-
-/* A gradient and its variance inside the group, from the first two moments of the terms. `squares` is the sum of
+/* A gradient and its variance inside the block, from the first two moments of the terms. `squares` is the sum of
  * squared terms, about their centre for leave-one-out. */
 static inline void sc_finish(const sc_totals *t, double sum, double squares, double *g, double *within)
 {
-    const double n = t->n;
-    *g = sum / (t->leave_one_out ? n - 1.0 : n);
-    if (!t->within) return;
-    double mean = sum / n, spread = squares - n * mean * mean, weight;
-    if (t->leave_one_out) weight = n > 2.0 ? n * n * n / ((n - 1.0) * ((n - 2.0) * (n - 2.0))) : INFINITY;
-    else weight = n > 1.0 ? n / (n - 1.0) : INFINITY;
-    *within = spread > 0.0 ? weight * spread : isinf(weight) ? INFINITY : 0.0; /* rounding can leave it below zero */
+    *g = sum / t->divisor;
+    if (t->within) *within = sc_unit_variance(t, sum, squares);
 }
 
 /* A parameter whose score is v1 where its indicator is 1 and v0 elsewhere; beta is its own baseline less c. */
@@ -60,7 +38,7 @@ static inline void sc_two_valued(const sc_totals *t, double v1, double v0, doubl
     h1 = h1 - beta * h0;
     if (t->within) {
         const double aa = t->aa - beta * (2.0 * t->a - beta * n);
-        const double centre = t->leave_one_out ? v0 + h0 / n * jump : 0.0;
+        const double centre = t->kind == SC_LEAVE_ONE_OUT ? v0 + h0 / n * jump : 0.0;
         squares = h2 * ((v1 - centre) * (v1 - centre)) + (aa - h2) * ((v0 - centre) * (v0 - centre));
     }
     sc_finish(t, jump * h1 + v0 * a, squares, g, within);
@@ -95,7 +73,7 @@ static void sc_map_simplex(const sc_totals *t, ptrdiff_t n_classes, const double
         const double b = beta ? beta[c] : 0.0, v = sc_inverse(p[c]), h0 = h[0] ? h[0][c] : 0.0;
         double squares = 0.0;
         if (t->within) {
-            const double mean = t->leave_one_out ? (v * h0 - s[0][1] / classes) / n : 0.0;
+            const double mean = t->kind == SC_LEAVE_ONE_OUT ? (v * h0 - s[0][1] / classes) / n : 0.0;
             const double own = h[2][c] - b * (2.0 * h[1][c] - b * h0);
             double r[3]; /* sum over the other classes of h2 / p^j, with this parameter's baseline */
             for (int j = 0; j < 3; j++) r[j] = s[2][j] - b * (2.0 * s[1][j] - b * s[0][j]);
@@ -108,60 +86,43 @@ static void sc_map_simplex(const sc_totals *t, ptrdiff_t n_classes, const double
     }
 }
 
-/* Packed samples where y is NULL. */
-static void sc_weigh(const sc_family *f, const void *y, const sc_scratch *scratch, ptrdiff_t problem, ptrdiff_t rows,
+/* Weighted sums of one problem's outcomes. Packed samples where y is NULL; opposites have packs of their own. */
+static void sc_weigh(const sc_job *job, const void *y, const sc_scratch *scratch, ptrdiff_t problem, ptrdiff_t rows,
                      const double *w, double *h)
 {
-    const ptrdiff_t stride = f->n_problems * f->n_sites, at = problem * f->n_sites;
-    if (!y) sc_weigh_bits(&scratch->bits, rows, f->n_sites, w, scratch->tables, h);
-    else if (f->kind == SC_BERNOULLI) sc_weigh_bernoulli((const uint8_t *)y + at, stride, rows, f->n_sites, w, h);
-    else sc_weigh_categorical((const int32_t *)y + at, stride, rows, f->n_sites, f->n_classes, w, h);
-}
-
-/* Mean, M2, smallest and its sample's number; two passes, about the first cost and then about the mean. */
-static double sc_cost_moments(const double *j, ptrdiff_t n, ptrdiff_t first, double *stats)
-{
-    const vd origin = vd_set1(j[0]);
-    vd sum = vd_set1(0.0), squares = sum, least = origin;
-    for (ptrdiff_t i = 0; i < n; i += 8) sum = vd_add(sum, vd_sub(vd_load_part(j + i, n - i, j[0]), origin));
-    const double mean = j[0] + vd_sum(sum) / (double)n;
-    for (ptrdiff_t i = 0; i < n; i += 8) {
-        const vd x = vd_load_part(j + i, n - i, mean), away = vd_sub(x, vd_set1(mean));
-        squares = vd_add(squares, vd_mul(away, away));
-        least = vd_min(vd_load_part(j + i, n - i, j[0]), least);
+    const sc_family *f = &job->family;
+    const ptrdiff_t stride = f->n_problems * f->n_sites, at = problem * f->n_sites, half = rows / 2;
+    if (y && f->kind == SC_BERNOULLI) {
+        sc_weigh_bernoulli((const uint8_t *)y + at, stride, rows, f->n_sites, w, h);
+    } else if (y) {
+        sc_weigh_categorical((const int32_t *)y + at, stride, rows, f->n_sites, f->n_classes, w, h);
+    } else if (!job->estimator.mirrored) {
+        sc_weigh_bits(scratch->bits, rows, f->n_sites, w, scratch->tables, h);
+    } else {
+        double *other = scratch->row;
+        sc_weigh_bits(scratch->bits, half, f->n_sites, w, scratch->tables, h);
+        sc_weigh_bits(scratch->bits + 1, half, f->n_sites, w + half, scratch->tables, other);
+        for (ptrdiff_t d = 0; d < f->n_sites; d++) h[d] += other[d];
     }
-    double lanes[8], smallest = j[0];
-    vd_store(lanes, least);
-    for (int k = 0; k < 8; k++) smallest = SC_MIN(smallest, lanes[k]);
-    ptrdiff_t best = 0;
-    while (j[best] != smallest) best++;
-    stats[0] = mean;
-    stats[1] = vd_sum(squares);
-    stats[2] = j[best];
-    stats[3] = (double)(first + best);
-    return mean;
 }
 
-/* Costs of one problem less their centre into w; their moments into the node; sums over the block into t. */
-static void sc_centre(const sc_job *job, ptrdiff_t problem, ptrdiff_t first, ptrdiff_t rows, const double *j,
-                      double *node, double *w, sc_totals *t)
+/* The best baseline of each parameter, from weighted histograms of the samples of either parity. */
+static void sc_block_optimal(const sc_job *job, ptrdiff_t problem, ptrdiff_t rows, const void *y,
+                             const sc_scratch *scratch, const double *w, double *g)
 {
     const sc_family *f = &job->family;
-    const sc_estimator *e = &job->estimator;
-    double mean = sc_cost_moments(j, rows, first, sc_node_problem(node, problem));
-    const double centre = t->leave_one_out ? mean : e->baseline[problem];
-    vd a = vd_set1(0.0), aa = a;
-    for (ptrdiff_t i = 0; i < rows; i += 8)
-        vd_store_part(w + i, vd_sub(vd_load_part(j + i, rows - i, 0.0), vd_set1(centre)), rows - i);
-    for (ptrdiff_t i = 0; e->sample_baseline && i < rows; i++)
-        w[i] -= e->sample_baseline[(first - e->first_sample + i) * f->n_problems + problem];
-    for (ptrdiff_t i = 0; i < rows; i += 8) {
-        const vd x = vd_load_part(w + i, rows - i, 0.0);
-        a = vd_add(a, x);
-        aa = vd_add(aa, vd_mul(x, x));
-    }
-    t->a = vd_sum(a);
-    t->aa = vd_sum(aa);
+    const ptrdiff_t each = f->n_scores;
+    double *other = scratch->weight + rows + SC_ROWS_PAD, *h[2][2], n[2][2] = {{0}};
+    for (int half = 0; half < 2; half++)
+        for (int order = 0; order < 2; order++) {
+            h[half][order] = scratch->histogram + (2 * half + order) * each;
+            for (ptrdiff_t i = 0; i < rows; i++) {
+                other[i] = (i & 1) != half ? 0.0 : order ? w[i] : 1.0;
+                n[half][order] += other[i];
+            }
+            sc_weigh(job, y, scratch, problem, rows, other, h[half][order]);
+        }
+    sc_optimal_indicators(f, problem * each, (double *const(*)[2])h, (const double (*)[2])n, (double)rows, each, g);
 }
 
 /* Histograms for one problem whose scores have one value for each class: fills the problem's part of the node. */
@@ -173,26 +134,33 @@ static void sc_block_classes(const sc_job *job, ptrdiff_t problem, ptrdiff_t fir
     const ptrdiff_t each = f->n_scores, offset = problem * each;
     double *g = sc_node_gradient(node, f->n_problems) + offset, *within = g + 2 * job->n_parameters;
     double *w = scratch->weight, *other = w + rows + SC_ROWS_PAD;
-    sc_totals t = {e->kind == SC_LEAVE_ONE_OUT, e->within, (double)rows, 0.0, 0.0};
-    sc_centre(job, problem, first, rows, scratch->j, node, w, &t);
+    const int within_here = e->within && !sc_wants_terms(job);
+    sc_totals t = sc_totals_of(e, rows);
+    t.within = within_here;
+    sc_weights(job, problem, first, rows, scratch->j, node, w, &t);
     memset(w + rows, 0, SC_ROWS_PAD * sizeof *w);
     memset(other + rows, 0, SC_ROWS_PAD * sizeof *w);
 
+    if (e->kind == SC_OPTIMAL_BASELINE) {
+        sc_block_optimal(job, problem, rows, y, scratch, w, g);
+        return;
+    }
     double *h[3] = {NULL, scratch->histogram, NULL};
-    sc_weigh(f, y, scratch, problem, rows, w, h[1]);
-    if (e->within || e->parameter_baseline) {
+    sc_weigh(job, y, scratch, problem, rows, w, h[1]);
+    if (within_here || e->parameter_baseline) {
         h[0] = h[1] + each;
         for (ptrdiff_t i = 0; i < rows; i++) other[i] = 1.0;
-        sc_weigh(f, y, scratch, problem, rows, other, h[0]);
+        sc_weigh(job, y, scratch, problem, rows, other, h[0]);
     }
-    if (e->within) {
+    if (within_here) {
         h[2] = h[1] + 2 * each;
         for (ptrdiff_t i = 0; i < rows; i++) other[i] = w[i] * w[i];
-        sc_weigh(f, y, scratch, problem, rows, other, h[2]);
+        sc_weigh(job, y, scratch, problem, rows, other, h[2]);
     }
     const double *p = f->probs + offset, *beta = e->parameter_baseline ? e->parameter_baseline + offset : NULL;
-    if (f->kind == SC_BERNOULLI || !f->by_probs) {
+    if (sc_has_indicators(f)) {
         sc_map_indicators(f, &t, offset, beta, h, each, g, within);
+        for (ptrdiff_t k = 0; e->factor && k < each; k++) g[k] *= e->factor[offset + k];
         return;
     }
     for (ptrdiff_t s = 0; s < each; s += f->n_classes) {
@@ -207,17 +175,17 @@ static int sc_block_outcomes(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
 {
     const sc_family *f = &job->family;
     const sc_estimator *e = &job->estimator;
-    const double *j = job->cost.tables, origin = j[sc_outcome(&scratch->bits, 0, f->n_sites)];
+    const double *j = job->cost.tables, origin = j[sc_outcome(scratch->bits, 0, f->n_sites)];
     const int outcomes = 1 << f->n_sites, leave_one_out = e->kind == SC_LEAVE_ONE_OUT;
     double count[256], w[256], sum = 0.0, squares = 0.0, least = origin;
-    sc_count_outcomes(&scratch->bits, rows, f->n_sites, count);
+    sc_count_outcomes(scratch->bits, rows, f->n_sites, count);
     for (int k = 0; k < outcomes; k++) {
         if (count[k] == 0.0) continue;
         sum += count[k] * (j[k] - origin);
         least = SC_MIN(least, j[k]);
     }
     const double mean = origin + sum / (double)rows, centre = leave_one_out ? mean : e->baseline[0];
-    sc_totals t = {leave_one_out, e->within, (double)rows, 0.0, 0.0};
+    sc_totals t = sc_totals_of(e, rows);
     for (int k = 0; k < outcomes; k++) {
         if (count[k] == 0.0) continue;
         squares += count[k] * ((j[k] - mean) * (j[k] - mean));
@@ -227,7 +195,7 @@ static int sc_block_outcomes(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     const int finite = isfinite(squares); /* else look for the sample; one that is finite may have too large a square */
     ptrdiff_t at = 0;
     for (; at < rows; at++) {
-        const double own = j[sc_outcome(&scratch->bits, at, f->n_sites)];
+        const double own = j[sc_outcome(scratch->bits, at, f->n_sites)];
         if (finite ? own == least : !isfinite(own)) break;
     }
     if (!finite && at < rows) {
@@ -250,42 +218,48 @@ static int sc_block_outcomes(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     return SC_OK;
 }
 
-static const char *sc_part(const sc_family *f, const void *y, ptrdiff_t row, ptrdiff_t problem)
-{
-    return (const char *)y + (row * f->n_problems + problem) * f->n_sites * sc_size(f->type);
-}
-
-/* Sums of terms and of their squares, one sample after another, about the mean score for leave-one-out. */
-static void sc_block_squares(const sc_job *job, ptrdiff_t rows, const void *y, const sc_scratch *scratch,
-                             int leave_one_out, double *sums, double *squares)
+/* The variance inside the block from the terms of its units, about the mean score where all are compared; weights are
+ * [problems][rows]. */
+static void sc_block_terms(const sc_job *job, ptrdiff_t rows, const void *y, const double *j, const double *node,
+                           const sc_scratch *scratch, double *within)
 {
     const sc_family *f = &job->family;
+    const sc_estimator *e = &job->estimator;
     const ptrdiff_t problems = f->n_problems, each = f->n_scores, all = problems * each, n = job->n_parameters;
-    const double *beta = job->estimator.parameter_baseline;
-    double *mean = scratch->histogram, *row = mean + all, *weighed = row + all;
-    double *term = scratch->theta, *plain = term + n;
+    const ptrdiff_t unit = e->unit, apart = e->mirrored ? rows / 2 : 1, next = e->mirrored ? 1 : unit;
+    const int compares = sc_compares(e->kind);
+    double *mean = scratch->histogram, *row = mean + all, *weighed = row + all, *plain = weighed + all;
+    double *sums = scratch->theta, *squares = sums + n, *term = squares + n, *beta_term = term + n;
+    const sc_totals t = sc_totals_of(e, rows);
     memset(mean, 0, (size_t)all * sizeof *mean);
-    if (leave_one_out) {
+    if (compares) {
         for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = 1.0 / (double)rows;
         for (ptrdiff_t p = 0; p < problems; p++)
             sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, scratch->j, scratch->own, mean + p * each);
     }
-    memset(sums, 0, (size_t)n * sizeof *sums);
-    memset(squares, 0, (size_t)n * sizeof *squares);
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        for (ptrdiff_t p = 0; p < problems; p++) {
-            const double w = scratch->weight[p * rows + i];
-            sc_score_row(f, p, sc_part(f, y, i, p), scratch->own, row + p * each);
-            for (ptrdiff_t k = p * each; k < (p + 1) * each; k++) weighed[k] = w * (row[k] - mean[k]);
-        }
+    memset(sums, 0, (size_t)(2 * n) * sizeof *sums);
+    for (ptrdiff_t u = 0; u < rows / unit; u++) {
+        memset(weighed, 0, (size_t)(2 * all) * sizeof *weighed);
+        for (ptrdiff_t m = 0, i = u * next; m < unit; m++, i += apart)
+            for (ptrdiff_t p = 0; p < problems; p++) {
+                const double w = compares ? j[i * problems + p] - node[SC_NODE_HEAD + SC_NODE_PROBLEM * p]
+                                          : scratch->weight[p * rows + i];
+                sc_score_row(f, p, sc_part(f, y, i, p), scratch->own, row + p * each);
+                for (ptrdiff_t k = p * each; k < (p + 1) * each; k++) {
+                    weighed[k] += w * (row[k] - mean[k]);
+                    plain[k] += row[k];
+                }
+            }
+        for (ptrdiff_t k = 0; e->factor && k < all; k++) weighed[k] *= e->factor[k];
         sc_pull(&f->map, all, weighed, scratch->flat, n, term);
-        if (beta) sc_pull(&f->map, all, row, scratch->flat, n, plain);
+        if (e->parameter_baseline) sc_pull(&f->map, all, plain, scratch->flat, n, beta_term);
         for (ptrdiff_t k = 0; k < n; k++) {
-            const double x = beta ? term[k] - beta[k] * plain[k] : term[k];
+            const double x = e->parameter_baseline ? term[k] - e->parameter_baseline[k] * beta_term[k] : term[k];
             sums[k] += x;
             squares[k] += x * x;
         }
     }
+    for (ptrdiff_t k = 0; k < n; k++) within[k] = sc_unit_variance(&t, sums[k], squares[k]);
 }
 
 /* A block of any family: weighted sums of scores, by all problems, mapped to theta. */
@@ -294,30 +268,109 @@ static void sc_block_scores(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, 
 {
     const sc_family *f = &job->family;
     const sc_estimator *e = &job->estimator;
-    const ptrdiff_t problems = f->n_problems, each = f->n_scores, n = job->n_parameters;
-    double *g = sc_node_gradient(node, problems), *within = g + 2 * n, *sum = scratch->histogram;
-    double *plain = scratch->theta;
-    sc_totals t = {e->kind == SC_LEAVE_ONE_OUT, e->within, (double)rows, 0.0, 0.0};
+    const ptrdiff_t problems = f->n_problems, each = f->n_scores, all = problems * each, n = job->n_parameters;
+    double *g = sc_node_gradient(node, problems), *sum = scratch->histogram, *plain = scratch->theta;
+    sc_totals t = sc_totals_of(e, rows);
     for (ptrdiff_t p = 0; p < problems; p++) {
         double *w = scratch->weight + p * rows;
         for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_centre(job, p, first, rows, scratch->j, node, w, &t);
-        sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, w, scratch->own, sum + p * each);
+        sc_weights(job, p, first, rows, scratch->j, node, w, &t);
+        if (e->kind != SC_OPTIMAL_BASELINE)
+            sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, w, scratch->own, sum + p * each);
     }
-    sc_pull(&f->map, problems * each, sum, scratch->flat, n, g);
+    if (e->kind == SC_OPTIMAL_BASELINE) {
+        sc_optimal_rows(job, &t, rows, y, scratch, g, e->within ? g + 2 * n : NULL);
+        return;
+    }
+    for (ptrdiff_t k = 0; e->factor && k < all; k++) sum[k] *= e->factor[k];
+    sc_pull(&f->map, all, sum, scratch->flat, n, g);
     if (e->parameter_baseline) {
         for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = 1.0;
         for (ptrdiff_t p = 0; p < problems; p++)
             sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, scratch->j, scratch->own, sum + p * each);
-        sc_pull(&f->map, problems * each, sum, scratch->flat, n, plain);
+        sc_pull(&f->map, all, sum, scratch->flat, n, plain);
         for (ptrdiff_t k = 0; k < n; k++) g[k] -= e->parameter_baseline[k] * plain[k];
     }
-    double *sums = scratch->theta + 2 * n, *squares = sums + n, mean;
-    if (e->within) sc_block_squares(job, rows, y, scratch, t.leave_one_out, sums, squares);
-    for (ptrdiff_t k = 0; k < n; k++) {
-        if (e->within) sc_finish(&t, sums[k], squares[k], &mean, within + k);
-        g[k] /= t.leave_one_out ? t.n - 1.0 : t.n;
+    for (ptrdiff_t k = 0; k < n; k++) g[k] /= t.divisor;
+    if (e->within) sc_block_terms(job, rows, y, j, node, scratch, g + 2 * n);
+}
+
+/* Scores that have one value for each class, problem by problem. */
+static void sc_block_plain(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int packed,
+                           const double *j, const sc_scratch *scratch, double *node)
+{
+    const sc_family *f = &job->family;
+    const ptrdiff_t problems = f->n_problems, n = job->n_parameters;
+    const int optimal = job->estimator.kind == SC_OPTIMAL_BASELINE, indicators = sc_has_indicators(f);
+    double *g = sc_node_gradient(node, problems), *within = g + 2 * n;
+    sc_totals t = sc_totals_of(&job->estimator, rows);
+    for (ptrdiff_t p = 0; p < problems && (indicators || !optimal); p++) {
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
+        sc_block_classes(job, p, first, rows, packed ? NULL : y, scratch, node);
     }
+    if (!sc_wants_rows(job)) return;
+    for (ptrdiff_t p = 0; p < problems; p++) { /* the weights of all problems together */
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
+        sc_weights(job, p, first, rows, scratch->j, node, scratch->weight + p * rows, &t);
+    }
+    if (!optimal) {
+        sc_block_terms(job, rows, y, j, node, scratch, within);
+    } else if (!indicators) {
+        sc_optimal_rows(job, &t, rows, y, scratch, g, job->estimator.within ? within : NULL);
+    } else { /* for the error bar; the gradient is there, in other bits */
+        sc_optimal_rows(job, &t, rows, y, scratch, g + n, within);
+        memset(g + n, 0, (size_t)n * sizeof *g);
+    }
+}
+
+/* Bits, each summed out given the others (local.h). */
+static int sc_block_local(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int packed,
+                          const double *j, const sc_scratch *scratch, sc_cancel *cancel, double *node)
+{
+    const sc_family *f = &job->family;
+    const ptrdiff_t problems = f->n_problems, n = job->n_parameters, sites = f->n_sites;
+    const int calls = job->cost.kind == SC_COST_COMPILED, rows_too = calls || job->estimator.within;
+    double *g = sc_node_gradient(node, problems), *within = g + 2 * n, *sums = scratch->theta + n,
+           *ones = scratch->weight;
+    const sc_totals t = sc_totals_of(&job->estimator, rows);
+    for (ptrdiff_t i = 0; i < rows; i++) ones[i] = 1.0 / (double)rows;
+    memset(ones + rows, 0, SC_ROWS_PAD * sizeof *ones);
+    for (ptrdiff_t p = 0; p < problems; p++) {
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
+        sc_cost_moments(&job->estimator, scratch->j, rows, first, sc_node_problem(node, p));
+        if (!calls) sc_weigh(job, packed ? NULL : y, scratch, p, rows, ones, scratch->histogram + p * sites);
+    }
+    if (!calls) sc_local_mean(job, scratch->histogram, scratch, g);
+    if (!rows_too) return SC_OK;
+    const int status = sc_local_rows(job, rows, y, j, scratch, cancel, g, sums, sums + n);
+    for (ptrdiff_t k = 0; k < n; k++) {
+        if (calls) g[k] += sums[k] / t.n;
+        if (t.within) within[k] = sc_unit_variance(&t, sums[k], sums[n + k]);
+    }
+    return status;
+}
+
+/* Samples of the block, packed where that can be; returns where they stand as bytes, or NULL where they are packed only.
+ * The opposites follow. */
+static const void *sc_draw(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int bits_suffice,
+                           const sc_scratch *scratch)
+{
+    const sc_family *f = &job->family;
+    const int halves = 1 + job->estimator.mirrored, packed = sc_is_packed(f);
+    const ptrdiff_t each = rows / halves, width = f->n_problems * f->n_sites * sc_size(f->type);
+    const uint64_t element = (uint64_t)(first / halves) * (uint64_t)f->n_elements;
+    int bytes = 0;
+    for (int half = 0; half < halves; half++) {
+        sc_stream stream = job->stream;
+        stream.antithetic ^= (uint32_t)half;
+        char *to = (char *)scratch->y + half * each * width;
+        const char *from = y ? (const char *)y + half * each * width : to;
+        if (!y && bits_suffice && !sc_sample_bits(f, &stream, element, each, scratch->bits + half)) continue;
+        if (!y) sc_sample(f, &stream, element, each, scratch->own, to);
+        if (packed) sc_pack_bits(f, (const uint8_t *)from, each, scratch->bits + half);
+        bytes = 1;
+    }
+    return y ? y : bytes && !bits_suffice ? scratch->y : NULL;
 }
 
 /* Samples first .. first + rows: draw them (unless y is given), price them (unless j is given), weigh them. */
@@ -325,40 +378,33 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
                              const sc_scratch *scratch, sc_cancel *cancel, double *node, int64_t *bad_sample)
 {
     const sc_family *f = &job->family;
+    const sc_estimator *e = &job->estimator;
     const ptrdiff_t problems = f->n_problems;
     int status = sc_cancelled(cancel);
     if (status) return status;
-    const uint64_t element = (uint64_t)first * (uint64_t)f->n_elements;
     const int packed = sc_is_packed(f);
     const double *tables = packed && !j ? job->cost.tables : NULL;
-    if (!tables || y || sc_sample_bits(f, &job->stream, element, rows, &scratch->bits)) {
-        if (!y) sc_sample(f, &job->stream, element, rows, scratch->own, scratch->y), y = scratch->y;
-        if (packed) sc_pack_bits(f, y, rows, &scratch->bits);
-    }
+    const int bits = packed && !j && job->cost.kind != SC_COST_GIVEN; /* the cost wants no bytes */
+    y = sc_draw(job, first, rows, y, bits && !sc_wants_rows(job), scratch);
     memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
     node[0] = (double)rows;
     node[1] = 1.0;
-    if (tables && f->n_sites <= 8 && !job->estimator.sample_baseline)
+    if (tables && f->n_sites <= 8 && e->kind <= SC_LEAVE_ONE_OUT && !e->sample_baseline)
         return sc_block_outcomes(job, first, rows, scratch, node, bad_sample);
     if (!j) {
-        if (tables) sc_linear_costs(&scratch->bits, rows, f->n_sites, tables, scratch->costs);
-        else status = sc_cost_rows(f, &job->cost, y, rows, scratch->row, cancel, scratch->costs);
+        status = sc_price(job, bits ? NULL : y, rows, scratch, cancel, scratch->costs);
         if (status) return status;
         j = scratch->costs;
     }
     for (ptrdiff_t i = 0; i < rows * problems; i++)
         if (!isfinite(j[i])) {
-            *bad_sample = first + i / problems;
+            const ptrdiff_t row = i / problems, half = rows / 2;
+            *bad_sample = first + (!e->mirrored ? row : row < half ? 2 * row : 2 * (row - half) + 1);
             return SC_COST_NOT_FINITE;
         }
-    if (!sc_is_plain(f)) {
-        sc_block_scores(job, first, rows, y, j, scratch, node);
-        return SC_OK;
-    }
-    for (ptrdiff_t p = 0; p < problems; p++) {
-        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_block_classes(job, p, first, rows, packed ? NULL : y, scratch, node);
-    }
+    if (e->kind == SC_LOCAL) return sc_block_local(job, first, rows, y, packed, j, scratch, cancel, node);
+    if (!sc_is_plain(f)) sc_block_scores(job, first, rows, y, j, scratch, node);
+    else sc_block_plain(job, first, rows, y, packed, j, scratch, node);
     return SC_OK;
 }
 

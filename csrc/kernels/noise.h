@@ -31,6 +31,7 @@ typedef struct {
     int ars; /* rounds of ARS; 0: Philox */
     vw key[11]; /* of each round; ARS begins with an xor of the first */
     vw plane1; /* what turns a counter of plane 0 into one of plane 1 */
+    vw flip;   /* what Philox's words are xored with: ones for antithetic noise; ARS has it in its last key */
 } sc_engine;
 
 static void sc_engine_begin(sc_engine *engine, const sc_stream *s)
@@ -38,6 +39,7 @@ static void sc_engine_begin(sc_engine *engine, const sc_stream *s)
     const uint32_t k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
     const int philox = s->engine == SC_ENGINE_PHILOX, ars = s->engine == SC_ENGINE_ARS ? 7 : 10;
     engine->ars = philox ? 0 : ars;
+    engine->flip = vw_set1(0 - s->antithetic);
     engine->plane1 = vw_group(0, 0, 0, sc_counter3(0, 0, 1));
     if (philox) {
         for (uint32_t i = 0; i < 10; i++)
@@ -47,6 +49,7 @@ static void sc_engine_begin(sc_engine *engine, const sc_stream *s)
     const vw weyl = vw_group(UINT32_C(0x7F4A7C15), UINT32_C(0x9E3779B9), UINT32_C(0x84CAA73B), UINT32_C(0xBB67AE85));
     engine->key[0] = vw_group(k0, k1, 0, 0);
     for (int i = 1; i <= ars; i++) engine->key[i] = vw_add64(engine->key[i - 1], weyl);
+    engine->key[ars] = vw_xor(engine->key[ars], engine->flip);
 }
 
 /* From counters that have met the first key */
@@ -68,7 +71,7 @@ SC_INLINE void sc_ars(vw x[4], const vw *key, int rounds)
     sc_ars_rounds(x, key, rounds);
 }
 
-SC_INLINE void sc_philox(vw x[4], const vw *key)
+SC_INLINE void sc_philox(vw x[4], const vw *key, vw flip)
 {
     const vw m = vw_group(UINT32_C(0xD2511F53), 0, UINT32_C(0xCD9E8D57), 0);
     for (int i = 0; i < 10; i++) {
@@ -76,6 +79,8 @@ SC_INLINE void sc_philox(vw x[4], const vw *key)
         for (int j = 0; j < 4; j++)
             x[j] = vw_xor(vw_xor(vw_reverse4(vw_mul_even(x[j], m)), vw_odd_to_even(x[j])), key[i]);
     }
+    SC_UNROLL
+    for (int j = 0; j < 4; j++) x[j] = vw_xor(x[j], flip);
 }
 
 /* The words of four vw of counters. */
@@ -83,7 +88,7 @@ SC_INLINE void sc_run_engine(const sc_engine *engine, vw x[4])
 {
     if (engine->ars == 7) sc_ars(x, engine->key, 7);
     else if (engine->ars) sc_ars(x, engine->key, 10);
-    else sc_philox(x, engine->key);
+    else sc_philox(x, engine->key, engine->flip);
 }
 
 /* Plane 0 of 64 elements; `counter` holds the first four blocks. */

@@ -54,7 +54,7 @@ typedef struct sc_stream {
     uint32_t stream;
     uint32_t purpose;
     uint32_t engine;
-    uint32_t reserved; /* 0 */
+    uint32_t antithetic; /* 1: every word is complemented, k becomes 2^53 - 1 - k; otherwise 0 */
 } sc_stream;
 
 /* Word 3; the attempt's low 6 bits have a field of their own, the others go to the extension. */
@@ -150,6 +150,7 @@ static inline void sc_block(const sc_stream *s, const uint32_t counter[4], uint3
     uint32_t key[4] = {(uint32_t)s->seed, (uint32_t)(s->seed >> 32), 0, 0};
     if (s->engine == SC_ENGINE_PHILOX) sc_philox4x32_10(counter, key, out);
     else sc_ars4x32(s->engine == SC_ENGINE_ARS ? 7 : 10, counter, key, out);
+    for (int i = 0; i < 4; i++) out[i] ^= 0 - s->antithetic;
 }
 
 /* The word of one element on one plane; `element` counts from the stream's offset. */

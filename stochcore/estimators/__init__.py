@@ -1,0 +1,21 @@
+"""estimators: what weighs the score. `estimate` runs one of them over samples of a model."""
+
+from .auto import Auto
+from .base import ESTIMATORS, Estimator, available, resolve
+from .run import estimate, sample_estimate
+from .weights import Antithetic, Disarm, LeaveOneOut, OptimalBaseline, ScoreFunction
+
+__all__ = [
+    "ESTIMATORS",
+    "Antithetic",
+    "Auto",
+    "Disarm",
+    "Estimator",
+    "LeaveOneOut",
+    "OptimalBaseline",
+    "ScoreFunction",
+    "available",
+    "estimate",
+    "resolve",
+    "sample_estimate",
+]

@@ -1,0 +1,114 @@
+"""base: what an estimator is, and by which name it is asked for."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..costs import BuiltIn, Cost
+from ..distributions import Family
+
+Array = NDArray[Any]
+
+
+class Estimator:
+    """A way to estimate the gradient of an expected cost: a value with its options.
+
+    Attributes
+    ----------
+    name : str
+        By which `estimate` knows it.
+    unbiased : bool
+        Is the expectation of its gradient the gradient?
+    samples : bool
+        Does it draw samples, so that its error falls as they get more?
+    least : int
+        How many samples it needs.
+    samples_per_unit : int
+        So many samples together are independent of the others: `n_samples` is a multiple.
+    dependent_samples : int
+        So many of them have costs that depend on each other.
+    """
+
+    name: ClassVar[str]
+    unbiased: ClassVar[bool] = True
+    samples: ClassVar[bool] = True
+    least: int = 1
+    samples_per_unit: int = 1
+    dependent_samples: int = 1
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what of model or cost this estimator cannot do without, or None where it can be used."""
+        return None
+
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Any:
+        """Return what the kernels are told, a `Weighing`; None where the terms are made in Python."""
+        return None
+
+    def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
+        """Return how often J is called for a sample."""
+        return 1
+
+    def draw(self, model: Family, stream: Any, number: int) -> Any:
+        """Return sample `number` again, from its address: y with one row."""
+        return model.sample(1, stream.at(number * model.n_elements))
+
+    def check(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> None:
+        """Refuse what the estimator cannot do."""
+        reason = self.lacks(model, cost)
+        if reason:
+            others = ", ".join(repr(name) for name in available(model, cost))
+            raise ValueError(f"estimator {self.name!r} {reason}; {type(model).__name__} has here {others}")
+        if n_samples < self.least:
+            raise ValueError(f"`n_samples` must be at least {self.least} for {self.name}, got {n_samples}")
+        unit = self.samples_per_unit
+        if n_samples % unit:
+            near = f"{n_samples // unit * unit} or {(n_samples // unit + 1) * unit}"
+            raise ValueError(
+                f"`n_samples` must be a multiple of {unit} for {self.name}, such as {near}, got {n_samples}"
+            )
+
+
+ESTIMATORS: dict[str, type[Estimator]] = {}
+
+
+def named(kind: type[Estimator]) -> type[Estimator]:
+    """Let `estimate` know an estimator by its name."""
+    ESTIMATORS[kind.name] = kind
+    return kind
+
+
+def available(model: Family, cost: BuiltIn | Cost) -> list[str]:
+    """Return the names of the estimators that can be used as they are on this model and cost."""
+    return [name for name, kind in ESTIMATORS.items() if _needs_nothing(kind) and not kind().lacks(model, cost)]
+
+
+def _needs_nothing(kind: type[Estimator]) -> bool:
+    options = inspect.signature(kind).parameters.values()
+    return all(option.default is not inspect.Parameter.empty for option in options)
+
+
+def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Estimator:
+    """Return an estimator from its name or itself; `baseline` is short for ``ScoreFunction(baseline)``."""
+    if isinstance(estimator, str):
+        kind = _check.choice("estimator", estimator, ESTIMATORS)
+        if not _needs_nothing(kind):
+            raise ValueError(f"`estimator` {estimator!r} has options that must be given: {_signature(kind)}")
+        made = kind()
+    elif isinstance(estimator, Estimator):
+        made = estimator
+    else:
+        names = ", ".join(map(repr, ESTIMATORS))
+        raise TypeError(f"`estimator` must be one of {names} or an Estimator, got {_check._short(estimator)}")
+    if baseline is None:
+        return made
+    if made.name != "score_function" or getattr(made, "baseline", None) is not None:
+        raise ValueError(f"`baseline` goes with estimator 'score_function' without one of its own, got {made!r}")
+    return type(made)(baseline)  # type: ignore[call-arg]
+
+
+def _signature(kind: type[Estimator]) -> str:
+    return f"estimators.{kind.__name__}{inspect.signature(kind)}"

@@ -1,0 +1,311 @@
+"""run: an estimator over samples of a model, shard by shard."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from .._estimators import Job
+from ..costs import BuiltIn, Cost, evaluate, fitting
+from ..distributions import Compiled, Family
+from ..distributions.parameters import Structure
+from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
+from ..noise import Stream, as_stream
+from ..version import __version__
+from .auto import Auto
+from .base import Estimator, resolve
+from .stopping import Stopping
+from .terms import Terms
+from .weights import Weighing
+
+Array = NDArray[Any]
+
+CHUNK_OUTCOMES = 1 << 20  # a Python cost sees at most so many at a time
+
+
+def estimate(
+    model: Family,
+    cost: BuiltIn | Cost | None = None,
+    n_samples: int | None = None,
+    *,
+    estimator: str | Estimator = "leave_one_out",
+    baseline: ArrayLike | None = None,
+    target_se: float | Mapping[str, float] | None = None,
+    min_samples: int | None = None,
+    max_samples: int | None = None,
+    max_seconds: float | None = None,
+    seed: int | Stream = 0,
+    first_sample: int = 0,
+    n_threads: int | None = None,
+) -> Estimate:
+    """Estimate E[J(y)] and its gradient by the model's parameters, each with a standard error.
+
+    grad E[J] = E[(J(y) - b) grad log p(y; w)], averaged over samples y_n = f(z_n; w).
+
+    Parameters
+    ----------
+    model : Family
+        Such as Bernoulli, or one of your own.
+    cost : a cost of ``stochcore.costs``, or a callable
+        ``cost(y) -> J`` with y of shape (n, *sites) and J of shape (n, *batch); see ``stochcore.costs``.
+    n_samples : int, optional
+        Draws of y; 10,000 where neither this nor `target_se` is given.
+    estimator : str or Estimator
+        A name, or one of ``stochcore.estimators`` with options. "auto" lets a pilot choose.
+    baseline : array_like, optional
+        For "score_function"; see ``estimators.ScoreFunction``.
+    target_se : float or dict, optional
+        Sample until the standard error is at most this: that of the cost (a number, or ``{"cost": ...}``), of each
+        entry of the gradient (``{"grad": ...}``), or the norm of all of these (``{"grad_norm": ...}``). It is looked at
+        after each shard of samples, and an error of zero where no cost has varied is not taken for an answer. The rule
+        has a bias: it stops where the error bar happens to be small, and so where rare large costs are missing; where
+        costs are skewed, the mean is low by a part of its error bar (docs/estimators.md has how much).
+    min_samples, max_samples : int, optional
+        With `target_se`: at least and at most so many; 0 and 10^8. It warns where the target was not reached.
+    max_seconds : float, optional
+        Stop at the first shard that ends later. The number of samples is in the result, and a rerun with that has the
+        same bits.
+    seed : int or Stream
+        The samples are ``model.sample(n_samples, Stream(seed))``.
+    first_sample : int
+        Begin with this sample of the stream; a multiple of the shard's size. The estimate merges with its neighbours.
+    n_threads : int, optional
+        At most so many threads; the bits do not depend on it.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arguments that break a rule; a cost of the wrong shape or not finite (the message names the sample).
+
+    Warns
+    -----
+    RuntimeWarning
+        `target_se` was not reached; or all sampled costs are equal, so that the error bars are zero because nothing
+        varied.
+
+    Examples
+    --------
+    >>> import stochcore as sc
+    >>> model = sc.Bernoulli(logits=[0.0, 1.0])
+    >>> e = sc.estimate(model, sc.costs.Linear([1.0, -1.0]), n_samples=100_000)
+    >>> abs(e.grad - [0.25, -0.19661193]) < 4 * e.grad_se
+    array([ True,  True])
+    """
+    stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
+    found = sample_estimate(
+        model,
+        fitting(model, cost),
+        stopping.max_samples,
+        resolve(estimator, baseline),
+        as_stream(seed),
+        first_sample=first_sample,
+        n_threads=_check.threads(n_threads),
+        stopping=stopping,
+    )
+    short = stopping.short_of(found._tree) if stopping.levels and found._tree else {}
+    if short:
+        told = ", ".join(f"{name} {error:.3g} > {stopping.levels[name]:.3g}" for name, error in short.items())
+        warnings.warn(
+            f"`target_se` was not reached after {found.n_samples} samples: {told}", RuntimeWarning, stacklevel=2
+        )
+    if found.n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
+        warnings.warn(
+            f"all {found.n_samples} sampled costs are equal: the standard errors are zero because nothing varied",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def sample_estimate(
+    model: Family,
+    cost: BuiltIn | Cost,
+    n_samples: int,
+    estimator: Estimator,
+    stream: Stream,
+    *,
+    first_sample: int = 0,
+    n_threads: int | None = None,
+    stopping: Stopping | None = None,
+) -> Estimate:
+    """Estimate with arguments that are resolved already; says nothing where all costs are equal."""
+    started = time.perf_counter()
+    if not isinstance(model, Family):
+        raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
+    n_samples = _check.integer("n_samples", n_samples, 1)
+    if isinstance(estimator, Auto):
+        estimator = estimator.chosen(model, cost, stream, sample_estimate)
+    if stopping and stopping.levels:  # a bound need not be a multiple
+        n_samples -= n_samples % estimator.samples_per_unit
+    estimator.check(model, cost, n_samples)
+    unit = estimator.samples_per_unit
+    rows = block_rows(model.n_elements, unit)
+    layout = Layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
+    first_sample = _check.integer("first_sample", first_sample, 0)
+    if first_sample % layout.shard_rows:
+        raise ValueError(f"`first_sample` must be a multiple of {layout.shard_rows}, got {first_sample}")
+    _check.addresses(stream.offset, (first_sample + n_samples) * model.n_elements)
+
+    run = Run(model, cost, estimator, stream, layout, n_samples, first_sample, n_threads)
+    fold = run.fold()
+    tree = Tree(layout)
+    first_block = first_sample // layout.block_rows
+    last_block = first_block + layout.blocks(n_samples)
+    for start in range(first_block, last_block, BLOCKS_PER_SHARD):
+        blocks = min(BLOCKS_PER_SHARD, last_block - start)
+        stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
+        node = np.empty(layout.node_size)
+        fold(node, start, blocks, stop)
+        tree.push(start // BLOCKS_PER_SHARD, 1, node)
+        more = stop < first_sample + n_samples
+        if more and stopping and stopping.watches and stopping.ends(tree, stop - first_sample, started):
+            break
+    return from_tree(
+        tree,
+        source=Source(model, cost, estimator, stream, __version__),
+        first_sample=first_sample,
+        seconds=time.perf_counter() - started,
+        unbiased=estimator.unbiased and not model.has_certain_outcomes,
+        evals=estimator.evals_per_sample(model, cost),
+    )
+
+
+@dataclass
+class Run:
+    """An estimate on its way: what every shard needs."""
+
+    model: Family
+    cost: BuiltIn | Cost
+    estimator: Estimator
+    stream: Stream
+    layout: Layout
+    n_samples: int
+    first_sample: int
+    n_threads: int | None
+
+    def fold(self) -> Callable[[Array, int, int, int], None]:
+        """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
+        if self._weighing is None:
+            return self._fold_terms
+        if self._inside:
+            (job, _), *_ = self._jobs
+            return lambda node, first, blocks, stop: self._fold(job, node, True, first, blocks, stop, None, None)
+        return self._fold_chunks
+
+    @cached_property
+    def _weighing(self) -> Weighing | None:
+        weighing: Weighing | None = self.estimator.weighing(self.model, self.cost, self.n_samples)
+        return weighing
+
+    @property
+    def _inside(self) -> bool:
+        """Are costs priced where samples are drawn?"""
+        return isinstance(self.cost, BuiltIn) and isinstance(self.model, Compiled)
+
+    @property
+    def _within(self) -> bool:
+        """Are there too few groups to compare, so that error bars come from inside them?"""
+        return self.layout.blocks(self.n_samples) < ENOUGH_GROUPS
+
+    @cached_property
+    def _jobs(self) -> list[tuple[Job, int]]:
+        """The kernels' descriptions: a job for each part of theta, and the part's size."""
+        model, cost, given, weighing = self.model, self.cost, None, self._weighing
+        assert weighing is not None
+        if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
+            given = cost.weights_of(model, flips=weighing.flips)
+        jobs, at = [], 0
+        for tables, size in model._parts():
+            own = None if weighing.by_parameter is None else weighing.by_parameter[at : at + size]
+            job = Job(
+                tables,
+                self.stream,
+                self.layout.block_rows,
+                size,
+                weighing.kind,
+                weighing.mirrored,
+                self.estimator.samples_per_unit,
+                self._within,
+                weighing.baseline,
+                weighing.by_sample,
+                self.first_sample,
+                own,
+                weighing.factor,
+                given,
+            )
+            jobs.append((job, size))
+            at += size
+        return jobs
+
+    def _fold(
+        self,
+        job: Job,
+        node: Array,
+        empty: bool,
+        first: int,
+        blocks: int,
+        stop: int,
+        y: Array | None,
+        j: Array | None,
+    ) -> None:
+        """Fold blocks into a node; a cost that is not finite becomes an error that names its sample."""
+        bad = job.fold(node, empty, first, blocks, stop, y, j, self.n_threads)
+        if bad >= 0:
+            raise ValueError(f"`cost` must be finite, got NaN or infinity for sample {bad}")
+
+    def _fold_chunks(self, node: Array, first: int, blocks: int, stop: int) -> None:
+        """Fold a shard with a Python cost: draw a chunk, call the cost, weigh the chunk."""
+        layout, model = self.layout, self.model
+        step = max(1, CHUNK_OUTCOMES // (layout.block_rows * model.n_elements))
+        head = 2 + 4 * layout.problems
+        nodes = [np.empty(head + 3 * size) for _, size in self._jobs]
+        for start in range(first, first + blocks, step):
+            count = min(step, first + blocks - start)
+            begin = start * layout.block_rows
+            end = stop if start + count == first + blocks else begin + count * layout.block_rows
+            y = self._samples(begin, end, count)
+            j = evaluate(self.cost, y, model.batch_shape).reshape(-1)
+            for (job, _), part, flat in zip(self._jobs, nodes, model._flat(y), strict=True):
+                self._fold(job, part, start == first, start, count, end, flat, j)
+        node[:head] = nodes[0][:head]
+        thirds = [part[head:].reshape(3, -1) for part in nodes]
+        node[head:] = np.concatenate(thirds, axis=1).reshape(-1)
+
+    def _samples(self, begin: int, end: int, blocks: int) -> Any:
+        """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
+        model, width, n = self.model, self.model.n_elements, end - begin
+        if self._weighing is None or not self._weighing.mirrored:
+            return model.sample(n, self.stream.at(begin * width), n_threads=self.n_threads)
+        own = self.stream.at(begin // 2 * width)
+        y = model.sample(n // 2, own, n_threads=self.n_threads)
+        opposite = model.sample(n // 2, own.antithetic(), n_threads=self.n_threads)
+        cuts = [block * self.layout.block_rows // 2 for block in range(blocks)]
+        ends = [*cuts[1:], n // 2]
+
+        def woven(a: Array, b: Array) -> Array:
+            return np.concatenate([part[i:k] for i, k in zip(cuts, ends, strict=True) for part in (a, b)])
+
+        return Structure.of(y).map(woven, y, opposite)
+
+    def _fold_terms(self, node: Array, first: int, blocks: int, stop: int) -> None:
+        """Fold a shard of terms that are made in Python, block by block."""
+        estimator, rows = self.estimator, self.layout.block_rows
+        assert isinstance(estimator, Terms)
+        for block in range(first, first + blocks):
+            end = stop if block == first + blocks - 1 else (block + 1) * rows
+            one = node if block == first else np.empty(node.size)
+            estimator.fold(self.model, self.cost, self.stream, block * rows, end, self._within, one, self.n_threads)
+            if block > first:
+                self.layout.merge(node, one)
