@@ -25,6 +25,8 @@
 
 #define SC_TWO53 0x1p53
 
+enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
+
 /* ceil(2^53 p) for p in [0, 1] */
 static inline uint64_t sc_threshold(double p)
 {

@@ -124,8 +124,6 @@ static void sc_trials64(const sc_family *f, const sc_stream *s, uint64_t e, ptrd
     sc_trials_as(f, s, e, m, words, at, 1, y);
 }
 
-enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
-
 /* Outcomes of the m elements from e on, whose sites begin `at` in a row; m reaches no further than the row. */
 typedef void (*sc_outcomes)(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m, const uint32_t *words,
                             ptrdiff_t at, void *y);
