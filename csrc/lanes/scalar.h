@@ -214,12 +214,12 @@ static inline void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied
 /* beside n rows of t: how many of them each one is above; which are equal to one */
 static inline void vw_count16(vw a, vw b, const int16_t *t, ptrdiff_t n, ptrdiff_t stride, int32_t *count, vb *tied)
 {
-    for (int i = 0; i < 32; i++) {
-        const int first = sc_first16(&a, &b, i);
-        count[i] = 0, tied->v[i] = 0;
-        for (ptrdiff_t c = 0; c < n; c++)
-            count[i] += first > t[c * stride + i], tied->v[i] |= first == t[c * stride + i];
-    }
+    int16_t first[32];
+    uint8_t equal[32] = {0};
+    for (int i = 0; i < 32; i++) first[i] = sc_first16(&a, &b, i), count[i] = 0;
+    for (; n > 0; n--, t += stride)
+        for (int i = 0; i < 32; i++) count[i] += first[i] > t[i], equal[i] |= first[i] == t[i];
+    for (int i = 0; i < 32; i++) tied->v[i] = equal[i];
 }
 
 /* ---- words in groups: what the counter-based engines are made of ------------------------------------------------- */
