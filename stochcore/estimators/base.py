@@ -25,6 +25,8 @@ class Estimator:
         Is the expectation of its gradient the gradient?
     least : int
         How many samples it needs.
+    samples : bool
+        Does it draw samples, so that its error falls as they get more?
     samples_per_unit : int
         So many samples together are independent of the others: `n_samples` is a multiple.
     dependent_samples : int
@@ -33,6 +35,7 @@ class Estimator:
 
     name: ClassVar[str]
     unbiased: ClassVar[bool] = True
+    samples: ClassVar[bool] = True
     least: int = 1
     samples_per_unit: int = 1
     dependent_samples: int = 1
@@ -44,6 +47,10 @@ class Estimator:
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
         """Return how often J is called for a sample."""
         return 1
+
+    def numbers_per_sample(self, model: Family) -> int:
+        """Return how many numbers a block holds for a sample."""
+        return model.n_elements
 
     def draw(self, model: Family, stream: Any, number: int) -> Any:
         """Return sample `number` again, from its address: y with one row."""
