@@ -172,6 +172,9 @@ class Estimate:
     _tree: Tree | None = field(default=None)
     dof: float = field(default=math.inf)
 
+    def _flat_grad_se(self) -> Array:
+        return Structure.of(self.grad_se).leaves(self.grad_se)
+
     @property
     def best_y(self) -> Any:
         """The sample with the smallest cost, drawn again from its address: shape (*sites), or a dict of a Joint."""
