@@ -20,6 +20,8 @@ from .base import Estimator, resolve
 Array = NDArray[Any]
 Sampler = Callable[[Family, BuiltIn | Cost, int, Estimator, Stream], Estimate]
 
+ROUNDING = 1e-20  # of a variance
+
 
 class Adjusted:
     """The cost J - c h; `raw` holds the last J."""
@@ -193,10 +195,12 @@ class ControlVariate(Estimator):
         n = max(self.least, -(-self.n_pilot // unit) * unit)
         nothing = Adjusted(model, cost, self.h, 0.0)
         both = Adjusted(model, cost, self.h, 1.0)
-        variances = []
-        for one in (nothing, nothing._variate, both):
-            found = sampler(model, one, n, self.inner, pilot)
-            errors = found._flat_grad_se().tolist()
-            variances.append(math.fsum(x * x for x in errors))
-        of_cost, of_variate, of_difference = variances
-        return (of_cost + of_variate - of_difference) / (2 * of_variate) if of_variate > 0 else 0.0
+        found = [sampler(model, one, n, self.inner, pilot) for one in (nothing, nothing._variate, both)]
+        of_cost, of_variate, of_difference = (_squares(e._flat_grad_se()) for e in found)
+        if of_variate <= ROUNDING * _squares(np.reshape(found[1].cost_se, -1)):  # the other one knows h by itself
+            return 0.0
+        return (of_cost + of_variate - of_difference) / (2 * of_variate)
+
+
+def _squares(errors: Array) -> float:
+    return math.fsum(x * x for x in errors.tolist())
