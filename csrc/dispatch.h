@@ -65,9 +65,11 @@ typedef struct sc_table {
     double (*log_prob_categorical)(const double *log_p, const int32_t *y, ptrdiff_t sites, ptrdiff_t classes);
 
     /* costs */
-    int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *row_f64, sc_cancel *,
+    int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *scratch, sc_cancel *,
                      double *out);
+    void (*flip_row)(const sc_cost *, ptrdiff_t problem, const double *y, ptrdiff_t n_sites, double *delta);
     void (*linear_tables)(ptrdiff_t sites, const double *w, double *tables);
+    void (*site_tables)(ptrdiff_t sites, const double *table, double *tables);
 
     /* estimate, estimators */
     void (*merge)(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters);

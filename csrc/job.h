@@ -34,6 +34,19 @@ static inline ptrdiff_t sc_columns_size(ptrdiff_t sites, ptrdiff_t rows)
     return (rows + SC_ROWS_PAD - 1) / SC_ROWS_PAD * 8 * (sites + SC_MARGIN) + SC_MARGIN;
 }
 
+/* Forms of bits (cuts.h): samples in one go, and words of 64 that they are kept in for each site. */
+enum { SC_CUT_ROWS = 512 };
+
+static inline int sc_cut_width(ptrdiff_t rows) { return rows > 256 ? 8 : rows > 128 ? 4 : rows > 64 ? 2 : 1; }
+
+/* How many numbers the cost of `rows` rows wants as scratch. */
+static inline ptrdiff_t sc_price_size(int kind, ptrdiff_t sites, ptrdiff_t rows)
+{
+    if (kind != SC_COST_FORM) return sites + (sites + 7) / 8; /* a row of numbers, one of bytes */
+    const ptrdiff_t words = (SC_MIN(rows, SC_CUT_ROWS) + 63) / 64;
+    return 8 * (sites + 1) + words * (sites + SC_MARGIN); /* words or lanes; columns */
+}
+
 typedef struct sc_estimator {
     int kind;
     int within;                       /* also estimate the variance inside each group */
@@ -80,6 +93,7 @@ typedef struct sc_scratch {
     double *j; /* those of one problem */
     double *weight; /* three numbers a row; where scores are mapped, n_problems */
     double *histogram; /* three for each score of a problem; where scores are mapped, of all problems */
+    double *price; /* the cost's (sc_price_size) */
     double *row; /* n_sites */
     double *theta; /* where scores are mapped, four for each parameter */
     double *flat; /* and one for each argument */
@@ -129,6 +143,7 @@ static inline ptrdiff_t sc_place_scratch(const sc_job *job, double *base, sc_scr
     s->weight = base + at, at += (rows + SC_ROWS_PAD) * (problems < 3 ? 3 : plain && !apart ? 3 : problems);
     s->histogram = base + at, at += 4 * f->n_scores * (plain && !apart ? 1 : problems);
     s->row = base + at, at += f->n_sites;
+    s->price = base + at, at += sc_price_size(job->cost.kind, f->n_sites, rows * problems);
     s->theta = base + at, at += apart ? 10 * job->n_parameters : plain ? 0 : 4 * job->n_parameters;
     s->flat = base + at, at += arguments;
     s->own = base + at, at += f->n_scratch;

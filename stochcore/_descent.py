@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _optimize
 from .costs import BuiltIn, Cost, fitting
-from .distributions import Compiled, Family
+from .distributions import Family
 from .estimate import Estimate
 from .estimators import Estimator, ScoreFunction, resolve, sample_estimate
 from .noise import Stream, _restore, as_stream
@@ -153,8 +152,6 @@ class Plan:
         if self.data is not None:
             raise TypeError(f"`data` must be left out for a {type(model).__name__}: it has a `cost`")
         cost, estimator = fitting(model, self.cost), resolve(self.estimator)
-        if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
-            cost.fit(model.batch_shape, model.event_shape)
         estimator.check(model, cost, self.n_samples)
         if self.maximize:
             cost, estimator = negative(cost), negative_baseline(estimator)
@@ -208,10 +205,7 @@ def diverged(step: int, what: str) -> ValueError:
 def negative(cost: Cost | BuiltIn) -> Cost | BuiltIn:
     """Return minus `cost`, exactly."""
     if isinstance(cost, BuiltIn):
-        flipped = copy.copy(cost)
-        flipped.linear = -cost.linear
-        flipped.quadratic = None if cost.quadratic is None else -cost.quadratic
-        return flipped
+        return cost.negated()
 
     def minus(y: Array) -> ArrayLike:
         values = np.asarray(cost(y))

@@ -12,6 +12,7 @@ cdef extern from "dispatch.h" nogil:
         SC_OK
         SC_CANCELLED
         SC_COST_NOT_FINITE
+        SC_COST_NOT_BITS
         SC_BERNOULLI
         SC_CATEGORICAL
         SC_LADDERS
@@ -34,6 +35,10 @@ cdef extern from "dispatch.h" nogil:
         SC_COST_GIVEN
         SC_COST_LINEAR
         SC_COST_QUADRATIC
+        SC_COST_TABLE
+        SC_COST_FORM
+        SC_COST_COMPILED
+        SC_CUT_ROWS
         SC_SCORE_FUNCTION
         SC_LEAVE_ONE_OUT
         SC_GROUPS
@@ -103,12 +108,42 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_each
         sc_map map
 
+    ctypedef struct sc_cut_terms:
+        int64_t first
+        int64_t count
+        int64_t plane
+        int64_t turned
+
+    ctypedef struct sc_form:
+        double constant
+        const int64_t *start
+        const int64_t *upper
+        const int32_t *neighbour
+        const double *weight
+        ptrdiff_t n_groups
+        ptrdiff_t n_planes
+        const sc_cut_terms *groups
+        const uint64_t *pairs
+        double cut_constant
+        double unit
+        int64_t offset
+
+    ctypedef double (*sc_function)(const void *, ptrdiff_t, void *) noexcept nogil
+
     ctypedef struct sc_cost:
         int kind
         ptrdiff_t problem_stride
         const double *linear
         const double *quadratic
         const double *tables
+        const double *table
+        ptrdiff_t n_classes
+        sc_form form
+        sc_function function
+        void *data
+        double sign
+        const double *slope
+        const double *symmetric
 
     ctypedef struct sc_estimator:
         int kind
@@ -147,6 +182,7 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_place_scratch(const sc_job *, double *, sc_scratch *)
     ptrdiff_t sc_tables_size(ptrdiff_t)
+    ptrdiff_t sc_price_size(int, ptrdiff_t, ptrdiff_t)
 
     ctypedef struct sc_step_scalars:
         double rate
@@ -237,7 +273,9 @@ cdef extern from "dispatch.h" nogil:
         double (*log_prob_categorical)(const double *, const int32_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
         int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,
                          double *) noexcept nogil
+        void (*flip_row)(const sc_cost *, ptrdiff_t, const double *, ptrdiff_t, double *) noexcept nogil
         void (*linear_tables)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*site_tables)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t, double *, double *) noexcept nogil

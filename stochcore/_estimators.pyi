@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 
+from ._costs import Weights
 from ._distributions import Tables
 
 Array = np.ndarray[Any, Any]
@@ -22,7 +23,7 @@ class Job:
         first_sample: int,
         parameter_baseline: Array | None,
         factor: Array | None,
-        cost: tuple[str, Array, Array | None, int, Array | None] | None,
+        cost: Weights | None,
     ) -> None: ...
     def fold(
         self,

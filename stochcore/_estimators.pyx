@@ -8,9 +8,9 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
-from ._costs cimport point_at
+from ._costs cimport Weights
 from ._dispatch cimport (
-    SC_ANTITHETIC, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_OPTIMAL_BASELINE,
+    SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_OPTIMAL_BASELINE,
     SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table, sc_terms,
     sc_terms_scratch, stop as stop_all, team,
 )
@@ -30,7 +30,7 @@ cdef class Job:
     """Job(tables, stream, block_rows, n_parameters, kind, mirrored, unit, within, baseline, sample_baseline, first_sample,
         parameter_baseline, factor, cost)
 
-    `cost` is None where J will be given, or (kind, linear, quadratic, problem_stride, tables).
+    `cost` is None where J will be given.
     """
 
     cdef sc_job job
@@ -40,7 +40,7 @@ cdef class Job:
     def __init__(self, Tables tables, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind,
                  bint mirrored, Py_ssize_t unit, bint within, const double[::1] baseline,
                  const double[::1] sample_baseline, Py_ssize_t first_sample, const double[::1] parameter_baseline,
-                 const double[::1] factor, object cost):
+                 const double[::1] factor, Weights cost):
         self.keep = (tables, baseline, sample_baseline, parameter_baseline, factor, cost)
         self.job.family = tables.family
         self.job.stream = stream_of(stream)
@@ -55,7 +55,7 @@ cdef class Job:
         self.job.estimator.factor = &factor[0] if factor is not None else NULL
         self.job.cost.kind = SC_COST_GIVEN
         if cost is not None:
-            point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3], cost[4])
+            self.job.cost = cost.cost
         self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
 
     def fold(self, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop,
@@ -67,7 +67,8 @@ cdef class Job:
         """
         cdef Py_ssize_t rows = self.job.block_rows, problems = self.job.family.n_problems, base = first_block * rows
         cdef Py_ssize_t width = y.nbytes // (stop - base) if y is not None else 0
-        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements)
+        cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
+        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each)
         cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size))), i, at, count
         cdef const uint8_t[::1] given_y = y.view(np.uint8) if y is not None else None
         cdef const uint8_t *y0 = &given_y[0] if y is not None else NULL

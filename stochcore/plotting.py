@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["image_grid", "learning_curve", "report", "thin"]
+__all__ = ["comparison", "image_grid", "learning_curve", "report", "thin"]
 
 INK, GREY, PALE = "#1f2933", "#6b7580", "#dfe3e8"
 BLUE, ORANGE = "#2166ac", "#c8501e"
@@ -178,4 +178,53 @@ def report(
             axes = figure.add_axes((0.56, bottom, WIDE, len(images) * share))
             image_grid(axes, images)
             axes.set_title(words, loc="left", fontsize=12, pad=10)
+    return figure
+
+
+def comparison(rows: Sequence[Any]) -> Figure:
+    """Draw estimators below each other: variance and seconds of an evaluation, and their product.
+
+    Parameters
+    ----------
+    rows : sequence
+        Of ``stochcore.compare``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    panels = (
+        ("variance_per_eval", "variance of the gradient,\nby one evaluation of J"),
+        ("seconds_per_eval", "seconds of an evaluation"),
+        ("variance_seconds", "variance x seconds: what\na given precision costs"),
+    )
+    names, at = [row.name for row in rows], np.arange(len(rows))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 1.3 + 0.34 * len(rows)), layout="constrained")
+        for place, (attribute, title) in enumerate(panels):
+            axes = figure.add_subplot(1, len(panels), place + 1)
+            values = np.array([getattr(row, attribute) for row in rows], dtype=np.float64)
+            shown = values > 0
+            if shown.any():
+                axes.set_xscale("log")
+                low, high = values[shown].min() / 4, values[shown].max() * 4  # more than a decade: some tick is there
+                axes.set_xlim(low, high)
+                axes.xaxis.set_minor_formatter(NullFormatter())
+                axes.hlines(at[shown], low, values[shown], color=PALE, linewidth=5)
+            for y, value, row in zip(at, values, rows, strict=True):
+                if value > 0:
+                    axes.plot(value, y, "o", color=BLUE if row.unbiased else ORANGE, markersize=7)
+                else:
+                    axes.text(0.03, float(y), "none", transform=axes.get_yaxis_transform(), va="center", color=GREY)
+            axes.set_yticks(at, names if place == 0 else [""] * len(names))
+            axes.set_ylim(len(rows) - 0.5, -0.5)
+            axes.set_title(title, loc="left", fontsize=10)
+            axes.tick_params(axis="y", length=0)
+            axes.spines[["top", "right", "left"]].set_visible(False)
+        if not all(row.unbiased for row in rows):
+            figure.supxlabel("orange: biased", fontsize=9, x=0.99, ha="right")
     return figure

@@ -138,6 +138,21 @@ static void sc_linear_tables(ptrdiff_t sites, const double *w, double *tables)
     }
 }
 
+/* The same of a cost with a number for each of a site's two outcomes, t[2 d + y]. */
+static void sc_site_tables(ptrdiff_t sites, const double *t, double *tables)
+{
+    const int each = sites > SC_WIDE_ROW ? 4 : 8;
+    const double *stop = tables + sc_tables_size(sites);
+    for (ptrdiff_t d = 0; tables < stop; d += each, tables += (ptrdiff_t)1 << each) {
+        tables[0] = 0.0;
+        for (int k = 0; k < each; k++)
+            for (ptrdiff_t b = 0, half = (ptrdiff_t)1 << k; b < half; b++) {
+                tables[half + b] = tables[b] + (d + k < sites ? t[2 * (d + k) + 1] : 0.0);
+                tables[b] += d + k < sites ? t[2 * (d + k)] : 0.0;
+            }
+    }
+}
+
 /* 64 bits from any bit of the stream on */
 SC_INLINE uint64_t sc_bits_from(const uint8_t *stream, ptrdiff_t bit)
 {

@@ -345,18 +345,6 @@ static const void *sc_draw(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, c
     return y ? y : bytes && !bits_suffice ? scratch->y : NULL;
 }
 
-/* J of the block's samples. */
-static int sc_price_block(const sc_job *job, const void *y, ptrdiff_t rows, const double *tables,
-                          const sc_scratch *scratch, sc_cancel *cancel, double *costs)
-{
-    const sc_family *f = &job->family;
-    const int halves = 1 + job->estimator.mirrored;
-    if (!tables) return sc_cost_rows(f, &job->cost, y, rows, scratch->row, cancel, costs);
-    for (int half = 0; half < halves; half++)
-        sc_linear_costs(scratch->bits + half, rows / halves, f->n_sites, tables, costs + half * (rows / halves));
-    return SC_OK;
-}
-
 /* Samples first .. first + rows: draw them (unless y is given), price them (unless j is given), weigh them. */
 static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
                              const sc_scratch *scratch, sc_cancel *cancel, double *node, int64_t *bad_sample)
@@ -368,14 +356,15 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     if (status) return status;
     const int packed = sc_is_packed(f);
     const double *tables = packed && !j ? job->cost.tables : NULL;
-    y = sc_draw(job, first, rows, y, tables && !sc_wants_rows(job), scratch);
+    const int bits = packed && !j && job->cost.kind != SC_COST_GIVEN; /* the cost wants no bytes */
+    y = sc_draw(job, first, rows, y, bits && !sc_wants_rows(job), scratch);
     memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
     node[0] = (double)rows;
     node[1] = 1.0;
     if (tables && f->n_sites <= 8 && e->kind <= SC_LEAVE_ONE_OUT && !e->sample_baseline)
         return sc_block_outcomes(job, first, rows, scratch, node, bad_sample);
     if (!j) {
-        status = sc_price_block(job, y, rows, tables, scratch, cancel, scratch->costs);
+        status = sc_price(job, bits ? NULL : y, rows, scratch, cancel, scratch->costs);
         if (status) return status;
         j = scratch->costs;
     }

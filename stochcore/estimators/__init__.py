@@ -1,5 +1,6 @@
 """estimators: what weighs the score. `estimate` runs one of them over samples of a model."""
 
+from .auto import Auto
 from .base import ESTIMATORS, Estimator, available, resolve
 from .bits import Arm
 from .classes import Coupled
@@ -17,6 +18,7 @@ __all__ = [
     "ESTIMATORS",
     "Antithetic",
     "Arm",
+    "Auto",
     "Block",
     "ControlVariate",
     "Coupled",

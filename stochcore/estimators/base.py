@@ -23,6 +23,8 @@ class Estimator:
         By which `estimate` knows it.
     unbiased : bool
         Is the expectation of its gradient the gradient?
+    samples : bool
+        Does it draw samples, so that its error falls as they get more?
     least : int
         How many samples it needs.
     samples : bool

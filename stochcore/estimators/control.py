@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from ..costs import BuiltIn, Cost, evaluate, length
-from ..distributions import Compiled, Family
+from ..distributions import Family
 from ..estimate import Estimate
 from ..noise import Stream
 from .base import Estimator, resolve
@@ -32,7 +32,7 @@ class Adjusted:
 
     def __call__(self, y: Any) -> Array:
         """Return J(y) - c h(y)."""
-        self.raw = _values(self.model, self.cost, y)
+        self.raw = evaluate(self.cost, y, self.model.batch_shape)
         return np.asarray(self.raw - self.coefficient * self._variate(y))
 
     def _variate(self, y: Any) -> Array:
@@ -45,13 +45,6 @@ class Adjusted:
         if not np.isfinite(values).all():
             raise ValueError(f"`h` must be finite, got {values[~np.isfinite(values)][0]}")
         return values.astype(np.float64)
-
-
-def _values(model: Any, cost: BuiltIn | Cost, y: Any) -> Array:
-    if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
-        flat = y.reshape(len(y), *model.batch_shape, -1) if cost.quadratic is not None else y
-        return cost(flat)
-    return evaluate(cost, y, model.batch_shape)
 
 
 @dataclass(frozen=True)

@@ -78,20 +78,13 @@ class Block:
         raw = np.empty_like(out) if hasattr(self.cost, "raw") else out
         for start in range(0, n, step):
             part = Structure.of(y).map(lambda a, at=start: np.ascontiguousarray(a[at : at + step]), y)
-            out[start : start + step] = self._price(part).reshape(-1, self.problems)
+            out[start : start + step] = evaluate(self.cost, part, self.model.batch_shape).reshape(-1, self.problems)
             if raw is not out:
                 raw[start : start + step] = self.cost.raw.reshape(-1, self.problems)  # type: ignore[union-attr]
         if drawn:
             self.seen = raw
         self._check_finite(out, y, drawn)
         return out
-
-    def _price(self, y: Any) -> Array:
-        if isinstance(self.cost, BuiltIn) and isinstance(self.model, Compiled):
-            self.cost.fit(self.model.batch_shape, self.model.event_shape)
-            flat = y.reshape(len(y), *self.model.batch_shape, -1) if self.cost.quadratic is not None else y
-            return np.asarray(self.cost(flat))
-        return evaluate(self.cost, y, self.model.batch_shape)
 
     def _check_finite(self, costs: Array, y: Any, drawn: bool) -> None:
         bad = ~np.isfinite(costs)
@@ -132,7 +125,7 @@ class Block:
 
 def _as_sites(cost: Any, model: Any, y: Array) -> Array:
     """Return samples as a cost wants them: a quadratic one with the sites of a problem in a row."""
-    return y.reshape(len(y), *model.batch_shape, -1) if getattr(cost, "quadratic", None) is not None else y
+    return y.reshape(len(y), *model.batch_shape, -1) if getattr(cost, "_flat", False) else y
 
 
 class Terms(Estimator):
