@@ -178,9 +178,6 @@ class Estimate:
     _tree: Tree | None = field(default=None)
     dof: float = field(default=math.inf)
 
-    def _flat_grad_se(self) -> Array:
-        return Structure.of(self.grad_se).leaves(self.grad_se)
-
     @property
     def estimator(self) -> Any:
         """The estimator that was used, with its options; None where nothing was sampled."""
@@ -188,6 +185,9 @@ class Estimate:
 
     def _flat_grad(self) -> Array:
         return Structure.of(self.grad).leaves(self.grad)
+
+    def _flat_grad_se(self) -> Array:
+        return Structure.of(self.grad_se).leaves(self.grad_se)
 
     @property
     def best_y(self) -> Any:
