@@ -3,7 +3,7 @@
 import numpy as np
 
 import stochcore as sc
-from stochcore import estimators as E
+from stochcore import estimators as est
 
 RNG = np.random.default_rng(11)
 TABLE = RNG.normal(size=(6, 8))
@@ -99,17 +99,17 @@ def every():
     variate = {"mean": lambda q: w.linear @ q.mean, "grad": lambda q: w.linear * q.variance}
     bits = FAMILIES["bits"]
     return {
-        "arm": (E.Arm(), bits, product),
-        "coupled": (E.Coupled(), FAMILIES["classes"], product),
-        "local_expectation": (E.LocalExpectation(), FAMILIES["classes"], product),
-        "local_expectation, known": (E.LocalExpectation(), bits, QUADRATIC[3]),
-        "measure_valued": (E.MeasureValued(), FAMILIES["poisson"], product),
-        "measure_valued, normal": (E.MeasureValued(), normal, smooth),
-        "unordered_set": (E.UnorderedSet(3), bits, product),
-        "finite_difference": (E.FiniteDifference(0.1), FAMILIES["ordinal"], product),
-        "pathwise": (E.Pathwise(), normal, SMOOTH),
-        "price": (E.Price(), normal, SMOOTHER),
-        "control": (E.ControlVariate(w, **variate), bits, product),
-        "control, pilot": (E.ControlVariate(w, **variate, coefficient="pilot", estimator="disarm"), bits, product),
-        "control, terms": (E.ControlVariate(w, **variate, estimator="arm"), bits, product),
+        "arm": (est.Arm(), bits, product),
+        "coupled": (est.Coupled(), FAMILIES["classes"], product),
+        "local_expectation": (est.LocalExpectation(), FAMILIES["classes"], product),
+        "local_expectation, known": (est.LocalExpectation(), bits, QUADRATIC[3]),
+        "measure_valued": (est.MeasureValued(), FAMILIES["poisson"], product),
+        "measure_valued, normal": (est.MeasureValued(), normal, smooth),
+        "unordered_set": (est.UnorderedSet(3), bits, product),
+        "finite_difference": (est.FiniteDifference(0.1), FAMILIES["ordinal"], product),
+        "pathwise": (est.Pathwise(), normal, SMOOTH),
+        "price": (est.Price(), normal, SMOOTHER),
+        "control": (est.ControlVariate(w, **variate), bits, product),
+        "control, pilot": (est.ControlVariate(w, **variate, coefficient="pilot", estimator="disarm"), bits, product),
+        "control, terms": (est.ControlVariate(w, **variate, estimator="arm"), bits, product),
     }

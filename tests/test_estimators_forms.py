@@ -9,7 +9,7 @@ from test_estimators import CLOSED
 from test_estimators_terms import z_scores
 
 import stochcore as sc
-from stochcore import estimators as E
+from stochcore import estimators as est
 
 
 def variance_of(e):
@@ -52,7 +52,7 @@ def test_two_classes_are_disarm():
     aside = sc.Stream(3)._replace(purpose=sc.noise.ESTIMATORS)
     ones = [np.array([[u, 0.0] for u in aside.uniform((1, 6)).ravel()[::2]])]
     assert len(ones[0]) == 3
-    coupled = sc.estimate(classes, lambda y: product(1 - y), 2, estimator=E.Coupled(ordered=False), seed=3)
+    coupled = sc.estimate(classes, lambda y: product(1 - y), 2, estimator=est.Coupled(ordered=False), seed=3)
     u = aside.uniform((1, 3, 2))[:, :, 0]
     bits = sc.Bernoulli(logits=logits)
     y, opposite = bits.step(u), bits.step(1 - 2**-53 - u)
@@ -69,11 +69,11 @@ def test_rao_blackwell():
     def v(name, model):
         return variance_of(sc.estimate(model, product, 24_000, estimator=name, seed=5))
 
-    assert v("disarm", bits) < v("arm", bits) < v(E.LeaveOneOut(2), bits)
-    assert v("coupled", classes) < 0.95 * v(E.LeaveOneOut(2), classes)
+    assert v("disarm", bits) < v("arm", bits) < v(est.LeaveOneOut(2), bits)
+    assert v("coupled", classes) < 0.95 * v(est.LeaveOneOut(2), classes)
     for k in (2, 4):
         for model in (bits, classes):
-            assert v(E.UnorderedSet(k), model) < 0.95 * v(E.LeaveOneOut(k), model)
+            assert v(est.UnorderedSet(k), model) < 0.95 * v(est.LeaveOneOut(k), model)
     plain = v("score_function", classes)
     assert v("local_expectation", classes) / 5 < plain  # five evaluations a sample
     assert v("local_expectation", classes) < v("measure_valued", classes)
@@ -87,7 +87,7 @@ def test_likely_classes_first_lowers_the_variance():
         model, table = sc.Categorical(logits=rng.normal(size=(1, 10)) * 1.0), rng.normal(size=10)
         cost = sc.costs.Table(table[None])
         first, given = (
-            variance_of(sc.estimate(model, cost, 4000, estimator=E.Coupled(ordered), seed=5))
+            variance_of(sc.estimate(model, cost, 4000, estimator=est.Coupled(ordered), seed=5))
             for ordered in (True, False)
         )
         ratios.append(np.log(first / given))
@@ -106,11 +106,11 @@ def test_local_expectations_of_separable_costs_are_exact(family):
 
 def test_sets_of_all_outcomes_are_exact():
     for model, k in ((sc.Bernoulli(logits=[0.3, -2.0]), 4), (sc.Categorical(probs=[[0.1, 0.2, 0.7]]), 3)):
-        e, truth = sc.estimate(model, product, k, estimator=E.UnorderedSet(k)), sc.exact(model, product)
+        e, truth = sc.estimate(model, product, k, estimator=est.UnorderedSet(k)), sc.exact(model, product)
         np.testing.assert_allclose(e.grad, truth.grad, rtol=1e-12, atol=1e-14)
         assert e.cost == pytest.approx(truth.cost, rel=1e-12)
     few = sc.Categorical(probs=[[0.4, 0.0, 0.6]])
-    e = sc.estimate(few, product, 2, estimator=E.UnorderedSet(2))
+    e = sc.estimate(few, product, 2, estimator=est.UnorderedSet(2))
     np.testing.assert_allclose(e.grad, sc.exact(few, product).grad, rtol=1e-12, atol=1e-14)
     assert not e.unbiased
 
@@ -134,7 +134,7 @@ def test_finite_differences_are_biased_by_the_square_of_h():
                 want[k] = (up - down) / (2 * h)
             bias = np.abs(want - true).max()
             assert bias < 0.5 * h * h + 1e-12
-            e = sc.estimate(model, product, 20_000, estimator=E.FiniteDifference(h), seed=7)
+            e = sc.estimate(model, product, 20_000, estimator=est.FiniteDifference(h), seed=7)
             gap = flat(e.grad) - want
             se = flat(e.grad_se)
             assert np.abs(gap[se > 0] / se[se > 0]).max() < 4
@@ -148,7 +148,7 @@ def test_finite_differences_of_joints():
     def cost(y):
         return (y["gate"][:, 0] * 2.0 - y["gate"][:, 1]) * y["kind"][:, 0] + y["kind"][:, 0] ** 2
 
-    e = sc.estimate(model, cost, 40_000, estimator=E.FiniteDifference(0.02))
+    e = sc.estimate(model, cost, 40_000, estimator=est.FiniteDifference(0.02))
     truth = sc.exact(model, cost)
     assert np.abs((flat(e.grad) - flat(truth.grad)) / flat(e.grad_se)).max() < 4
 
@@ -159,7 +159,7 @@ def test_finite_differences_at_the_end_of_what_is_allowed():
             ValueError, match=re.escape("`h` must be so small that parameters stay allowed to both sides")
         ):
             sc.estimate(model, product, 8, estimator="finite_difference")
-        sc.estimate(model, product, 400, estimator=E.FiniteDifference(0.001))
+        sc.estimate(model, product, 400, estimator=est.FiniteDifference(0.001))
 
 
 def test_many_parameters_are_not_kept(monkeypatch):
@@ -175,7 +175,7 @@ def test_many_parameters_are_not_kept(monkeypatch):
 MEAN, SCALE = np.array([0.3, -0.5]), np.array([0.7, 1.3])
 
 
-class WrongConstant(E.MeasureValued):
+class WrongConstant(est.MeasureValued):
     """A planted mutant: 1/pi for 1/sqrt(2 pi)."""
 
     name = "mutant: constant"
@@ -204,7 +204,7 @@ def test_normal_models(by):
         ("finite_difference", SMOOTH),
         ("leave_one_out", smooth),
     ):
-        z, e = normal_z(E.FiniteDifference(1e-3) if name == "finite_difference" else name, cost, by)
+        z, e = normal_z(est.FiniteDifference(1e-3) if name == "finite_difference" else name, cost, by)
         assert np.abs(z).max() < 4, name
         variances[name] = variance_of(e) / (e.n_evals / e.n_samples)
         assert e.cost == pytest.approx(smooth_truth(MEAN, SCALE)[0], abs=5 * e.cost_se)
@@ -256,7 +256,7 @@ def test_built_in_costs_know_their_slopes():
         e = sc.estimate(q, cost, 5000, estimator="price")
         np.testing.assert_allclose(e.grad["scale"], bend * SCALE, rtol=1e-12)
         assert (
-            np.abs((sc.estimate(q, cost, 5000, estimator="measure_valued").grad["mean"] - e.grad["mean"])).max() < 0.5
+            np.abs(sc.estimate(q, cost, 5000, estimator="measure_valued").grad["mean"] - e.grad["mean"]).max() < 0.5
         )
 
 
@@ -264,7 +264,7 @@ def test_built_in_costs_know_their_slopes():
 
 
 @pytest.mark.filterwarnings("ignore:all .* sampled costs are equal")
-@pytest.mark.parametrize("estimator", ["coupled", "local_expectation", "measure_valued", E.UnorderedSet(2)])
+@pytest.mark.parametrize("estimator", ["coupled", "local_expectation", "measure_valued", est.UnorderedSet(2)])
 def test_far_logits(estimator):
     model = sc.Categorical(logits=[[0.0, -800.0, 1.0, 800.0]])
     e = sc.estimate(model, lambda y: y[:, 0] ** 2.0, 64, estimator=estimator)
@@ -305,12 +305,12 @@ def square(y):
 
 
 @pytest.mark.parametrize("inner", ["leave_one_out", "score_function", "antithetic", "disarm", "arm", "unordered_set",
-                                   "optimal_baseline", E.LeaveOneOut(4)])  # fmt: skip
+                                   "optimal_baseline", est.LeaveOneOut(4)])  # fmt: skip
 def test_control_variates(inner):
     q = FAMILIES["bits"]
     truth, plain = sc.exact(q, square), sc.estimate(q, square, 16_000, estimator=inner, seed=4)
     for coefficient in (0.0, 1.0, "pilot"):
-        variate = E.ControlVariate(W, **KNOWN, estimator=inner, coefficient=coefficient)
+        variate = est.ControlVariate(W, **KNOWN, estimator=inner, coefficient=coefficient)
         e = sc.estimate(q, square, 16_000, estimator=variate, seed=4)
         assert np.abs(z_scores(e, truth)).max() < 4
         assert e.unbiased
@@ -325,9 +325,9 @@ def test_control_variates(inner):
 def test_a_perfect_control_variate_leaves_no_variance():
     q = FAMILIES["bits by a map"]
     truth = sc.exact(q, product)
-    variate = E.ControlVariate(product, truth.cost, truth.grad, coefficient="pilot")
+    variate = est.ControlVariate(product, truth.cost, truth.grad, coefficient="pilot")
     with pytest.warns(RuntimeWarning, match="sampled costs are equal"):
-        e = sc.estimate(q, product, 100, estimator=E.ControlVariate(product, truth.cost, truth.grad))
+        e = sc.estimate(q, product, 100, estimator=est.ControlVariate(product, truth.cost, truth.grad))
     np.testing.assert_allclose(flat(e.grad), flat(truth.grad), rtol=1e-10)
     np.testing.assert_allclose(e.cost, truth.cost, rtol=1e-12)
     with pytest.warns(RuntimeWarning, match="sampled costs are equal"):
@@ -337,19 +337,19 @@ def test_a_perfect_control_variate_leaves_no_variance():
 
 def test_a_variate_that_the_estimator_knows_is_left_alone():
     q = FAMILIES["bits"]
-    inner = E.ControlVariate(W, **KNOWN, estimator="local_expectation", coefficient="pilot")
+    inner = est.ControlVariate(W, **KNOWN, estimator="local_expectation", coefficient="pilot")
     e = sc.estimate(q, square, 1000, estimator=inner, seed=1)
     plain = sc.estimate(q, square, 1000, estimator="local_expectation", seed=1)
     np.testing.assert_allclose(e.grad, plain.grad, rtol=1e-10)
 
 
 def test_control_variates_at_the_smallest_size():
-    variate = E.ControlVariate(W, **KNOWN, estimator=E.LeaveOneOut(2), coefficient="pilot", n_pilot=64)
+    variate = est.ControlVariate(W, **KNOWN, estimator=est.LeaveOneOut(2), coefficient="pilot", n_pilot=64)
     found = sc.check_unbiased(FAMILIES["bits"], square, variate, n_samples=2, n_replicates=800, seed=3)
     assert found.passed, str(found)
 
 
-class WrongMean(E.ControlVariate):
+class WrongMean(est.ControlVariate):
     """A planted mutant: the gradient of E[h] is left out."""
 
     name = "mutant: no gradient of the variate"
@@ -369,7 +369,7 @@ def test_messages_of_control_variates():
 
     def check(error, message, *args, **kwargs):
         with pytest.raises(error, match=re.escape(message)):
-            sc.estimate(q, square, 64, estimator=E.ControlVariate(*args, **kwargs))
+            sc.estimate(q, square, 64, estimator=est.ControlVariate(*args, **kwargs))
 
     zero = np.zeros(3)
     check(TypeError, "`h` must be a callable h(y), got 3", 3, 0.0, zero)

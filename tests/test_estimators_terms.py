@@ -7,7 +7,7 @@ import pytest
 from terms_cases import FAMILIES, HAVE, QUADRATIC, TRIPLES, cost_of, every, flat, product
 
 import stochcore as sc
-from stochcore import estimators as E
+from stochcore import estimators as est
 
 CASES = every()
 each = pytest.mark.parametrize("case", CASES)
@@ -35,7 +35,7 @@ def test_bias_at_a_million_evaluations(name, family, kind):
 def bias(name, family, kind, evals):
     model = FAMILIES[family]
     cost = cost_of(kind, model)
-    kind = E.ESTIMATORS[name]()
+    kind = est.ESTIMATORS[name]()
     n = evals // kind.evals_per_sample(model, cost) // 8 * 8 + 8
     e = sc.estimate(model, cost, n, estimator=name, seed=78)
     assert np.abs(z_scores(e, sc.exact(model, cost))).max() < 4
@@ -48,7 +48,7 @@ def bias(name, family, kind, evals):
 @pytest.mark.parametrize(("name", "family", "kind"), TRIPLES)
 def test_bias_at_the_smallest_sizes(name, family, kind):
     model = FAMILIES[family]
-    unit = E.ESTIMATORS[name]().samples_per_unit
+    unit = est.ESTIMATORS[name]().samples_per_unit
     found = sc.check_unbiased(
         model, cost_of(kind, model), name, n_samples=(unit, 2 * unit), n_replicates=10_000, seed=4
     )
@@ -64,7 +64,7 @@ def test_bias_at_the_smallest_sizes_quickly(name, family):
     model = FAMILIES[family]
     given = next(iter(model._arguments.values()))
     many = type(model)(**{model.given: np.tile(given, (20_000, *(1,) * given.ndim)), "batch_ndims": 1})
-    n = E.ESTIMATORS[name]().samples_per_unit
+    n = est.ESTIMATORS[name]().samples_per_unit
     g = sc.estimate(many, product, n, estimator=name, seed=9).grad
     z = (g.mean(axis=0) - sc.exact(model, product).grad) / (g.std(axis=0) / np.sqrt(len(g)))
     assert np.abs(z).max() < 4
@@ -73,7 +73,7 @@ def test_bias_at_the_smallest_sizes_quickly(name, family):
 def test_bias_of_sets_at_the_smallest_size():
     for k in (2, 4):
         found = sc.check_unbiased(
-            FAMILIES["bits"], product, E.UnorderedSet(k), n_samples=(k,), n_replicates=400, seed=2
+            FAMILIES["bits"], product, est.UnorderedSet(k), n_samples=(k,), n_replicates=400, seed=2
         )
         assert found.passed, str(found)
 
@@ -186,7 +186,7 @@ def test_chunks_are_bounded():
     assert sum(sizes) == 64 * 300 * 301
 
 
-class ArmWithoutSign(E.Arm):
+class ArmWithoutSign(est.Arm):
     """A planted mutant: the noise's distance from a half, without its sign."""
 
     name = "mutant: sign"
@@ -197,7 +197,7 @@ class ArmWithoutSign(E.Arm):
         return costs, np.where(u < 0.5, -terms, terms)
 
 
-class OneSided(E.Coupled):
+class OneSided(est.Coupled):
     """A planted mutant: what only the second of a pair reaches is left out."""
 
     name = "mutant: one-sided"
@@ -213,7 +213,7 @@ class OneSided(E.Coupled):
             room._factor = kept
 
 
-class WithReplacement(E.UnorderedSet):
+class WithReplacement(est.UnorderedSet):
     """A planted mutant: outcomes weighed as if they were drawn independently."""
 
     name = "mutant: weights"
@@ -225,9 +225,9 @@ class WithReplacement(E.UnorderedSet):
 
 @pytest.mark.parametrize("mutant", [ArmWithoutSign(), OneSided(), WithReplacement(3)], ids=lambda m: m.name)
 def test_planted_mutants_are_caught(mutant):
-    model = FAMILIES["classes" if isinstance(mutant, E.Coupled) else "bits"]
+    model = FAMILIES["classes" if isinstance(mutant, est.Coupled) else "bits"]
     n = 32 * mutant.samples_per_unit
-    right = type(mutant).__mro__[1]() if n < 96 else E.UnorderedSet(3)
+    right = type(mutant).__mro__[1]() if n < 96 else est.UnorderedSet(3)
     bad, good = (sc.check_unbiased(model, product, e, n_samples=n, n_replicates=400, seed=6) for e in (mutant, right))
     assert not bad.passed, str(bad)
     assert good.passed, str(good)
@@ -256,7 +256,7 @@ def test_messages():
     )
     check("estimator 'unordered_set' draws 4 different outcomes, and here are 2", "unordered_set",
           sc.Bernoulli(logits=[0.0]))  # fmt: skip
-    check("`k` must be at most the number of outcomes that can be drawn, 2, got 3", E.UnorderedSet(3),
+    check("`k` must be at most the number of outcomes that can be drawn, 2, got 3", est.UnorderedSet(3),
           sc.Categorical(probs=[[0.5, 0.5, 0.0]]), n=9)  # fmt: skip
     check("estimator 'pathwise' is for Normal models", "pathwise")
     check("estimator 'price' needs a cost that knows its gradient, by a method `grad_y`", "price",
@@ -264,10 +264,10 @@ def test_messages():
     check("estimator 'exact' lists all outcomes, at most 2^20", "exact", sc.Bernoulli(logits=_zeros(21)))
     check("`estimator` must be one of ", "armed")
     for bad, error, message in (
-        (lambda: E.UnorderedSet(1), ValueError, "`k` must be in [2, 8], got 1"),
-        (lambda: E.UnorderedSet(2.0), TypeError, "`k` must be an integer, got 2.0"),
-        (lambda: E.LocalExpectation(1), ValueError, "`max_outcomes` must be at least 2, got 1"),
-        (lambda: E.FiniteDifference(0.0), ValueError, "`h` must be a positive finite number, got 0.0"),
+        (lambda: est.UnorderedSet(1), ValueError, "`k` must be in [2, 8], got 1"),
+        (lambda: est.UnorderedSet(2.0), TypeError, "`k` must be an integer, got 2.0"),
+        (lambda: est.LocalExpectation(1), ValueError, "`max_outcomes` must be at least 2, got 1"),
+        (lambda: est.FiniteDifference(0.0), ValueError, "`h` must be a positive finite number, got 0.0"),
     ):
         with pytest.raises(error, match=re.escape(message)):
             bad()

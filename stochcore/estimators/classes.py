@@ -72,8 +72,8 @@ class Coupled(Terms):
 
     then by the classes' logits, alpha_c = l_c - log(sum of exp l_j behind c).
 
-    DisARM-SB: Dong, Mnih and Tucker, "Coupled gradient estimators for discrete latent variables", NeurIPS 2021, section
-    3 (stick-breaking coupling; what a sample does not reach is averaged out). Unbiased. One evaluation of J a sample,
+    DisARM-SB: Dong, Mnih and Tucker, "Coupled gradient estimators for discrete latent variables", NeurIPS 2021
+    (what a sample does not reach is averaged out). Unbiased. One evaluation of J a sample,
     `n_samples` even; Categorical. For two classes it is `Disarm`.
 
     Samples come from noise of their own, C uniforms a site: they are not those of ``model.sample``.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .. import _check
 from ..costs import BuiltIn, Cost, evaluate, length
@@ -68,13 +68,14 @@ class Shift:
 class ControlVariate(Estimator):
     """ControlVariate(h, mean, grad, estimator="leave_one_out", coefficient=1.0, n_pilot=1024)
 
-    The estimate of J - c h(y) by another estimator, plus c times the gradient of E[h], which is known; the cost likewise
-    plus c E[h].
+    The estimate of J - c h(y) by another estimator, plus c times the gradient of E[h], which is known; the cost
+    likewise plus c E[h].
 
     Lavenberg and Welch, "A perspective on the use of control variables to increase the efficiency of Monte Carlo
-    simulations", Management Science 27, 1981; for score functions Paisley, Blei and Jordan, "Variational Bayesian inference
-    with stochastic search", ICML 2012, section 3. Unbiased where the other estimator is: c does not depend on the samples.
-    As many evaluations of J a sample as the other one takes, and as many of h. Every family that it has.
+    simulations", Management Science 27, 1981; for score functions Paisley, Blei and Jordan, "Variational Bayesian
+    inference with stochastic search", ICML 2012, section 3. Unbiased where the other estimator is: c does not depend
+    on the samples. As many evaluations of J a sample as the other one takes, and as many of h. Every family that it
+    has.
 
     Parameters
     ----------

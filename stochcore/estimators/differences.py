@@ -68,8 +68,9 @@ class FiniteDifference(Terms):
         simplices = _simplices(model)
         for k in range(theta.size):
             away = np.zeros(theta.size)
-            own = np.flatnonzero(simplices == simplices[k]) if simplices[k] >= 0 else []
-            away[own] = -self.h / max(1, len(own))
+            if simplices[k] >= 0:
+                own = np.flatnonzero(simplices == simplices[k])
+                away[own] = -self.h / len(own)
             away[k] += self.h
             yield self._moved(model, theta + away), self._moved(model, theta - away)
 

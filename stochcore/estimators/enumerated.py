@@ -18,8 +18,8 @@ class Exact(Estimator):
 
     g = sum over all y of p(y) J(y) grad log p(y): what ``stochcore.exact`` gives, with standard errors of zero.
 
-    No samples are drawn, and `n_samples`, `seed` and `target_se` have no effect. J is called for each outcome, of which a
-    problem has at most 2^20. Every family with `enumerate`.
+    No samples are drawn, and `n_samples`, `seed` and `target_se` have no effect. J is called for each outcome, of which
+    a problem has at most 2^20. Every family with `enumerate`.
     """
 
     name = "exact"

@@ -54,8 +54,8 @@ class Pathwise(Smooth):
 
     Mohamed, Rosca, Figurnov and Mnih, "Monte Carlo gradient estimation in machine learning", JMLR 21, 2020, section 5.
     Unbiased where J is continuous and its gradient exists almost everywhere; a step in J is overlooked, and then it is
-    biased. Normal, and a cost with a method ``grad_y(y)`` of shape (n, *sites). One evaluation of J and one of its gradient
-    a sample.
+    biased (`MeasureValued` is not). Normal, and a cost with a method ``grad_y(y)`` of shape (n, *sites), such as
+    ``stochcore.costs.with_gradient`` makes. One evaluation of J and one of its gradient a sample.
     """
 
     name = "pathwise"
@@ -71,9 +71,9 @@ class Price(Smooth):
 
     Bonnet 1964; Price, "A useful theorem for nonlinear devices having Gaussian inputs", 1958; Rezende, Mohamed and
     Wierstra, "Stochastic backpropagation and approximate inference in deep generative models", ICML 2014, eq. 7 and 8.
-    Unbiased where J has two derivatives; with one, by Stein's identity, 1/2 E[dJ/dy_d z_d / scale_d], which is the pathwise
-    estimator. Normal, and a cost with ``grad_y(y)``; where it has ``hess_y(y)``, of shape (n, *sites), that is the
-    diagonal of the second derivatives. One evaluation of J, and one of each, a sample.
+    Unbiased where J has two derivatives; with one, by Stein's identity, 1/2 E[dJ/dy_d z_d / scale_d], which is the
+    pathwise estimator. Normal, and a cost with ``grad_y(y)``; where it has ``hess_y(y)``, of shape (n, *sites), that is
+    the diagonal of the second derivatives. One evaluation of J, and one of each, a sample.
     """
 
     name = "price"

@@ -31,12 +31,12 @@ class LocalExpectation(Terms):
     g = 1/n sum_i sum_d sum_c dp_d(c)/dtheta J(y_i with y_d = c): each site in turn is summed out, the others being
     sampled.
 
-    Titsias and Lazaro-Gredilla, "Local expectation gradients for black box variational inference", NeurIPS 2015, eq. 8:
+    Titsias and Lazaro-Gredilla, "Local expectation gradients for black box variational inference", NeurIPS 2015:
     the score function with each site's own noise averaged out (Rao-Blackwell). Unbiased. Families with independent
     sites: Bernoulli, Categorical, Ordinal, Binomial, and counts as far as they are drawn.
 
-    One evaluation of J a sample where the cost knows its `differences` (or, for bits, `flip`); else 1 + sum_d (C_d - 1),
-    C_d outcomes of site d: the outcome that was drawn is not evaluated again.
+    One evaluation of J a sample where the cost knows its `differences` (or, for bits, `flip`); else 1 + sum_d (C_d -
+    1), C_d outcomes of site d: the outcome that was drawn is not evaluated again.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class LocalExpectation(Terms):
     def numbers_per_sample(self, model: Any) -> int:
         """Return how many numbers a block holds for a sample."""
         outcomes = int(outcome_ranges(model)[1].max()) * model.n_elements
-        return max(outcomes, super().numbers_per_sample(model))
+        return int(max(outcomes, super().numbers_per_sample(model)))
 
     def terms(self, block: Block) -> tuple[Array, Array]:
         """Return costs and terms of samples."""
@@ -94,7 +94,8 @@ def knows_differences(model: Any, cost: Any) -> bool:
 
 def differences(block: Block, y: Array, costs: Array) -> Array:
     """Return J(y with y_d = c) - J(y), (n, problems, sites, outcomes)."""
-    model, cost, sites = block.model, block.cost, block.prepared
+    model, sites = block.model, block.prepared
+    cost: Any = block.cost
     most = sites.probs.shape[-1]
     if not knows_differences(model, cost):
         return _changed(block, y, costs)
@@ -140,8 +141,8 @@ def _changed(block: Block, y: Array, costs: Array) -> Array:
 class MeasureValued(Terms):
     """MeasureValued()
 
-    g = c (J(y+) - J(y-)), one parameter at a time, where dp/dtheta = c (p+ - p-) is a difference of two distributions and
-    y+, y- are y with that site drawn from these.
+    g = c (J(y+) - J(y-)), one parameter at a time, where dp/dtheta = c (p+ - p-) is a difference of two distributions
+    and y+, y- are y with that site drawn from these.
 
     Weak derivatives: Mohamed, Rosca, Figurnov and Mnih, "Monte Carlo gradient estimation in machine learning", JMLR 21,
     2020, table 1 and section 6; Heidergott and Vazquez-Abad 2008. Unbiased, also where J has steps.
@@ -155,9 +156,9 @@ class MeasureValued(Terms):
     | Normal | mean | 1/(scale sqrt(2 pi)) | mean + scale W | mean - scale W | 3D + 1 with scale |
     | Normal | scale (log_scale: times it) | 1/scale | mean + scale M | y | |
 
-    W is Rayleigh (Weibull of shape 2), M double-sided Maxwell. Couplings: W is the same on both sides; M has the sign of
-    y's own noise z and |M| = sqrt(z^2 + W^2), which is what M has given z where z = M U with U uniform (section 7.2 there),
-    so that J(y) serves all sites.
+    W is Rayleigh (Weibull of shape 2), M double-sided Maxwell. Couplings (section 7.2 there): W is the same on both
+    sides; M has the sign of y's own noise z and |M| = sqrt(z^2 + W^2), which is what M has given z where z = M U with U
+    uniform, so that J(y) serves all sites.
     """
 
     name = "measure_valued"
@@ -169,7 +170,7 @@ class MeasureValued(Terms):
 
     def evals_per_sample(self, model: Any, cost: BuiltIn | Cost) -> int:
         """Return how often J is called for a sample."""
-        sites = math.prod(model.event_shape)
+        sites: int = math.prod(model.event_shape)
         if isinstance(model, (Normal, Poisson)):
             return sites * (3 if isinstance(model, Normal) else 1) + 1
         return _evals(model)

@@ -53,15 +53,15 @@ class Domain:
 class UnorderedSet(Terms):
     """UnorderedSet(k=4)
 
-    g = sum over s in S of p(s) R(S, s) (J(s) - B(s)) grad log p(s), with S a set of k different outcomes, drawn without
-    replacement (the k largest of log p + Gumbel noise), R(S, s) = p(S without s, drawn from all but s) / p(S), and B(s) = sum
-    over s' in S of p(s') R(S, s, s') J(s'), R(S, s, s') the same ratio among all outcomes but s.
+    g = sum over s in S of p(s) R(S, s) (J(s) - B(s)) grad log p(s), with S a set of k different outcomes, drawn
+    without replacement (the k largest of log p + Gumbel noise), R(S, s) = p(S without s, drawn from all but s) /
+    p(S), and B(s) = sum over s' in S of p(s') R(S, s, s') J(s'), R(S, s, s') the same ratio among all outcomes but s.
 
-    Kool, van Hoof and Welling, "Estimating gradients for discrete random variables by sampling without replacement", ICLR
-    2020: the unordered set policy gradient estimator with the built-in baseline (sections 3 and 4). It is the first draw's
-    score function, with leave-one-out as its baseline, averaged over the orders in which S may have been drawn; with k =
-    all outcomes it is exact. Unbiased. One evaluation of J a sample; `n_samples` is a multiple of k. Families without
-    problems of their own (``batch_ndims=0``) and with at most 4,096 outcomes.
+    Kool, van Hoof and Welling, "Estimating gradients for discrete random variables by sampling without replacement",
+    ICLR 2020: the unordered set policy gradient estimator with the built-in baseline. It is the
+    first draw's score function, with leave-one-out as its baseline, averaged over the orders in which S may have been
+    drawn; with k = all outcomes it is exact. Unbiased. One evaluation of J a sample; `n_samples` is a multiple of k.
+    Families without problems of their own (``batch_ndims=0``) and with at most 4,096 outcomes.
 
     The mean cost is sum over s of p(s) R(S, s) J(s), averaged over the sets. Samples are not those of ``model.sample``.
 
@@ -83,7 +83,7 @@ class UnorderedSet(Terms):
         """How many samples it needs."""
         return self.k
 
-    samples_per_unit = dependent_samples = least  # type: ignore[assignment]
+    samples_per_unit = dependent_samples = least
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what is missing."""
@@ -140,12 +140,12 @@ class UnorderedSet(Terms):
                 rest[start : start + step] = _functions.log(np.add.accumulate(p, axis=1)[:, -1])
         return rows, rest
 
-    def _ratios(self, logs: Array, rest: Array) -> tuple[list[Array], list[list[Array | float]]]:
+    def _ratios(self, logs: Array, rest: Array) -> tuple[list[Array], list[list[Array]]]:
         """Return p(s) R(S, s) of each s, and p(s') R(S, s, s') of each pair.
 
-        With W(B) the log-probability that the draws after those in B are S without B, in any order, and M(B) that of all
-        outcomes but B: W(S) = 0, exp W(B) = sum over a in S without B of exp(log p(a) - M(B) + W(B and a)). R(S, s) =
-        exp(W({s}) - W({})), R(S, s, s') = exp(W({s, s'}) - W({s})).
+        With W(B) the log-probability that the draws after those in B are S without B, in any order, and M(B) that of
+        all outcomes but B: W(S) = 0, exp W(B) = sum over a in S without B of exp(log p(a) - M(B) + W(B and a)). R(S, s)
+        = exp(W({s}) - W({})), R(S, s, s') = exp(W({s, s'}) - W({s})).
         """
         k = self.k
         mass, orders = {}, {frozenset(range(k)): np.zeros(len(rest))}
@@ -155,11 +155,13 @@ class UnorderedSet(Terms):
                 mass[some] = _log_sums([logs[:, a] for a in left] + [rest])
                 orders[some] = _log_sums([logs[:, a] - mass[some] + orders[some | {a}] for a in left])
         none: frozenset[int] = frozenset()
-        weight = [_functions.exp(logs[:, s] - mass[none] + orders[frozenset([s])] - orders[none]) for s in range(k)]
-        baseline: list[list[Array | float]] = []
+        weight: list[Array] = [
+            _functions.exp(logs[:, s] - mass[none] + orders[frozenset([s])] - orders[none]) for s in range(k)
+        ]
+        baseline: list[list[Array]] = []
         for s in range(k):
             one = frozenset([s])
-            row = [_functions.exp(logs[:, a] + orders[one | {a}] - orders[one]) for a in range(k)]
+            row: list[Array] = [_functions.exp(logs[:, a] + orders[one | {a}] - orders[one]) for a in range(k)]
             row[s] = _functions.exp(logs[:, s])
             baseline.append(row)
         return weight, baseline
