@@ -48,8 +48,8 @@ def test_a_table_with_the_oracle_and_without():
 
 def test_the_oracle_sees_a_bias():
     class Biased(sc.estimators.ScoreFunction):
-        def weighing(self, model, n_samples):
-            made = super().weighing(model, n_samples)
+        def weighing(self, model, cost, n_samples):
+            made = super().weighing(model, cost, n_samples)
             made.by_parameter = np.full(3, 1.0)
             made.by_sample = np.zeros(n_samples)
             made.factor = np.full(3, 0.9)  # a wrong constant
@@ -77,7 +77,7 @@ def test_a_picture(tmp_path):
         ({"n_evals": 1}, ValueError, "`n_evals` must be at least 2, got 1"),
         ({"n_rounds": 0}, ValueError, "`n_rounds` must be at least 1, got 0"),
         ({"estimators": "disarm"}, TypeError, "`estimators` must be a list of estimators, got 'disarm'"),
-        ({"estimators": ["magic"]}, ValueError, "`estimator` must be one of 'auto', 'score_function', "),
+        ({"estimators": ["magic"]}, ValueError, "`estimator` must be one of 'auto', "),
     ],
 )
 def test_bad_input(arguments, error, message):

@@ -46,6 +46,10 @@ class Estimator:
         """Say what of model or cost this estimator cannot do without, or None where it can be used."""
         return None
 
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Any:
+        """Return what the kernels are told, a `Weighing`; None where the terms are made in Python."""
+        return None
+
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
         """Return how often J is called for a sample."""
         return 1

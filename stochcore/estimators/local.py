@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from ..costs import BuiltIn, Cost
+from ..costs import BuiltIn, Compiled, Cost, Formula
 from ..distributions import Bernoulli, Categorical, Family, Normal, Poisson
 from ..noise import Stream
 from .base import named
 from .marginals import SUMMABLE, Marginals, outcome_ranges
 from .terms import Block, Terms, _as_sites
+from .weights import Weighing
 
 Array = NDArray[Any]
 
@@ -62,6 +63,15 @@ class LocalExpectation(Terms):
     def evals_per_sample(self, model: Any, cost: BuiltIn | Cost) -> int:
         """Return how often J is called for a sample."""
         return 1 if knows_differences(model, cost) else _evals(model)
+
+    def weighing(self, model: Any, cost: BuiltIn | Cost, n_samples: int) -> Weighing | None:
+        """Return what the kernels are told, of bits and costs that they know."""
+        known = isinstance(cost, Compiled) or (isinstance(cost, Formula) and cost.can_flip)
+        if not known or not isinstance(model, Bernoulli):
+            return None
+        factor = model.variance if model.given == "logits" else np.ones(model.site_shape)
+        zero = np.zeros(math.prod(model.batch_shape))
+        return Weighing(self.name, zero, factor=np.ascontiguousarray(factor).reshape(-1), flips=True)
 
     def prepare(self, model: Any, cost: BuiltIn | Cost, stream: Stream) -> Marginals:
         """Return what the sites may be."""

@@ -26,7 +26,7 @@ from .base import Estimator, resolve
 from .control import Adjusted, ControlVariate
 from .stopping import Stopping
 from .terms import Terms, keep_least
-from .weights import Weighted
+from .weights import Weighing
 
 Array = NDArray[Any]
 
@@ -206,13 +206,19 @@ class Run:
 
     def fold(self) -> Callable[[Array, int, int, int], None]:
         """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
-        if isinstance(self.estimator, Terms):
+        if self._weighing is None:
+            assert isinstance(self.estimator, Terms)
             prepared = self.estimator.prepare(self.model, self.cost, self.stream)
             return lambda node, first, blocks, stop: self._fold_terms(node, first, blocks, stop, prepared)
         if self._inside:
             (job, _), *_ = self._jobs
             return lambda node, first, blocks, stop: self._fold(job, node, True, first, blocks, stop, None, None)
         return self._fold_chunks
+
+    @cached_property
+    def _weighing(self) -> Weighing | None:
+        weighing: Weighing | None = self.estimator.weighing(self.model, self.cost, self.n_samples)
+        return weighing
 
     @property
     def _inside(self) -> bool:
@@ -227,11 +233,10 @@ class Run:
     @cached_property
     def _jobs(self) -> list[tuple[Job, int]]:
         """The kernels' descriptions: a job for each part of theta, and the part's size."""
-        model, cost, estimator, given = self.model, self.cost, self.estimator, None
-        assert isinstance(estimator, Weighted)
+        model, cost, given, weighing = self.model, self.cost, None, self._weighing
+        assert weighing is not None
         if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
-            given = cost.weights_of(model)
-        weighing = estimator.weighing(model, self.n_samples)
+            given = cost.weights_of(model, flips=weighing.flips)
         jobs, at = [], 0
         for tables, size in model._parts():
             own = None if weighing.by_parameter is None else weighing.by_parameter[at : at + size]
@@ -241,8 +246,8 @@ class Run:
                 self.layout.block_rows,
                 size,
                 weighing.kind,
-                estimator.mirrored,
-                estimator.samples_per_unit,
+                weighing.mirrored,
+                self.estimator.samples_per_unit,
                 self._within,
                 weighing.baseline,
                 weighing.by_sample,
@@ -296,9 +301,8 @@ class Run:
 
     def _samples(self, begin: int, end: int, blocks: int) -> Any:
         """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
-        assert isinstance(self.estimator, Weighted)
         model, width, n = self.model, self.model.n_elements, end - begin
-        if not self.estimator.mirrored:
+        if self._weighing is None or not self._weighing.mirrored:
             return model.sample(n, self.stream.at(begin * width), n_threads=self.n_threads)
         own = self.stream.at(begin // 2 * width)
         y = model.sample(n // 2, own, n_threads=self.n_threads)
@@ -307,9 +311,8 @@ class Run:
 
     def _numbers(self, begin: int, end: int, blocks: int) -> Array:
         """Return the numbers of the samples that `_samples` draws."""
-        assert isinstance(self.estimator, Weighted)
-        numbers = np.arange(begin, end)
-        return self._woven(numbers[::2], numbers[1::2], blocks) if self.estimator.mirrored else numbers
+        numbers, weighing = np.arange(begin, end), self._weighing
+        return self._woven(numbers[::2], numbers[1::2], blocks) if weighing and weighing.mirrored else numbers
 
     def _woven(self, a: Array, b: Array, blocks: int) -> Array:
         """Return first the rows of a and then those of b, in each block."""
