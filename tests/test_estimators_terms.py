@@ -339,7 +339,7 @@ def test_flips_of_a_cost_of_ones_own():
 )
 @pytest.mark.parametrize("n", [3000, 40_000])
 def test_known_differences_are_those_of_changed_samples(model, cost, n):
-    """With bits the first runs in the kernels, the second is its plain twin; error bars from inside blocks and between."""
+    """With bits the first runs in the kernels, the second is its plain twin; error bars from inside and between."""
     known = sc.estimate(model, cost, n, estimator="local_expectation", seed=8)
     plain = sc.estimate(model, lambda y: cost.values(y, model.batch_shape), n, estimator="local_expectation", seed=8)
     for name in ("cost", "cost_se", "grad", "best_cost"):
