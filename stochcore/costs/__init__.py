@@ -3,10 +3,10 @@
 The protocol. A cost maps samples to one number each: y of shape (n, *sites) to J of shape (n,), or to (n, *batch) for a
 family with ``batch_ndims``. Three kinds obey it:
 
-- built in (`Linear`, `Quadratic`, `Table`, `QUBO`, `Ising`, `MaxCut`): evaluated inside the parallel loop, on packed bits
-  where samples are bits; no samples stored;
-- `compiled`: a C function ``double cost(const T *y, ptrdiff_t n_sites, void *data)``, called inside the parallel loop for
-  one sample after another;
+- built in (`Linear`, `Quadratic`, `Table`, `QUBO`, `Ising`, `MaxCut`): evaluated inside the parallel loop, on packed
+  bits where samples are bits; no samples stored;
+- `compiled`: a C function ``double cost(const T *y, ptrdiff_t n_sites, void *data)``, called inside the parallel loop
+  for one sample after another;
 - a Python callable ``cost(y)``: called on chunks of at most 2^20 outcomes (or one block, where that is more) and of
   constant length (only the last chunk of an estimate may differ), in order, on one thread; y is read-only. What it
   raises comes out unchanged. For the same bits on every run it must itself be reproducible.

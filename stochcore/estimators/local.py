@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from ..costs import BuiltIn, Compiled, Cost, Formula
+from ..costs import BuiltIn, Cost
 from ..distributions import Bernoulli, Categorical, Family, Normal, Poisson
 from ..noise import Stream
 from .base import named
@@ -64,14 +64,13 @@ class LocalExpectation(Terms):
         """Return how often J is called for a sample."""
         return 1 if knows_differences(model, cost) else _evals(model)
 
-    def weighing(self, model: Any, cost: BuiltIn | Cost, n_samples: int) -> Weighing | None:
-        """Return what the kernels are told, of bits and costs that they know."""
-        known = isinstance(cost, Compiled) or (isinstance(cost, Formula) and cost.can_flip)
-        if not known or not isinstance(model, Bernoulli):
+    def weighing(self, model: Any, cost: Any, n_samples: int) -> Weighing | None:
+        """Let the kernels do bits whose cost they know (csrc/kernels/local.h)."""
+        if not (isinstance(model, Bernoulli) and isinstance(cost, BuiltIn)):
             return None
-        factor = model.variance if model.given == "logits" else np.ones(model.site_shape)
-        zero = np.zeros(math.prod(model.batch_shape))
-        return Weighing(self.name, zero, factor=np.ascontiguousarray(factor).reshape(-1), flips=True)
+        p, q = model._tables.probs, model._tables.complement
+        by_p = p * q if model.given == "logits" else np.ones_like(p)
+        return Weighing(self.name, np.zeros(math.prod(model.batch_shape)), factor=by_p, flips=True)
 
     def prepare(self, model: Any, cost: BuiltIn | Cost, stream: Stream) -> Marginals:
         """Return what the sites may be."""

@@ -312,7 +312,8 @@ class Run:
     def _numbers(self, begin: int, end: int, blocks: int) -> Array:
         """Return the numbers of the samples that `_samples` draws."""
         numbers, weighing = np.arange(begin, end), self._weighing
-        return self._woven(numbers[::2], numbers[1::2], blocks) if weighing and weighing.mirrored else numbers
+        mirrored = weighing is not None and weighing.mirrored
+        return self._woven(numbers[::2], numbers[1::2], blocks) if mirrored else numbers
 
     def _woven(self, a: Array, b: Array, blocks: int) -> Array:
         """Return first the rows of a and then those of b, in each block."""
