@@ -80,7 +80,7 @@ static int sc_sample_bits(const sc_family *f, const sc_stream *s, uint64_t first
 {
     _Alignas(64) uint32_t words[2][64];
     const uint64_t e = s->offset + first;
-    if (e & 3) return 1; /* a block of noise is four elements */
+    if (e & 3 || f->period < 64) return 1; /* a block of noise is four elements, and thresholds are read by 64 */
     sc_pen pen = sc_take_pen(f, b, rows);
     sc_engine engine;
     vb ties = vb_none();
