@@ -159,7 +159,7 @@ def families(threads):
 
 def graphs(n, seed):
     """A weighted pair for each number of a list, of three kinds."""
-    ends = sc.Stream(seed).integers(n, size=(3 * n, 2)) if n > 2 else np.array([[0, 1]])
+    ends = sc.Stream(seed).integers(n, shape=(3 * n, 2))
     ends = ends[ends[:, 0] != ends[:, 1]]
     whole = np.rint(numbers(len(ends), seed) * 20)
     for kind, weight in (("unit", np.ones(len(ends))), ("whole", whole), ("real", numbers(len(ends), seed))):
