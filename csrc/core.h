@@ -17,5 +17,6 @@ enum {
 };
 
 #define SC_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define SC_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #endif

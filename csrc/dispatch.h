@@ -42,7 +42,7 @@ typedef struct sc_table {
     void (*bernoulli_logits)(ptrdiff_t n, const double *logits, double *p, double *log_p, double *log_q);
     void (*bernoulli_probs)(ptrdiff_t n, const double *p, double *log_p, double *log_q);
     void (*bernoulli_means)(ptrdiff_t n, const double *logits, double *p, double *q);
-    void (*bernoulli_thresholds)(ptrdiff_t n, const double *p, ptrdiff_t period, uint64_t *thresholds, uint32_t *high);
+    void (*bernoulli_thresholds)(ptrdiff_t n, const double *p, ptrdiff_t period, uint64_t *thresholds, int16_t *top);
     void (*categorical_logits)(ptrdiff_t sites, ptrdiff_t classes, const double *logits, double *p, double *log_p);
     void (*categorical_probs)(ptrdiff_t n, const double *p, double *log_p);
     void (*class_thresholds)(ptrdiff_t n, const double *p, uint64_t *thresholds);

@@ -12,6 +12,7 @@ enum {
     SC_ANTITHETIC = 3,       /* less the mean of the other pairs of the block */
     SC_DISARM = 4,           /* half of what it exceeds its opposite by, times a factor for each score */
     SC_OPTIMAL_BASELINE = 5, /* less a baseline for each parameter, from the other half of the block */
+    SC_LOCAL = 6,            /* bits are summed out one by one, by their flips; times a factor for each score */
 };
 
 enum { SC_LEAST = 8 }; /* a last block of fewer samples joins the one before it */
@@ -126,6 +127,7 @@ static inline int sc_wants_terms(const sc_job *job)
 static inline int sc_wants_rows(const sc_job *job)
 {
     const int indicators = sc_is_plain(&job->family) && sc_has_indicators(&job->family);
+    if (job->estimator.kind == SC_LOCAL && job->cost.kind == SC_COST_COMPILED) return 1;
     return sc_wants_terms(job) || (job->estimator.kind == SC_OPTIMAL_BASELINE && !indicators);
 }
 
@@ -141,7 +143,8 @@ static inline ptrdiff_t sc_place_scratch(const sc_job *job, double *base, sc_scr
     s->costs = base + at, at += rows * problems;
     s->j = base + at, at += rows;
     s->weight = base + at, at += (rows + SC_ROWS_PAD) * (problems < 3 ? 3 : plain && !apart ? 3 : problems);
-    s->histogram = base + at, at += 4 * f->n_scores * (plain && !apart ? 1 : problems);
+    s->histogram = base + at,
+    at += 4 * f->n_scores * (plain && !apart && job->estimator.kind != SC_LOCAL ? 1 : problems);
     s->row = base + at, at += f->n_sites;
     s->price = base + at, at += sc_price_size(job->cost.kind, f->n_sites, rows * problems);
     s->theta = base + at, at += apart ? 10 * job->n_parameters : plain ? 0 : 4 * job->n_parameters;

@@ -1,7 +1,7 @@
 """The C core as the other extensions see it: structs, and one table of kernels."""
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 from . cimport sc_noise, sc_stream
@@ -45,6 +45,7 @@ cdef extern from "dispatch.h" nogil:
         SC_ANTITHETIC
         SC_DISARM
         SC_OPTIMAL_BASELINE
+        SC_LOCAL
         SC_LEAST
         SC_SGD
         SC_MOMENTUM
@@ -89,7 +90,7 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_scores
         ptrdiff_t n_scratch
         ptrdiff_t period
-        const uint32_t *high
+        const int16_t *top
         const uint64_t *thresholds
         const sc_ladder *ladders
         ptrdiff_t n_ladders
@@ -250,7 +251,7 @@ cdef extern from "dispatch.h" nogil:
         void (*bernoulli_logits)(ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
         void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*bernoulli_means)(ptrdiff_t, const double *, double *, double *) noexcept nogil
-        void (*bernoulli_thresholds)(ptrdiff_t, const double *, ptrdiff_t, uint64_t *, uint32_t *) noexcept nogil
+        void (*bernoulli_thresholds)(ptrdiff_t, const double *, ptrdiff_t, uint64_t *, int16_t *) noexcept nogil
         void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_probs)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*class_thresholds)(ptrdiff_t, const double *, uint64_t *) noexcept nogil

@@ -10,9 +10,9 @@ from libc.string cimport memcpy
 
 from ._costs cimport Weights
 from ._dispatch cimport (
-    SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_OPTIMAL_BASELINE,
-    SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table, sc_terms,
-    sc_terms_scratch, stop as stop_all, team,
+    SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_LOCAL,
+    SC_OPTIMAL_BASELINE, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table,
+    sc_terms, sc_terms_scratch, stop as stop_all, team,
 )
 from ._distributions cimport Tables
 from ._noise cimport stream_of
@@ -23,6 +23,7 @@ cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but
 _KINDS = {
     "score_function": SC_SCORE_FUNCTION, "leave_one_out": SC_LEAVE_ONE_OUT, "groups": SC_GROUPS,
     "antithetic": SC_ANTITHETIC, "disarm": SC_DISARM, "optimal_baseline": SC_OPTIMAL_BASELINE,
+    "local_expectation": SC_LOCAL,
 }
 
 

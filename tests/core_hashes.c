@@ -125,7 +125,7 @@ enum { MOST = 1024, ROWS = 101 }; /* parameters or thresholds of a model; sample
 static sc_family f;
 static double logits[MOST], p[MOST], log_p[MOST], log_q[MOST], weights[4 * MOST];
 static uint64_t thresholds[MOST], row[MOST];
-static uint32_t high[MOST];
+static int16_t top[MOST];
 static double scratch[64 * MOST];
 static int32_t y[MOST * ROWS];
 static const sc_stream samples = {.seed = 8, .offset = 17, .stream = 1};
@@ -165,17 +165,29 @@ static void ladders_of(ptrdiff_t n, int64_t first, ptrdiff_t count, const uint64
     f.ladders = ladders;
 }
 
-/* A model; rows of thresholds repeated up to `period` elements, with ties of the 32 high bits at some elements. Over 24
- * classes: a ladder for each site. */
+/* The first bits of rows of thresholds, and 64 more of each. */
+static void first_bits(ptrdiff_t rows)
+{
+    const ptrdiff_t n = f.period;
+    f.top = top;
+    for (ptrdiff_t i = 0; i < rows * (n + 64); i++) {
+        const uint64_t first = thresholds[i / (n + 64) * n + i % (n + 64) % n] >> 37;
+        top[i] = (int16_t)((int)SC_MIN(first, 65535) - 32768);
+    }
+}
+
+/* A model; rows of thresholds repeated up to `period` elements and then to 64 or more, with ties of the 32 high bits at
+ * some elements. Over 24 classes: a ladder for each site. */
 static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t classes, ptrdiff_t period)
 {
     static double q[MOST];
     const ptrdiff_t n = problems * sites, rows = kind == SC_BERNOULLI ? 1 : classes - 1;
     const int many = classes > 24;
-    f = (sc_family){.n_problems = problems, .n_sites = sites, .n_classes = classes, .n_elements = n, .period = period};
+    const ptrdiff_t every = many ? period : (63 + period) / period * period;
+    f = (sc_family){.n_problems = problems, .n_sites = sites, .n_classes = classes, .n_elements = n, .period = every};
     f.kind = many ? SC_LADDERS : kind, f.type = kind == SC_BERNOULLI ? SC_U8 : SC_I32, f.map.plain = 1;
     f.n_scores = sites * (kind == SC_BERNOULLI ? 1 : classes);
-    f.high = high, f.thresholds = thresholds, f.probs = p, f.slope = q;
+    f.thresholds = thresholds, f.probs = p, f.slope = q;
     fill64(logits, MOST, 3.0), fill64(weights, 4 * MOST, 1.0);
     if (kind == SC_BERNOULLI) {
         t->bernoulli_logits(n, logits, p, log_p, log_q);
@@ -185,13 +197,14 @@ static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t class
         for (ptrdiff_t i = 0; i < n; i++) t->class_thresholds(classes, p + i * classes, row + i * classes);
     }
     for (ptrdiff_t i = 0; i < MOST; i++) thresholds[i] = UINT64_C(1) << 53;
-    for (ptrdiff_t i = 0; i < rows * period; i++) {
-        const uint64_t e = (uint64_t)(i % period), tie = e % 4 == 3 ? UINT64_C(1) << 53 : sc_k(&samples, e) + (e & 1);
-        const ptrdiff_t site = i % period, c = i / period,
+    for (ptrdiff_t i = 0; i < rows * every; i++) {
+        const uint64_t e = (uint64_t)(i % every % period);
+        const uint64_t tie = e % 4 == 3 ? UINT64_C(1) << 53 : sc_k(&samples, e) + (e & 1);
+        const ptrdiff_t site = i % every % period, c = i / every,
                         from = kind == SC_BERNOULLI ? site % n : site % n * classes + c;
         thresholds[many ? site * classes + c : i] = e % 9 == 2 ? tie : row[from];
     }
-    for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 22, INT32_MAX);
+    if (!many) first_bits(rows);
     if (many) ladders_of(n, 0, classes - 1, thresholds);
 }
 
@@ -260,7 +273,7 @@ static void model(const char *name, int kind, ptrdiff_t problems, ptrdiff_t site
     estimates(name, SC_COST_QUADRATIC);
 }
 
-/* Bits that are never stored as bytes, beside those that are; `tie`: an element that 31 bits do not decide. */
+/* Bits that are never stored as bytes, beside those that are; `tie`: an element that its first bits do not decide. */
 static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
 {
     static double memory[64 * MOST], costs[256 * MOST / 8], nodes[2][4 * MOST];
@@ -271,7 +284,7 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     build(SC_BERNOULLI, 1, sites, 0, period);
     for (ptrdiff_t i = 0; i < period; i++) thresholds[i] = row[i % sites];
     if (tie >= 0) thresholds[tie] = sc_k(&aligned, (uint64_t)(33 * sites + tie)) + 1;
-    for (ptrdiff_t i = 0; i < period + 64; i++) high[i] = (uint32_t)(thresholds[i % period] >> 22);
+    first_bits(1);
     t->linear_tables(sites, weights, costs);
     take(costs, (size_t)sc_tables_size(sites) * sizeof *costs);
     sc_job job = {.family = f, .stream = aligned, .n_parameters = sites, .block_rows = ROWS};
@@ -344,7 +357,7 @@ static void prices(ptrdiff_t sites, ptrdiff_t period)
     ptrdiff_t n = 0, each = 0;
     build(SC_BERNOULLI, 1, sites, 0, period);
     for (ptrdiff_t i = 0; i < period; i++) thresholds[i] = row[i % sites];
-    for (ptrdiff_t i = 0; i < period + 64; i++) high[i] = (uint32_t)(thresholds[i % period] >> 22);
+    first_bits(1);
     fill64(q, sites * sites, 1.0), fill64(symmetric, sites * sites, 1.0), fill64(table, 2 * sites, 1.0);
     for (ptrdiff_t i = 0; i < sites; i++) {
         start[i] = n, upper[i] = n;

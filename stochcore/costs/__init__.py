@@ -18,16 +18,18 @@ A cost may also know
 - ``flip(y)``: J(y with this one site flipped) - J(y), for bits, shape (n, *sites);
 - ``differences(y, n_classes)``: J(y with this one site in class c) - J(y), shape (n, *sites, n_classes);
 - ``grad_y(y)``: its derivative by real y, shape (n, *sites);
+- ``hess_y(y)``: its second derivatives by each single y, shape (n, *sites);
 - ``grad_params(y)``: where J depends on the parameters besides y, its derivative by these, (n, *parameters).
 
 The built-in ones know the first two (a `Table` of other than two classes: the second); `Linear` and `Quadratic` know
-``grad_y``. None depends on the parameters.
+``grad_y`` and ``hess_y``, and `with_gradient` gives them to a function. None depends on the parameters.
 """
 
 from __future__ import annotations
 
 from .built_in import BuiltIn, Formula
 from .foreign import Compiled, compiled
+from .gradients import with_gradient
 from .graphs import QUBO, Form, Ising, MaxCut
 from .protocol import Array, Cost, as_cost, evaluate, fitting, length
 from .sites import Linear, Quadratic, Table
@@ -50,4 +52,5 @@ __all__ = [
     "evaluate",
     "fitting",
     "length",
+    "with_gradient",
 ]

@@ -27,6 +27,8 @@ class Weighing:
     by_sample: Array | None = None
     by_parameter: Array | None = None
     factor: Array | None = None  # one for each score
+    mirrored: bool = False  # samples come in antithetic pairs
+    flips: bool = False  # costs are asked for their flips
 
 
 class Weighted(Estimator):
@@ -34,9 +36,9 @@ class Weighted(Estimator):
 
     mirrored: ClassVar[bool] = False  # samples come in antithetic pairs
 
-    def weighing(self, model: Family, n_samples: int) -> Weighing:
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
-        return Weighing(self.name, np.zeros(math.prod(model.batch_shape)))
+        return Weighing(self.name, np.zeros(math.prod(model.batch_shape)), mirrored=self.mirrored)
 
     def draw(self, model: Family, stream: Any, number: int) -> Any:
         """Return sample `number` again, from its address."""
@@ -67,10 +69,10 @@ class ScoreFunction(Weighted):
     baseline: ArrayLike | None = None
     name = "score_function"
 
-    def weighing(self, model: Family, n_samples: int) -> Weighing:
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
         if self.baseline is None:
-            return super().weighing(model, n_samples)
+            return super().weighing(model, cost, n_samples)
         return Weighing(self.name, *_baselines(self.baseline, model, n_samples))
 
 
@@ -105,9 +107,9 @@ class LeaveOneOut(Weighted):
         """Samples in a group."""
         return self.k or 1
 
-    def weighing(self, model: Family, n_samples: int) -> Weighing:
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
-        made = super().weighing(model, n_samples)
+        made = super().weighing(model, cost, n_samples)
         made.kind = "leave_one_out" if self.k is None else "groups"
         return made
 
@@ -172,9 +174,9 @@ class Disarm(Weighted):
         """Say what is missing."""
         return None if isinstance(model, Bernoulli) else "is for Bernoulli models"
 
-    def weighing(self, model: Any, n_samples: int) -> Weighing:
+    def weighing(self, model: Any, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
-        made = super().weighing(model, n_samples)
+        made = super().weighing(model, cost, n_samples)
         p, q = model._tables.probs, model._tables.complement
         made.factor = np.maximum(p, q)
         return made
