@@ -239,7 +239,7 @@ class MaxCut(Form):
     >>> import stochcore as sc
     >>> triangle = sc.costs.MaxCut([(0, 1), (1, 2), (0, 2)])
     >>> triangle([[0, 0, 0], [0, 1, 1]])
-    array([-0., -2.])
+    array([ 0., -2.])
     """
 
     def __init__(self, graph: Any, *, n_nodes: int | None = None) -> None:
