@@ -171,8 +171,8 @@ static void first_bits(ptrdiff_t rows)
     const ptrdiff_t n = f.period;
     f.top = top;
     for (ptrdiff_t i = 0; i < rows * (n + 64); i++) {
-        const uint64_t t = thresholds[i / (n + 64) * n + i % (n + 64) % n] >> 37;
-        top[i] = (int16_t)((int)SC_MIN(t, 65535) - 32768);
+        const uint64_t first = thresholds[i / (n + 64) * n + i % (n + 64) % n] >> 37;
+        top[i] = (int16_t)((int)SC_MIN(first, 65535) - 32768);
     }
 }
 
@@ -237,7 +237,8 @@ static void estimates(const char *name, int kind)
     const ptrdiff_t problems = f.n_problems, n = problems * f.n_scores;
     sc_scratch own;
     const char *cost = kind == SC_COST_LINEAR ? "linear" : "quadratic";
-    sc_job job = {f, {kind, f.n_sites, weights, weights + 64, NULL}, {0}, samples, n, ROWS};
+    const sc_cost priced = {.kind = kind, .problem_stride = f.n_sites, .linear = weights, .quadratic = weights + 64};
+    sc_job job = {f, priced, {0}, samples, n, ROWS};
     sc_cancel cancel;
     int64_t bad;
     if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
@@ -285,7 +286,8 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     first_bits(1);
     t->linear_tables(sites, weights, costs);
     take(costs, (size_t)sc_tables_size(sites) * sizeof *costs);
-    sc_job job = {f, {SC_COST_LINEAR, 0, weights, NULL, costs}, {0}, aligned, sites, ROWS};
+    const sc_cost priced = {.kind = SC_COST_LINEAR, .linear = weights, .tables = costs};
+    sc_job job = {f, priced, {0}, aligned, sites, ROWS};
     if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
     sc_cancel_begin(&cancel, NULL);
     for (int way = 0; way < 6; way++) {
