@@ -269,6 +269,8 @@ static void probe_u64(void)
     PROBE_8(vl_set1, take_vl, l0[i]);
     LOAD(vl_load, take_vl, l0, uint64_t, 8);
     PROBE(vl_store, OVER(8, STORED(uint64_t, 8, vl_store(at, L(0)))));
+    LOAD(vl_load_bytes, take_vl, (uint8_t *)l0, uint8_t, 64);
+    PROBE(vl_store_bytes, OVER(8, STORED(uint8_t, 64, vl_store_bytes(at, L(0)))));
     PROBE_8(vl_add, take_vl, L(0), L(1));
     PROBE_8(vl_sub, take_vl, L(0), L(1));
     PROBE_8(vl_and, take_vl, L(0), L(1));

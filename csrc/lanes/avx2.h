@@ -112,6 +112,15 @@ SC_WORD void vl_store(uint64_t *p, vl a)
     _mm256_storeu_si256((__m256i *)p, a.lo);
     _mm256_storeu_si256((__m256i *)(p + 4), a.hi);
 }
+SC_WORD vl vl_load_bytes(const uint8_t *p)
+{
+    return (vl){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32))};
+}
+SC_WORD void vl_store_bytes(uint8_t *p, vl a)
+{
+    _mm256_storeu_si256((__m256i *)p, a.lo);
+    _mm256_storeu_si256((__m256i *)(p + 32), a.hi);
+}
 SC_WORD vl vl_add(vl a, vl b) { SC_HALVES2(vl, _mm256_add_epi64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_HALVES2(vl, _mm256_sub_epi64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_HALVES2(vl, _mm256_and_si256, a, b); }

@@ -64,6 +64,8 @@ SC_WORD vm vm_or(vm a, vm b) { return (vm)(a | b); }
 SC_WORD vl vl_set1(uint64_t x) { return _mm512_set1_epi64((int64_t)x); }
 SC_WORD vl vl_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
 SC_WORD void vl_store(uint64_t *p, vl a) { _mm512_storeu_si512(p, a); }
+SC_WORD vl vl_load_bytes(const uint8_t *p) { return _mm512_loadu_si512(p); }
+SC_WORD void vl_store_bytes(uint8_t *p, vl a) { _mm512_storeu_si512(p, a); }
 SC_WORD vl vl_add(vl a, vl b) { return _mm512_add_epi64(a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { return _mm512_sub_epi64(a, b); }
 SC_WORD vl vl_and(vl a, vl b) { return _mm512_and_si512(a, b); }

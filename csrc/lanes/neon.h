@@ -99,6 +99,18 @@ SC_WORD vm vm_or(vm a, vm b) { SC_QUARTERS2(vm, vorrq_u64, a, b); }
 SC_WORD vl vl_set1(uint64_t x) { SC_QUARTERS_SAME(vl, vdupq_n_u64(x)); }
 SC_WORD vl vl_load(const uint64_t *p) { SC_QUARTERS_FROM(vl, vld1q_u64, p, 2); }
 SC_WORD void vl_store(uint64_t *p, vl a) { SC_QUARTERS_TO(vst1q_u64, p, 2, a); }
+SC_WORD vl vl_load_bytes(const uint8_t *p)
+{
+    return (vl){vreinterpretq_u64_u8(vld1q_u8(p)), vreinterpretq_u64_u8(vld1q_u8(p + 16)),
+                vreinterpretq_u64_u8(vld1q_u8(p + 32)), vreinterpretq_u64_u8(vld1q_u8(p + 48))};
+}
+SC_WORD void vl_store_bytes(uint8_t *p, vl a)
+{
+    vst1q_u8(p, vreinterpretq_u8_u64(a.q0));
+    vst1q_u8(p + 16, vreinterpretq_u8_u64(a.q1));
+    vst1q_u8(p + 32, vreinterpretq_u8_u64(a.q2));
+    vst1q_u8(p + 48, vreinterpretq_u8_u64(a.q3));
+}
 SC_WORD vl vl_add(vl a, vl b) { SC_QUARTERS2(vl, vaddq_u64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_QUARTERS2(vl, vsubq_u64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_QUARTERS2(vl, vandq_u64, a, b); }

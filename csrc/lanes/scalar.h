@@ -83,6 +83,19 @@ static inline vm vm_or(vm a, vm b) { SC_LANES_EACH(vm, 8, (uint8_t)(a.v[i] | b.v
 static inline vl vl_set1(uint64_t x) { SC_LANES_EACH(vl, 8, x); }
 static inline vl vl_load(const uint64_t *p) { SC_LANES_EACH(vl, 8, p[i]); }
 static inline void vl_store(uint64_t *p, vl a) { memcpy(p, a.v, sizeof a.v); }
+static inline vl vl_load_bytes(const uint8_t *p) /* 64 of them, eight in a lane, the first one lowest */
+{
+    vl r;
+    for (int i = 0; i < 8; i++) {
+        r.v[i] = 0;
+        for (int k = 0; k < 8; k++) r.v[i] |= (uint64_t)p[8 * i + k] << 8 * k;
+    }
+    return r;
+}
+static inline void vl_store_bytes(uint8_t *p, vl a)
+{
+    for (int i = 0; i < 64; i++) p[i] = (uint8_t)(a.v[i / 8] >> 8 * (i % 8));
+}
 static inline vl vl_add(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] + b.v[i]); }
 static inline vl vl_sub(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] - b.v[i]); }
 static inline vl vl_and(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] & b.v[i]); }
