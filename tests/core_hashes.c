@@ -248,7 +248,8 @@ static void estimates(const char *name, int kind)
     print("cost_%s_%s", cost, name);
     for (int way = 0; way < 8; way++) {
         job.family.by_probs = way & 1;
-        job.estimator = (sc_estimator){.kind = way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, .unit = 1, .baseline = weights};
+        job.estimator =
+            (sc_estimator){.kind = way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, .unit = 1, .baseline = weights};
         if (way & 4) {
             job.estimator.within = 1;
             job.estimator.sample_baseline = weights + 7;
@@ -320,8 +321,12 @@ static void family(const char *name, const double *noise)
     static uint64_t k[21 * 64];
     const ptrdiff_t n = 21 * f.n_elements, each = f.n_scores * f.n_problems;
     const double baseline[4] = {0.5, 0.25};
-    sc_job job = {
-        f, {SC_COST_GIVEN, 0, NULL, NULL, NULL}, {.kind = SC_LEAVE_ONE_OUT, .within = 1, .unit = 1, .baseline = baseline}, samples, each, 21};
+    sc_job job = {f,
+                  {.kind = SC_COST_GIVEN},
+                  {.kind = SC_LEAVE_ONE_OUT, .within = 1, .unit = 1, .baseline = baseline},
+                  samples,
+                  each,
+                  21};
     sc_scratch own;
     sc_cancel cancel;
     int64_t bad;
