@@ -18,12 +18,14 @@ from ..costs import BuiltIn, Cost, evaluate, fitting
 from ..distributions import Compiled, Family
 from ..distributions.parameters import Structure
 from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
+from ..exact import exact
 from ..noise import Stream, as_stream
 from ..version import __version__
 from .auto import Auto
 from .base import Estimator, resolve
+from .control import Adjusted, ControlVariate
 from .stopping import Stopping
-from .terms import Terms
+from .terms import Terms, keep_least
 from .weights import Weighing
 
 Array = NDArray[Any]
@@ -120,7 +122,7 @@ def estimate(
         warnings.warn(
             f"`target_se` was not reached after {found.n_samples} samples: {told}", RuntimeWarning, stacklevel=2
         )
-    if found.n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
+    if found._tree and found.n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
         warnings.warn(
             f"all {found.n_samples} sampled costs are equal: the standard errors are zero because nothing varied",
             RuntimeWarning,
@@ -150,16 +152,21 @@ def sample_estimate(
     if stopping and stopping.levels:  # a bound need not be a multiple
         n_samples -= n_samples % estimator.samples_per_unit
     estimator.check(model, cost, n_samples)
+    if not estimator.samples:
+        return exact(model, cost)
     unit = estimator.samples_per_unit
-    rows = block_rows(model.n_elements, unit)
+    rows = block_rows(estimator.numbers_per_sample(model), unit)
     layout = Layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
         raise ValueError(f"`first_sample` must be a multiple of {layout.shard_rows}, got {first_sample}")
     _check.addresses(stream.offset, (first_sample + n_samples) * model.n_elements)
 
-    run = Run(model, cost, estimator, stream, layout, n_samples, first_sample, n_threads)
-    fold = run.fold()
+    plan, inner, priced = None, estimator, cost
+    if isinstance(estimator, ControlVariate):
+        plan = estimator.plan(model, cost, stream, sample_estimate)
+        inner, priced = estimator.inner, plan.cost
+    fold = Run(model, priced, inner, stream, layout, n_samples, first_sample, n_threads).fold()
     tree = Tree(layout)
     first_block = first_sample // layout.block_rows
     last_block = first_block + layout.blocks(n_samples)
@@ -168,6 +175,8 @@ def sample_estimate(
         stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
         node = np.empty(layout.node_size)
         fold(node, start, blocks, stop)
+        if plan:
+            plan.onto(node)
         tree.push(start // BLOCKS_PER_SHARD, 1, node)
         more = stop < first_sample + n_samples
         if more and stopping and stopping.watches and stopping.ends(tree, stop - first_sample, started):
@@ -198,7 +207,9 @@ class Run:
     def fold(self) -> Callable[[Array, int, int, int], None]:
         """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
         if self._weighing is None:
-            return self._fold_terms
+            assert isinstance(self.estimator, Terms)
+            prepared = self.estimator.prepare(self.model, self.cost, self.stream)
+            return lambda node, first, blocks, stop: self._fold_terms(node, first, blocks, stop, prepared)
         if self._inside:
             (job, _), *_ = self._jobs
             return lambda node, first, blocks, stop: self._fold(job, node, True, first, blocks, stop, None, None)
@@ -271,15 +282,20 @@ class Run:
         step = max(1, CHUNK_OUTCOMES // (layout.block_rows * model.n_elements))
         head = 2 + 4 * layout.problems
         nodes = [np.empty(head + 3 * size) for _, size in self._jobs]
+        seen: list[tuple[Array, Array]] = []
         for start in range(first, first + blocks, step):
             count = min(step, first + blocks - start)
             begin = start * layout.block_rows
             end = stop if start + count == first + blocks else begin + count * layout.block_rows
             y = self._samples(begin, end, count)
             j = evaluate(self.cost, y, model.batch_shape).reshape(-1)
+            if isinstance(self.cost, Adjusted):
+                seen.append((self.cost.raw.reshape(end - begin, -1), self._numbers(begin, end, count)))
             for (job, _), part, flat in zip(self._jobs, nodes, model._flat(y), strict=True):
                 self._fold(job, part, start == first, start, count, end, flat, j)
         node[:head] = nodes[0][:head]
+        if seen:  # the least cost is that of J, not of what was weighed
+            keep_least(node, *map(np.concatenate, zip(*seen, strict=True)))
         thirds = [part[head:].reshape(3, -1) for part in nodes]
         node[head:] = np.concatenate(thirds, axis=1).reshape(-1)
 
@@ -291,21 +307,29 @@ class Run:
         own = self.stream.at(begin // 2 * width)
         y = model.sample(n // 2, own, n_threads=self.n_threads)
         opposite = model.sample(n // 2, own.antithetic(), n_threads=self.n_threads)
+        return Structure.of(y).map(lambda a, b: self._woven(a, b, blocks), y, opposite)
+
+    def _numbers(self, begin: int, end: int, blocks: int) -> Array:
+        """Return the numbers of the samples that `_samples` draws."""
+        assert isinstance(self.estimator, Weighted)
+        numbers = np.arange(begin, end)
+        return self._woven(numbers[::2], numbers[1::2], blocks) if self.estimator.mirrored else numbers
+
+    def _woven(self, a: Array, b: Array, blocks: int) -> Array:
+        """Return first the rows of a and then those of b, in each block."""
         cuts = [block * self.layout.block_rows // 2 for block in range(blocks)]
-        ends = [*cuts[1:], n // 2]
+        ends = [*cuts[1:], len(a)]
+        return np.concatenate([part[i:k] for i, k in zip(cuts, ends, strict=True) for part in (a, b)])
 
-        def woven(a: Array, b: Array) -> Array:
-            return np.concatenate([part[i:k] for i, k in zip(cuts, ends, strict=True) for part in (a, b)])
-
-        return Structure.of(y).map(woven, y, opposite)
-
-    def _fold_terms(self, node: Array, first: int, blocks: int, stop: int) -> None:
+    def _fold_terms(self, node: Array, first: int, blocks: int, stop: int, prepared: Any) -> None:
         """Fold a shard of terms that are made in Python, block by block."""
         estimator, rows = self.estimator, self.layout.block_rows
         assert isinstance(estimator, Terms)
         for block in range(first, first + blocks):
             end = stop if block == first + blocks - 1 else (block + 1) * rows
             one = node if block == first else np.empty(node.size)
-            estimator.fold(self.model, self.cost, self.stream, block * rows, end, self._within, one, self.n_threads)
+            estimator.fold(
+                self.model, self.cost, self.stream, block * rows, end, self._within, one, self.n_threads, prepared
+            )
             if block > first:
                 self.layout.merge(node, one)
