@@ -311,9 +311,9 @@ class Run:
 
     def _numbers(self, begin: int, end: int, blocks: int) -> Array:
         """Return the numbers of the samples that `_samples` draws."""
-        assert isinstance(self.estimator, Weighted)
-        numbers = np.arange(begin, end)
-        return self._woven(numbers[::2], numbers[1::2], blocks) if self.estimator.mirrored else numbers
+        numbers, weighing = np.arange(begin, end), self._weighing
+        mirrored = weighing is not None and weighing.mirrored
+        return self._woven(numbers[::2], numbers[1::2], blocks) if mirrored else numbers
 
     def _woven(self, a: Array, b: Array, blocks: int) -> Array:
         """Return first the rows of a and then those of b, in each block."""
