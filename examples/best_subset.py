@@ -158,7 +158,7 @@ def draw_costs(axes: Axes, problems: list[dict[str, Any]]) -> None:
     axes.set_yticks([row[0] for row in rows], [row[1] for row in rows], fontsize=9.5)
     axes.set_ylim(at - 0.7, -0.8)
     axes.set_xlim(0, 1.15 * max(max(found["costs"].values()) - min(found["costs"].values()) for found in problems))
-    title(axes, "Beside other ways", "Criterion of the result, above the best that is known.")
+    title(axes, "Beside other ways", "Criterion of the result, above the best of these.")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0, pad=9)
 
