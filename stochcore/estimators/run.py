@@ -122,7 +122,7 @@ def estimate(
         warnings.warn(
             f"`target_se` was not reached after {found.n_samples} samples: {told}", RuntimeWarning, stacklevel=2
         )
-    if found._tree and found.n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
+    if found._tree and found.n_samples > 1 and not np.any(found.cost_se) and np.all(found.best_cost == found.cost):
         warnings.warn(
             f"all {found.n_samples} sampled costs are equal: the standard errors are zero because nothing varied",
             RuntimeWarning,
@@ -311,9 +311,9 @@ class Run:
 
     def _numbers(self, begin: int, end: int, blocks: int) -> Array:
         """Return the numbers of the samples that `_samples` draws."""
-        assert isinstance(self.estimator, Weighted)
-        numbers = np.arange(begin, end)
-        return self._woven(numbers[::2], numbers[1::2], blocks) if self.estimator.mirrored else numbers
+        numbers, weighing = np.arange(begin, end), self._weighing
+        mirrored = weighing is not None and weighing.mirrored
+        return self._woven(numbers[::2], numbers[1::2], blocks) if mirrored else numbers
 
     def _woven(self, a: Array, b: Array, blocks: int) -> Array:
         """Return first the rows of a and then those of b, in each block."""
