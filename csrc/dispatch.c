@@ -7,7 +7,7 @@
 
 /* __builtin_cpu_supports asks the operating system too (XGETBV): a CPU whose AVX registers are not saved has none. */
 static int sc_always(void) { return 1; }
-#ifdef SC_HAVE_AVX2
+#if defined(SC_HAVE_AVX2) || defined(SC_HAVE_AVX2_VAES) || defined(SC_HAVE_AVX512) || defined(SC_HAVE_AVX512_VAES)
 #include <cpuid.h>
 
 static int sc_has_aes(void)
@@ -17,12 +17,14 @@ static int sc_has_aes(void)
 }
 static int sc_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && sc_has_aes(); }
 #endif
-#ifdef SC_HAVE_AVX2_VAES
+#if defined(SC_HAVE_AVX2_VAES) || defined(SC_HAVE_AVX512_VAES)
 static int sc_has_vaes(void)
 {
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1u << 9);
 }
+#endif
+#ifdef SC_HAVE_AVX2_VAES
 static int sc_has_avx2_vaes(void) { return sc_has_avx2() && sc_has_vaes(); }
 #endif
 #if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
