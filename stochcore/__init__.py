@@ -6,6 +6,7 @@ instruction set. ``docs/contract.md`` says what is promised.
 """
 
 from . import costs, estimators, schedules
+from .compare import Comparison, compare
 from .config import show_config
 from .distributions import (
     Bernoulli,
@@ -40,6 +41,7 @@ __all__ = [
     "BernoulliVAE",
     "Binomial",
     "Categorical",
+    "Comparison",
     "Estimate",
     "Family",
     "Fit",
@@ -60,6 +62,7 @@ __all__ = [
     "Unbiasedness",
     "__version__",
     "check_unbiased",
+    "compare",
     "costs",
     "estimate",
     "estimators",

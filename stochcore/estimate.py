@@ -95,6 +95,12 @@ class Tree:
             total = self._merge(total, node)
         return total
 
+    def read(self) -> tuple[Array, Array]:
+        """Read the total: rows mean cost, its error, best, its sample; rows gradient, its error."""
+        layout, node = self.layout, self.total()
+        many = node[1] >= ENOUGH_GROUPS
+        return _estimate.read(node, layout.problems, layout.parameters, bool(many), layout.dependent)
+
     def _merge(self, left: Array, right: Array) -> Array:
         merged = left.copy()
         self.layout.merge(merged, right)
@@ -171,6 +177,17 @@ class Estimate:
     _best_sample: Any = field(default=None)
     _tree: Tree | None = field(default=None)
     dof: float = field(default=math.inf)
+
+    @property
+    def estimator(self) -> Any:
+        """The estimator that was used, with its options; None where nothing was sampled."""
+        return None if self.source is None else self.source.estimator
+
+    def _flat_grad(self) -> Array:
+        return Structure.of(self.grad).leaves(self.grad)
+
+    def _flat_grad_se(self) -> Array:
+        return Structure.of(self.grad_se).leaves(self.grad_se)
 
     @property
     def best_y(self) -> Any:

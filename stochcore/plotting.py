@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["image_grid", "learning_curve", "report", "thin"]
+__all__ = ["comparison", "image_grid", "learning_curve", "report", "thin"]
 
 INK, GREY, PALE = "#1f2933", "#6b7580", "#dfe3e8"
 BLUE, ORANGE = "#2166ac", "#c8501e"
@@ -179,3 +179,48 @@ def report(
             image_grid(axes, images)
             axes.set_title(words, loc="left", fontsize=12, pad=10)
     return figure
+
+
+def comparison(rows: Sequence[Any], axes: Axes | None = None) -> Axes:
+    """Draw estimators by the seconds and the variance of an evaluation; their products are equal along dashed lines.
+
+    Parameters
+    ----------
+    rows : sequence
+        Of ``stochcore.compare``.
+    axes : matplotlib.axes.Axes, optional
+        Left out: a new figure's.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        if axes is None:
+            axes = Figure(figsize=(7.5, 5), layout="constrained").add_subplot()
+        shown = [row for row in rows if row.variance_per_eval > 0]
+        x = np.array([row.seconds_per_eval for row in shown]) * 1e9
+        y = np.array([row.variance_per_eval for row in shown])
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for row, a, b in zip(shown, x, y, strict=True):
+            colour = BLUE if row.unbiased else ORANGE
+            axes.plot(a, b, "o", color=colour, markersize=7)
+            axes.annotate(row.name, (a, b), xytext=(7, 3), textcoords="offset points", fontsize=9)
+        if len(shown):
+            low, high = x.min() / 3, x.max() * 12
+            for product in 10.0 ** np.arange(np.floor(np.log10((x * y).min())), np.ceil(np.log10((x * y).max())) + 1):
+                axes.plot([low, high], [product / low, product / high], color=PALE, dashes=(4, 4), zorder=0)
+            axes.set_xlim(low, high)
+            axes.set_ylim(y.min() / 3, y.max() * 3)
+        zero = [row.name for row in rows if row.variance_per_eval == 0]
+        if zero:
+            axes.set_title(f"without variance: {', '.join(zero)}", loc="right", fontsize=9)
+        axes.set_xlabel("nanoseconds of an evaluation of J")
+        axes.set_ylabel("variance of the gradient, by one evaluation")
+        axes.set_title("Down and left is better", loc="left", fontsize=12)
+        axes.spines[["top", "right"]].set_visible(False)
+    return axes

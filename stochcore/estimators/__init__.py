@@ -1,5 +1,6 @@
 """estimators: what weighs the score. `estimate` runs one of them over samples of a model."""
 
+from .auto import Auto
 from .base import ESTIMATORS, Estimator, available, resolve
 from .run import estimate, sample_estimate
 from .weights import Antithetic, Disarm, LeaveOneOut, OptimalBaseline, ScoreFunction
@@ -7,6 +8,7 @@ from .weights import Antithetic, Disarm, LeaveOneOut, OptimalBaseline, ScoreFunc
 __all__ = [
     "ESTIMATORS",
     "Antithetic",
+    "Auto",
     "Disarm",
     "Estimator",
     "LeaveOneOut",

@@ -23,6 +23,8 @@ class Estimator:
         By which `estimate` knows it.
     unbiased : bool
         Is the expectation of its gradient the gradient?
+    samples : bool
+        Does it draw samples, so that its error falls as they get more?
     least : int
         How many samples it needs.
     samples_per_unit : int
@@ -33,6 +35,7 @@ class Estimator:
 
     name: ClassVar[str]
     unbiased: ClassVar[bool] = True
+    samples: ClassVar[bool] = True
     least: int = 1
     samples_per_unit: int = 1
     dependent_samples: int = 1

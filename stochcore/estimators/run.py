@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,9 @@ from ..distributions.parameters import Structure
 from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
 from ..noise import Stream, as_stream
 from ..version import __version__
+from .auto import Auto
 from .base import Estimator, resolve
+from .stopping import Stopping
 from .terms import Terms
 from .weights import Weighted
 
@@ -32,10 +34,14 @@ CHUNK_OUTCOMES = 1 << 20  # a Python cost sees at most so many at a time
 def estimate(
     model: Family,
     cost: BuiltIn | Cost | None = None,
-    n_samples: int = 10_000,
+    n_samples: int | None = None,
     *,
     estimator: str | Estimator = "leave_one_out",
     baseline: ArrayLike | None = None,
+    target_se: float | Mapping[str, float] | None = None,
+    min_samples: int | None = None,
+    max_samples: int | None = None,
+    max_seconds: float | None = None,
     seed: int | Stream = 0,
     first_sample: int = 0,
     n_threads: int | None = None,
@@ -50,11 +56,23 @@ def estimate(
         Such as Bernoulli, or one of your own.
     cost : a cost of ``stochcore.costs``, or a callable
         ``cost(y) -> J`` with y of shape (n, *sites) and J of shape (n, *batch); see ``stochcore.costs``.
-    n_samples : int
-        Draws of y.
-    estimator : {"leave_one_out", "score_function"} or an Estimator
+    n_samples : int, optional
+        Draws of y; 10,000 where neither this nor `target_se` is given.
+    estimator : str or Estimator
+        A name, or one of ``stochcore.estimators`` with options. "auto" lets a pilot choose.
     baseline : array_like, optional
         For "score_function"; see ``estimators.ScoreFunction``.
+    target_se : float or dict, optional
+        Sample until the standard error is at most this: that of the cost (a number, or ``{"cost": ...}``), of each
+        entry of the gradient (``{"grad": ...}``), or the norm of all of these (``{"grad_norm": ...}``). It is looked at
+        after each shard of samples, and an error of zero where no cost has varied is not taken for an answer. The rule
+        has a bias: it stops where the error bar happens to be small, and so where rare large costs are missing; where
+        costs are skewed, the mean is low by a part of its error bar (docs/estimators.md has how much).
+    min_samples, max_samples : int, optional
+        With `target_se`: at least and at most so many; 0 and 10^8. It warns where the target was not reached.
+    max_seconds : float, optional
+        Stop at the first shard that ends later. The number of samples is in the result, and a rerun with that has the
+        same bits.
     seed : int or Stream
         The samples are ``model.sample(n_samples, Stream(seed))``.
     first_sample : int
@@ -74,7 +92,8 @@ def estimate(
     Warns
     -----
     RuntimeWarning
-        All sampled costs are equal, so that the error bars are zero because nothing varied.
+        `target_se` was not reached; or all sampled costs are equal, so that the error bars are zero because nothing
+        varied.
 
     Examples
     --------
@@ -84,16 +103,24 @@ def estimate(
     >>> abs(e.grad - [0.25, -0.19661193]) < 4 * e.grad_se
     array([ True,  True])
     """
+    stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
     found = sample_estimate(
         model,
         fitting(model, cost),
-        n_samples,
+        stopping.max_samples,
         resolve(estimator, baseline),
         as_stream(seed),
         first_sample=first_sample,
         n_threads=_check.threads(n_threads),
+        stopping=stopping,
     )
-    if n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
+    short = stopping.short_of(found._tree) if stopping.levels and found._tree else {}
+    if short:
+        told = ", ".join(f"{name} {error:.3g} > {stopping.levels[name]:.3g}" for name, error in short.items())
+        warnings.warn(
+            f"`target_se` was not reached after {found.n_samples} samples: {told}", RuntimeWarning, stacklevel=2
+        )
+    if found.n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
         warnings.warn(
             f"all {found.n_samples} sampled costs are equal: the standard errors are zero because nothing varied",
             RuntimeWarning,
@@ -111,12 +138,17 @@ def sample_estimate(
     *,
     first_sample: int = 0,
     n_threads: int | None = None,
+    stopping: Stopping | None = None,
 ) -> Estimate:
     """Estimate with arguments that are resolved already; says nothing where all costs are equal."""
     started = time.perf_counter()
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     n_samples = _check.integer("n_samples", n_samples, 1)
+    if isinstance(estimator, Auto):
+        estimator = estimator.chosen(model, cost, stream, sample_estimate)
+    if stopping and stopping.levels:  # a bound need not be a multiple
+        n_samples -= n_samples % estimator.samples_per_unit
     estimator.check(model, cost, n_samples)
     unit = estimator.samples_per_unit
     rows = block_rows(model.n_elements, unit)
@@ -137,6 +169,9 @@ def sample_estimate(
         node = np.empty(layout.node_size)
         fold(node, start, blocks, stop)
         tree.push(start // BLOCKS_PER_SHARD, 1, node)
+        more = stop < first_sample + n_samples
+        if more and stopping and stopping.watches and stopping.ends(tree, stop - first_sample, started):
+            break
     return from_tree(
         tree,
         source=Source(model, cost, estimator, stream, __version__),
@@ -241,7 +276,7 @@ class Run:
             begin = start * layout.block_rows
             end = stop if start + count == first + blocks else begin + count * layout.block_rows
             y = self._samples(begin, end, count)
-            j = evaluate(self.cost, y, model.batch_shape).reshape(-1)  # type: ignore[arg-type]
+            j = evaluate(self.cost, y, model.batch_shape).reshape(-1)
             for (job, _), part, flat in zip(self._jobs, nodes, model._flat(y), strict=True):
                 self._fold(job, part, start == first, start, count, end, flat, j)
         node[:head] = nodes[0][:head]
