@@ -10,7 +10,6 @@ class Job:
     def __init__(
         self,
         tables: Tables,
-        stream: Any,
         block_rows: int,
         n_parameters: int,
         kind: str,
@@ -26,6 +25,7 @@ class Job:
     ) -> None: ...
     def fold(
         self,
+        stream: Any,
         node: Array,
         empty: bool,
         first_block: int,
@@ -35,6 +35,9 @@ class Job:
         j: Array | None,
         n_threads: int | None,
     ) -> int: ...
+    def whole(
+        self, stream: Any, first_block: int, n_blocks: int, stop: int, n_threads: int | None
+    ) -> tuple[Array, int]: ...
 
 def fold_terms(
     tables: Tables,

@@ -39,6 +39,7 @@ class Estimator:
     least: int = 1
     samples_per_unit: int = 1
     dependent_samples: int = 1
+    stays: bool = True  # as it is: nothing that it is made of can change, so a model may keep what it needs
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what of model or cost this estimator cannot do without, or None where it can be used."""
@@ -69,6 +70,7 @@ class Estimator:
 
 
 ESTIMATORS: dict[str, type[Estimator]] = {}
+_PLAIN: dict[str, Estimator] = {}  # those without options that were asked for by name
 
 
 def named(kind: type[Estimator]) -> type[Estimator]:
@@ -89,11 +91,13 @@ def _needs_nothing(kind: type[Estimator]) -> bool:
 
 def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Estimator:
     """Return an estimator from its name or itself; `baseline` is short for ``ScoreFunction(baseline)``."""
+    if baseline is None and type(estimator) is str and estimator in _PLAIN:
+        return _PLAIN[estimator]
     if isinstance(estimator, str):
         kind = _check.choice("estimator", estimator, ESTIMATORS)
         if not _needs_nothing(kind):
             raise ValueError(f"`estimator` {estimator!r} has options that must be given: {_signature(kind)}")
-        made = kind()
+        made = _PLAIN.setdefault(estimator, kind())
     elif isinstance(estimator, Estimator):
         made = estimator
     else:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -103,19 +102,21 @@ def estimate(
     >>> abs(e.grad - [0.25, -0.19661193]) < 4 * e.grad_se
     array([ True,  True])
     """
-    stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
+    stopping = None
+    if n_samples is None or not (target_se is min_samples is max_samples is max_seconds is None):
+        stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
+        n_samples = stopping.max_samples
     found = sample_estimate(
         model,
         fitting(model, cost),
-        stopping.max_samples,
+        n_samples,
         resolve(estimator, baseline),
         as_stream(seed),
         first_sample=first_sample,
-        n_threads=_check.threads(n_threads),
+        n_threads=None if n_threads is None else _check.threads(n_threads),
         stopping=stopping,
     )
-    short = stopping.short_of(found._tree) if stopping.levels and found._tree else {}
-    if short:
+    if stopping and stopping.levels and found._tree and (short := stopping.short_of(found._tree)):
         told = ", ".join(f"{name} {error:.3g} > {stopping.levels[name]:.3g}" for name, error in short.items())
         warnings.warn(
             f"`target_se` was not reached after {found.n_samples} samples: {told}", RuntimeWarning, stacklevel=2
@@ -142,13 +143,52 @@ def sample_estimate(
 ) -> Estimate:
     """Estimate with arguments that are resolved already; says nothing where all costs are equal."""
     started = time.perf_counter()
+    if stopping and stopping.levels:  # a bound need not be a multiple
+        n_samples -= n_samples % estimator.samples_per_unit
+    run = prepared(model, cost, n_samples, estimator, stream, first_sample)
+    layout = run.layout
+    _check.addresses(stream.offset, (first_sample + run.n_samples) * model.n_elements)
+    fold = run.fold(model, stream, n_threads)
+    tree = Tree(layout)
+    first_block = first_sample // layout.block_rows
+    last_block = first_block + run.blocks
+    for start in range(first_block, last_block, BLOCKS_PER_SHARD):
+        blocks = min(BLOCKS_PER_SHARD, last_block - start)
+        stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
+        tree.push(start // BLOCKS_PER_SHARD, 1, fold(start, blocks, stop))
+        more = stop < first_sample + n_samples
+        if more and stopping and stopping.watches and stopping.ends(tree, stop - first_sample, started):
+            break
+    return from_tree(
+        tree,
+        source=Source(model, cost, run.estimator, stream, __version__),
+        first_sample=first_sample,
+        seconds=time.perf_counter() - started,
+        unbiased=run.unbiased,
+        evals=run.evals,
+    )
+
+
+def prepared(
+    model: Family, cost: BuiltIn | Cost, n_samples: int, estimator: Estimator, stream: Stream, first_sample: int = 0
+) -> Run:
+    """Check the arguments and return what is the same in every estimate with them; a model keeps the last one."""
+    kept: Run | None = model.__dict__.get("_run") if isinstance(model, Family) else None
+    if (
+        kept is not None
+        and kept.estimator is estimator
+        and kept.cost is cost
+        and type(n_samples) is type(first_sample) is int
+        and n_samples == kept.n_samples
+        and not first_sample
+    ):
+        return kept
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     n_samples = _check.integer("n_samples", n_samples, 1)
+    keep = isinstance(model, Compiled) and estimator.stays
     if isinstance(estimator, Auto):
         estimator = estimator.chosen(model, cost, stream, sample_estimate)
-    if stopping and stopping.levels:  # a bound need not be a multiple
-        n_samples -= n_samples % estimator.samples_per_unit
     estimator.check(model, cost, n_samples)
     unit = estimator.samples_per_unit
     rows = block_rows(model.n_elements, unit)
@@ -156,142 +196,117 @@ def sample_estimate(
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
         raise ValueError(f"`first_sample` must be a multiple of {layout.shard_rows}, got {first_sample}")
-    _check.addresses(stream.offset, (first_sample + n_samples) * model.n_elements)
-
-    run = Run(model, cost, estimator, stream, layout, n_samples, first_sample, n_threads)
-    fold = run.fold()
-    tree = Tree(layout)
-    first_block = first_sample // layout.block_rows
-    last_block = first_block + layout.blocks(n_samples)
-    for start in range(first_block, last_block, BLOCKS_PER_SHARD):
-        blocks = min(BLOCKS_PER_SHARD, last_block - start)
-        stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
-        node = np.empty(layout.node_size)
-        fold(node, start, blocks, stop)
-        tree.push(start // BLOCKS_PER_SHARD, 1, node)
-        more = stop < first_sample + n_samples
-        if more and stopping and stopping.watches and stopping.ends(tree, stop - first_sample, started):
-            break
-    return from_tree(
-        tree,
-        source=Source(model, cost, estimator, stream, __version__),
-        first_sample=first_sample,
-        seconds=time.perf_counter() - started,
-        unbiased=estimator.unbiased and not model.has_certain_outcomes,
+    run = Run(
+        cost,
+        estimator,
+        layout,
+        n_samples,
+        first_sample,
+        blocks=layout.blocks(n_samples),
         evals=estimator.evals_per_sample(model, cost),
+        unbiased=estimator.unbiased and not model.has_certain_outcomes,
     )
+    if isinstance(estimator, Weighted):
+        run.jobs = _jobs(run, model, estimator)
+    if keep and first_sample == 0:
+        model.__dict__["_run"] = run
+    return run
+
+
+def _jobs(run: Run, model: Family, estimator: Weighted) -> list[tuple[Job, int]]:
+    """Return the kernels' descriptions: a job for each part of theta, and the part's size."""
+    cost, given = run.cost, None
+    if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
+        stride = cost.fit(model.batch_shape, model.event_shape)
+        quadratic = None if cost.quadratic is None else cost.quadratic.reshape(-1)
+        packed = isinstance(model, Bernoulli) and not model.batch_shape and cost.kind == "linear"
+        sums = cost.tables if packed else None
+        given = (cost.kind, cost.linear.reshape(-1), quadratic, stride, sums)
+        run.inside = True
+    weighing = estimator.weighing(model, run.n_samples)
+    jobs, at = [], 0
+    for tables, size in model._parts():
+        own = None if weighing.by_parameter is None else weighing.by_parameter[at : at + size]
+        job = Job(
+            tables,
+            run.layout.block_rows,
+            size,
+            weighing.kind,
+            estimator.mirrored,
+            estimator.samples_per_unit,
+            run.within,
+            weighing.baseline,
+            weighing.by_sample,
+            run.first_sample,
+            own,
+            weighing.factor,
+            given,
+        )
+        jobs.append((job, size))
+        at += size
+    return jobs
 
 
 @dataclass
 class Run:
-    """An estimate on its way: what every shard needs."""
+    """What the shards of an estimate need, besides the model and its noise."""
 
-    model: Family
     cost: BuiltIn | Cost
     estimator: Estimator
-    stream: Stream
     layout: Layout
     n_samples: int
     first_sample: int
-    n_threads: int | None
+    blocks: int
+    evals: int
+    unbiased: bool
+    inside: bool = False  # are costs priced where samples are drawn?
+    jobs: list[tuple[Job, int]] = field(default_factory=list)
 
-    def fold(self) -> Callable[[Array, int, int, int], None]:
+    def fold(self, model: Family, stream: Stream, n_threads: int | None) -> Callable[[int, int, int], Array]:
         """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
-        if isinstance(self.estimator, Terms):
-            return self._fold_terms
-        if self._inside:
-            (job, _), *_ = self._jobs
-            return lambda node, first, blocks, stop: self._fold(job, node, True, first, blocks, stop, None, None)
-        return self._fold_chunks
+        if self.inside:
+            job = self.jobs[0][0]
+            return lambda first, blocks, stop: _finite(*job.whole(stream, first, blocks, stop, n_threads))
+        one = self._fold_chunks if self.jobs else self._fold_terms
+        return lambda first, blocks, stop: one(model, stream, n_threads, first, blocks, stop)
 
     @property
-    def _inside(self) -> bool:
-        """Are costs priced where samples are drawn?"""
-        return isinstance(self.cost, BuiltIn) and isinstance(self.model, Compiled)
-
-    @property
-    def _within(self) -> bool:
+    def within(self) -> bool:
         """Are there too few groups to compare, so that error bars come from inside them?"""
-        return self.layout.blocks(self.n_samples) < ENOUGH_GROUPS
+        return self.blocks < ENOUGH_GROUPS
 
-    @cached_property
-    def _jobs(self) -> list[tuple[Job, int]]:
-        """The kernels' descriptions: a job for each part of theta, and the part's size."""
-        model, cost, estimator, given = self.model, self.cost, self.estimator, None
-        assert isinstance(estimator, Weighted)
-        if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
-            stride = cost.fit(model.batch_shape, model.event_shape)
-            quadratic = None if cost.quadratic is None else cost.quadratic.reshape(-1)
-            packed = isinstance(model, Bernoulli) and not model.batch_shape and cost.kind == "linear"
-            sums = cost.tables if packed else None
-            given = (cost.kind, cost.linear.reshape(-1), quadratic, stride, sums)
-        weighing = estimator.weighing(model, self.n_samples)
-        jobs, at = [], 0
-        for tables, size in model._parts():
-            own = None if weighing.by_parameter is None else weighing.by_parameter[at : at + size]
-            job = Job(
-                tables,
-                self.stream,
-                self.layout.block_rows,
-                size,
-                weighing.kind,
-                estimator.mirrored,
-                estimator.samples_per_unit,
-                self._within,
-                weighing.baseline,
-                weighing.by_sample,
-                self.first_sample,
-                own,
-                weighing.factor,
-                given,
-            )
-            jobs.append((job, size))
-            at += size
-        return jobs
-
-    def _fold(
-        self,
-        job: Job,
-        node: Array,
-        empty: bool,
-        first: int,
-        blocks: int,
-        stop: int,
-        y: Array | None,
-        j: Array | None,
-    ) -> None:
-        """Fold blocks into a node; a cost that is not finite becomes an error that names its sample."""
-        bad = job.fold(node, empty, first, blocks, stop, y, j, self.n_threads)
-        if bad >= 0:
-            raise ValueError(f"`cost` must be finite, got NaN or infinity for sample {bad}")
-
-    def _fold_chunks(self, node: Array, first: int, blocks: int, stop: int) -> None:
+    def _fold_chunks(
+        self, model: Family, stream: Stream, n_threads: int | None, first: int, blocks: int, stop: int
+    ) -> Array:
         """Fold a shard with a Python cost: draw a chunk, call the cost, weigh the chunk."""
-        layout, model = self.layout, self.model
+        layout = self.layout
         step = max(1, CHUNK_OUTCOMES // (layout.block_rows * model.n_elements))
         head = 2 + 4 * layout.problems
-        nodes = [np.empty(head + 3 * size) for _, size in self._jobs]
+        nodes = [np.empty(head + 3 * size) for _, size in self.jobs]
         for start in range(first, first + blocks, step):
             count = min(step, first + blocks - start)
             begin = start * layout.block_rows
             end = stop if start + count == first + blocks else begin + count * layout.block_rows
-            y = self._samples(begin, end, count)
+            y = self._samples(model, stream, n_threads, begin, end, count)
             j = evaluate(self.cost, y, model.batch_shape).reshape(-1)
-            for (job, _), part, flat in zip(self._jobs, nodes, model._flat(y), strict=True):
-                self._fold(job, part, start == first, start, count, end, flat, j)
-        node[:head] = nodes[0][:head]
+            for (job, _), part, flat in zip(self.jobs, nodes, model._flat(y), strict=True):
+                _finite(part, job.fold(stream, part, start == first, start, count, end, flat, j, n_threads))
+        if len(nodes) == 1:
+            return nodes[0]
         thirds = [part[head:].reshape(3, -1) for part in nodes]
-        node[head:] = np.concatenate(thirds, axis=1).reshape(-1)
+        return np.concatenate([nodes[0][:head], np.concatenate(thirds, axis=1).reshape(-1)])
 
-    def _samples(self, begin: int, end: int, blocks: int) -> Any:
+    def _samples(
+        self, model: Family, stream: Stream, n_threads: int | None, begin: int, end: int, blocks: int
+    ) -> Any:
         """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
         assert isinstance(self.estimator, Weighted)
-        model, width, n = self.model, self.model.n_elements, end - begin
+        width, n = model.n_elements, end - begin
         if not self.estimator.mirrored:
-            return model.sample(n, self.stream.at(begin * width), n_threads=self.n_threads)
-        own = self.stream.at(begin // 2 * width)
-        y = model.sample(n // 2, own, n_threads=self.n_threads)
-        opposite = model.sample(n // 2, own.antithetic(), n_threads=self.n_threads)
+            return model.sample(n, stream.at(begin * width), n_threads=n_threads)
+        own = stream.at(begin // 2 * width)
+        y = model.sample(n // 2, own, n_threads=n_threads)
+        opposite = model.sample(n // 2, own.antithetic(), n_threads=n_threads)
         cuts = [block * self.layout.block_rows // 2 for block in range(blocks)]
         ends = [*cuts[1:], n // 2]
 
@@ -300,13 +315,24 @@ class Run:
 
         return Structure.of(y).map(woven, y, opposite)
 
-    def _fold_terms(self, node: Array, first: int, blocks: int, stop: int) -> None:
+    def _fold_terms(
+        self, model: Family, stream: Stream, n_threads: int | None, first: int, blocks: int, stop: int
+    ) -> Array:
         """Fold a shard of terms that are made in Python, block by block."""
         estimator, rows = self.estimator, self.layout.block_rows
         assert isinstance(estimator, Terms)
+        node = np.empty(self.layout.node_size)
         for block in range(first, first + blocks):
             end = stop if block == first + blocks - 1 else (block + 1) * rows
             one = node if block == first else np.empty(node.size)
-            estimator.fold(self.model, self.cost, self.stream, block * rows, end, self._within, one, self.n_threads)
+            estimator.fold(model, self.cost, stream, block * rows, end, self.within, one, n_threads)
             if block > first:
                 self.layout.merge(node, one)
+        return node
+
+
+def _finite(node: Array, bad: int) -> Array:
+    """Return a node; a cost that is not finite becomes an error that names its sample."""
+    if bad >= 0:
+        raise ValueError(f"`cost` must be finite, got NaN or infinity for sample {bad}")
+    return node

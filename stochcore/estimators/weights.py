@@ -67,6 +67,11 @@ class ScoreFunction(Weighted):
     baseline: ArrayLike | None = None
     name = "score_function"
 
+    @property
+    def stays(self) -> bool:  # type: ignore[override]
+        """A baseline is an array of somebody else's."""
+        return self.baseline is None
+
     def weighing(self, model: Family, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
         if self.baseline is None:
