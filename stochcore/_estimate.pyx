@@ -13,15 +13,34 @@ def merge(double[::1] left, const double[::1] right, Py_ssize_t problems, Py_ssi
     kernels().merge(&left[0], &right[0], problems, parameters)
 
 
-def read(cnp.ndarray node, Py_ssize_t problems, Py_ssize_t parameters, bint many, Py_ssize_t dependent):
-    """What a node says: of the problems mean, its standard error, smallest cost, its sample; of the parameters
-    gradient, its standard error, from the groups where there are `many`. `dependent` samples together have costs that
-    depend on each other.
+def read(cnp.ndarray node, Py_ssize_t problems, Py_ssize_t parameters, Py_ssize_t enough, Py_ssize_t dependent):
+    """What a node says. Rows of problems: mean, its standard error, smallest cost, its sample; gradient; its standard
+    error, from the groups where they are `enough`. `dependent` samples together have costs that depend on each other.
     """
     cdef cnp.ndarray costs = empty(4 * problems), grad = empty(parameters), grad_se = empty(parameters)
     read_costs(data(node), problems, dependent, data(costs))
-    read_gradient(data(node), problems, parameters, many, data(grad), data(grad_se))
+    read_gradient(data(node), problems, parameters, data(node)[1] >= enough, data(grad), data(grad_se))
     return costs, grad, grad_se
+
+
+def fill(dict into, cnp.ndarray node, Py_ssize_t problems, Py_ssize_t parameters, Py_ssize_t enough,
+         Py_ssize_t dependent, Py_ssize_t unit, Py_ssize_t evals):
+    """The same by the names of an Estimate, arrays flat; of one problem numbers."""
+    cdef cnp.ndarray costs, grad, grad_se
+    cdef Py_ssize_t n = <Py_ssize_t>data(node)[0]
+    cdef bint many = data(node)[1] >= enough
+    costs, grad, grad_se = read(node, problems, parameters, enough, dependent)
+    into["cost"], into["cost_se"] = part(costs, problems, 0), part(costs, problems, 1)
+    into["grad"], into["grad_se"] = grad, grad_se
+    into["n_samples"], into["n_evals"] = n, n * problems * evals
+    into["best_cost"], into["_best_sample"] = part(costs, problems, 2), part(costs, problems, 3)
+    into["dof"] = data(node)[1] - 1.0 if many else n // unit - 1
+
+
+cdef object part(cnp.ndarray costs, Py_ssize_t problems, Py_ssize_t row):
+    if problems == 1:
+        return cnp.PyArray_ToScalar(data(costs) + row, costs)
+    return costs[row * problems:(row + 1) * problems]
 
 
 cdef void read_costs(const double *node, Py_ssize_t problems, Py_ssize_t dependent, double *costs) noexcept nogil:
