@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _optimize
 from .costs import BuiltIn, Cost, fitting
+from ._distributions import Sites
 from .distributions import Compiled, Family
-from .estimate import Estimate
-from .estimators import Estimator, ScoreFunction, resolve, sample_estimate
+from .distributions.parameters import Structure
+from .estimate import BLOCKS_PER_SHARD
+from .estimators import Estimator, ScoreFunction, prepared, resolve
 from .noise import Stream, _restore, as_stream
 from .optimizers import Optimizer, as_plain, checked, from_plain
 
@@ -45,9 +47,13 @@ class Trainer(Protocol):
 
 
 class FamilyTrainer:
-    """The trainer of a family: every step is one `sc.estimate` on noise of its own."""
+    """The trainer of a family: every step is one `sc.estimate` on noise of its own.
 
-    best: tuple[Array, Array] | None
+    What an estimate needs is prepared once. Tables of logits move in place, where the model has such; other models are
+    made again for each step.
+    """
+
+    best: tuple[Any, Any] | None
 
     def __init__(
         self,
@@ -64,48 +70,103 @@ class FamilyTrainer:
         self._stream, self._n_threads = stream, n_threads
         self._structure = self._unconstrained._structure
         self.parameters = self._structure.flatten(self._unconstrained.parameters)
-        self.completed = 0
         self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
         self.best = None
+        self._now, self._bits = self._live()
+        self._run = prepared(self._now, cost, n_samples, estimator, stream)
+        self._descent = _optimize.Descent(
+            self, self.parameters, self._run.layout.problems, n_samples, estimator.dependent_samples
+        )
+
+    def _live(self) -> tuple[Family, Sites | None]:
+        """Return a model of the parameters, and its tables where they can follow these."""
+        now = self._unconstrained.with_parameters(self._structure.build(self.parameters))
+        tables = getattr(now, "_tables", None)
+        if not (isinstance(now, Compiled) and isinstance(tables, Sites) and tables.moves):
+            return now, None
+        seen = self._structure.build(self.parameters).view()
+        seen.flags.writeable = False
+        now._arguments = {now.given: seen}
+        now.__dict__["parameters"] = seen
+        return now, tables
+
+    @property
+    def completed(self) -> int:
+        """How many steps of the last run are done."""
+        return self._descent.completed
+
+    @completed.setter
+    def completed(self, value: int) -> None:
+        self._descent.begin()
 
     def run(self, kind: int, scalars: Array, first_step: int, moments: Array) -> Array:
         """Take the steps first_step, first_step + 1, ... and return their records."""
-        self.completed, self.records = 0, np.empty((len(scalars), self.records.shape[1]))
-        cost, cost_se, grad_norm, best_cost = columns(self.records, self._family.batch_shape)
-        width = self._n_samples * self._family.n_elements
-        for row in range(len(scalars)):
-            family, noise = self._now(first_step + row), self._stream.at((first_step + row) * width)
-            now = sample_estimate(
-                family, self._cost, self._n_samples, self._estimator, noise, n_threads=self._n_threads
-            )
-            grad, best = self._structure.leaves(now.grad), self._better(now)
-            cost[row], cost_se[row], best_cost[row] = now.cost, now.cost_se, best[0]
-            grad_norm[row] = _optimize.norm(grad)
-            _optimize.commit(self, kind, scalars, row, grad, self.parameters, moments, best)
+        self._descent.begin()
+        self.records = np.empty((len(scalars), self.records.shape[1]))
+        run, width = self._run, self._n_samples * self._family.n_elements
+        if len(scalars):
+            _check.addresses(self._stream.offset, (first_step + len(scalars)) * width)
+        steps = kind, scalars, first_step, moments, self.records, None
+        if run.inside and run.blocks <= BLOCKS_PER_SHARD and not self._estimator.moves:
+            job = run.jobs[0][0]
+            self._descent.run(job, self._bits, self._stream, width, run.blocks, *steps, self._n_threads)
+        else:
+            self._take_each(width, *steps)
         return self.records
+
+    def _take_each(
+        self, width: int, kind: int, scalars: Array, first_step: int, moments: Array, records: Array, weights: Any
+    ) -> None:
+        """Take steps whose estimates are made in Python."""
+        for row in range(len(scalars)):
+            step = first_step + row
+            self._move(step)
+            node = self._run.tree(self._now, self._stream.at(step * width), self._n_threads).total()
+            self._descent.take(node, kind, scalars, row, step, moments, records, weights)
+
+    def _move(self, step: int) -> None:
+        """Let model and prepared run follow the parameters."""
+        if self._bits is not None and np.isfinite(self.parameters).all():
+            self._bits.move(self.parameters)
+        else:
+            try:
+                self._now = self._unconstrained.with_parameters(self._structure.build(self.parameters))
+            except ValueError as error:
+                raise diverged(step, str(error)) from None
+            self._run.move(self._now)
+        if self._estimator.moves:
+            self._run = prepared(self._now, self._cost, self._n_samples, self._estimator, self._stream)
+
+    def tables_at(self, step: int) -> Any:
+        """Return the tables of the model as it is now."""
+        self._move(step)
+        return self._now._parts()[0][0]
 
     def model(self) -> Family:
         """Return the family as it is now, given as it was given."""
         return self._family._given_as(self._unconstrained.with_parameters(self._structure.build(self.parameters)))
 
-    def _now(self, step: int) -> Family:
-        try:
-            return self._unconstrained.with_parameters(self._structure.build(self.parameters))
-        except ValueError as error:
-            raise diverged(step, str(error)) from None
-
-    def _better(self, now: Estimate) -> tuple[Array, Array]:
-        """Return the smallest cost of each problem so far, and its y."""
-        cost = now.best_cost
+    def better(self, step: int, costs: Array) -> tuple[Any, Any]:
+        """Return the smallest cost of each problem so far, and its y, after a step with some that are smaller."""
+        family, stream = self._now, self._stream.at(step * self._n_samples * self._family.n_elements)
+        cost, number = costs[2], costs[3]
+        if not family.batch_shape:
+            y = self._estimator.draw(family, stream, int(number[0]))
+            return cost[0], Structure.of(y).map(lambda part: part[0], y)
         if self.best is None:
-            return cost, now.best_y
-        better = cost < self.best[0]
-        if not better.any():  # a NumPy truth value even for one problem
-            return self.best
-        if not self._family.batch_shape:
-            return cost, now.best_y
-        wide = better.reshape(better.shape + (1,) * len(self._family.event_shape))  # type: ignore[attr-defined]
-        return np.where(better, cost, self.best[0]), np.where(wide, now.best_y, self.best[1])
+            old = np.full(len(cost), np.inf), None
+        else:
+            old = self.best[0].reshape(-1), self.best[1].reshape(len(cost), *family.event_shape)
+        better = np.flatnonzero(cost < old[0])
+        drawn = {
+            problem: self._estimator.draw(family, stream, int(number[problem]))[0].reshape(len(cost), -1)[problem]
+            for problem in better
+        }
+        y = np.empty((len(cost), *family.event_shape), drawn[better[0]].dtype) if old[1] is None else old[1].copy()
+        for problem, own in drawn.items():
+            y[problem] = own.reshape(family.event_shape)
+        smallest = np.where(cost < old[0], cost, old[0])
+        return smallest.reshape(family.batch_shape), y.reshape(*family.batch_shape, *family.event_shape)
 
 
 @dataclass(frozen=True, eq=False)

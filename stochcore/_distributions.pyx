@@ -2,6 +2,8 @@
 
 from math import gcd
 
+cimport numpy as cnp
+
 import numpy as np
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -13,6 +15,8 @@ from ._dispatch cimport (
     finish, kernels, sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
 from ._noise cimport stream_of
+
+cnp.import_array()
 
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
 cdef Py_ssize_t LADDER_BLOCK = 1 << 17  # where a site's tables should be used often
@@ -392,28 +396,59 @@ cdef class Sites(Tables):
     def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
                  Py_ssize_t n_classes):
         cdef bint bits = kind == "bernoulli"
+        cdef const double[::1] first
         super().__init__(kind, np.uint8 if bits else np.int32, n_problems, n_sites, n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
         if bits:
             self.probs, self.complement = np.empty((2, self.width))
             self.bernoulli_tables(np.asarray(parameters))
+            first = self.probs
+            self.bernoulli_thresholds(&first[0])
         else:
             self.categorical_tables(parameters)
         self.set_scores("by class", n_sites * (1 if bits else n_classes), probs=self.probs,
                         slope=self.complement)
-        if bits:
-            self.bernoulli_thresholds()
-        else:
+        if not bits:
             self.set_classes(self.probs, True)
         for table in (self.probs, self.complement, self.logs):
             if table is not None:
                 table.flags.writeable = False
 
+    @property
+    def moves(self):
+        """Can other logits go into the same memory?"""
+        return not self.family.by_probs and self.family.map.plain and self.family.kind in (SC_BERNOULLI, SC_CATEGORICAL)
+
+    cdef int move_to(self, object parameters, const double *logits) except -1:
+        """Go over to other logits, in place: for tables that nobody else holds."""
+        cdef cnp.ndarray p = self.probs, q = self.complement, logs = self.logs
+        cdef double *probs = <double *>cnp.PyArray_DATA(p)
+        self.parameters = parameters
+        if self.family.kind == SC_BERNOULLI:
+            self.logs = None
+            kernels().bernoulli_means(self.width, logits, probs, <double *>cnp.PyArray_DATA(q))
+            return self.bernoulli_thresholds(probs)
+        kernels().categorical_logits(self.width, self.family.n_classes, logits, probs, <double *>cnp.PyArray_DATA(logs))
+        return self.move_classes(probs)
+
     def move(self, object parameters):
-        """Go over to other logits of bits, in place: for tables that nobody else holds."""
-        self.probs.flags.writeable = self.complement.flags.writeable = True
-        self.bernoulli_tables(parameters)
-        self.bernoulli_thresholds()
+        """The same by an array that stays."""
+        cdef const double[::1] given = parameters
+        self.move_to(parameters, &given[0])
+
+    cdef int move_classes(self, const double *masses) except -1:
+        """Write other thresholds of few classes where the old ones are."""
+        cdef Py_ssize_t classes = self.family.n_classes, n = self.width, period = self.family.period, i, c, at
+        cdef uint64_t *thresholds = <uint64_t *>self.family.thresholds
+        cdef uint32_t *high = <uint32_t *>self.family.high
+        cdef uint64_t own[64]
+        for i in range(n):
+            kernels().class_thresholds(classes, masses + i * classes, own)
+            for c in range(max(classes - 1, 1)):
+                for at in range(i, period, n):
+                    thresholds[c * period + at] = own[c]
+                    high[c * period + at] = <uint32_t>min(own[c] >> 22, <uint64_t>0x7FFFFFFF)
+        return 0
 
     cdef int bernoulli_tables(self, object parameters) except -1:
         """probs = p, complement = 1 - p, accurate where it is small."""
@@ -427,18 +462,18 @@ cdef class Sites(Tables):
             kernels().bernoulli_means(self.width, &given[0], &p[0], &q[0])
         return 0
 
-    cdef int bernoulli_thresholds(self) except -1:
+    cdef int bernoulli_thresholds(self, const double *p) except -1:
         """Rows of 64 elements at least, short ones a multiple of 16; where they exist already, in place."""
-        cdef Py_ssize_t n = self.width, whole = n * 16 // gcd(n, 16)
-        cdef const double[::1] p = self.probs
+        cdef Py_ssize_t n = self.width, whole
         cdef uint64_t[::1] thresholds
         cdef uint32_t[::1] high
         if self.family.period == 0:
+            whole = n * 16 // gcd(n, 16)
             self.family.period = whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
             thresholds, high = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.uint32)
             self.keep += [thresholds, high]
             self.family.thresholds, self.family.high = &thresholds[0], &high[0]
-        kernels().bernoulli_thresholds(n, &p[0], self.family.period, <uint64_t *>self.family.thresholds,
+        kernels().bernoulli_thresholds(n, p, self.family.period, <uint64_t *>self.family.thresholds,
                                        <uint32_t *>self.family.high)
         return 0
 

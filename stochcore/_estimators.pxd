@@ -15,7 +15,7 @@ cdef class Job:
     cdef bint keeps  # whatever its size
     cdef Py_ssize_t node_size
 
-    cdef int move(self, Tables tables) except -1
+    cpdef int move(self, Tables tables) except -1
     cdef int64_t fold_at(self, const sc_stream *stream, double *node, bint empty, Py_ssize_t first_block,
                          Py_ssize_t n_blocks, Py_ssize_t stop, const uint8_t *y, Py_ssize_t width, const double *j,
                          object n_threads) except -2

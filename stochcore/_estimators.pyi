@@ -23,6 +23,7 @@ class Job:
         factor: Array | None,
         cost: tuple[str, Array, Array | None, int, Array | None] | None,
     ) -> None: ...
+    def move(self, tables: Tables) -> int: ...
     def fold(
         self,
         stream: Any,

@@ -58,7 +58,7 @@ cdef class Job:
             point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3], cost[4])
         self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
 
-    cdef int move(self, Tables tables) except -1:
+    cpdef int move(self, Tables tables) except -1:
         """Go over to a model of the same shapes, or to what has become of tables that were moved in place."""
         self.keep[0] = tables
         self.job.family = tables.family

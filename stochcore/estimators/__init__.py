@@ -2,7 +2,7 @@
 
 from .auto import Auto
 from .base import ESTIMATORS, Estimator, available, resolve
-from .run import estimate, sample_estimate
+from .run import estimate, prepared, sample_estimate
 from .weights import Antithetic, Disarm, LeaveOneOut, OptimalBaseline, ScoreFunction
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ScoreFunction",
     "available",
     "estimate",
+    "prepared",
     "resolve",
     "sample_estimate",
 ]

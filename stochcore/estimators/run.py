@@ -146,19 +146,8 @@ def sample_estimate(
     if stopping and stopping.levels:  # a bound need not be a multiple
         n_samples -= n_samples % estimator.samples_per_unit
     run = prepared(model, cost, n_samples, estimator, stream, first_sample)
-    layout = run.layout
     _check.addresses(stream.offset, (first_sample + run.n_samples) * model.n_elements)
-    fold = run.fold(model, stream, n_threads)
-    tree = Tree(layout)
-    first_block = first_sample // layout.block_rows
-    last_block = first_block + run.blocks
-    for start in range(first_block, last_block, BLOCKS_PER_SHARD):
-        blocks = min(BLOCKS_PER_SHARD, last_block - start)
-        stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
-        tree.push(start // BLOCKS_PER_SHARD, 1, fold(start, blocks, stop))
-        more = stop < first_sample + n_samples
-        if more and stopping and stopping.watches and stopping.ends(tree, stop - first_sample, started):
-            break
+    tree = run.tree(model, stream, n_threads, (stopping, started) if stopping and stopping.watches else None)
     return from_tree(
         tree,
         source=Source(model, cost, run.estimator, stream, __version__),
@@ -262,13 +251,35 @@ class Run:
     inside: bool = False  # are costs priced where samples are drawn?
     jobs: list[tuple[Job, int]] = field(default_factory=list)
 
-    def fold(self, model: Family, stream: Stream, n_threads: int | None) -> Callable[[int, int, int], Array]:
-        """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
+    def tree(
+        self, model: Family, stream: Stream, n_threads: int | None, stopping: tuple[Stopping, float] | None = None
+    ) -> Tree:
+        """Fold the shards of samples of a model, all of them or until it is time to stop."""
+        layout, end = self.layout, self.first_sample + self.n_samples
+        tree = Tree(layout)
+        first_block = self.first_sample // layout.block_rows
+        last_block = first_block + self.blocks
+        for start in range(first_block, last_block, BLOCKS_PER_SHARD):
+            blocks = min(BLOCKS_PER_SHARD, last_block - start)
+            stop = end if start + blocks == last_block else (start + blocks) * layout.block_rows
+            tree.push(start // BLOCKS_PER_SHARD, 1, self._shard(model, stream, n_threads, start, blocks, stop))
+            if stopping and stop < end and stopping[0].ends(tree, stop - self.first_sample, stopping[1]):
+                break
+        return tree
+
+    def _shard(
+        self, model: Family, stream: Stream, n_threads: int | None, first: int, blocks: int, stop: int
+    ) -> Array:
+        """Make the node of the blocks first .. first + blocks, the last up to sample `stop`."""
         if self.inside:
-            job = self.jobs[0][0]
-            return lambda first, blocks, stop: _finite(*job.whole(stream, first, blocks, stop, n_threads))
-        one = self._fold_chunks if self.jobs else self._fold_terms
-        return lambda first, blocks, stop: one(model, stream, n_threads, first, blocks, stop)
+            return _finite(*self.jobs[0][0].whole(stream, first, blocks, stop, n_threads))
+        fold = self._fold_chunks if self.jobs else self._fold_terms
+        return fold(model, stream, n_threads, first, blocks, stop)
+
+    def move(self, model: Family) -> None:
+        """Go over to a model of the same shapes."""
+        for (job, _), (tables, _) in zip(self.jobs, model._parts(), strict=bool(self.jobs)):
+            job.move(tables)
 
     @property
     def within(self) -> bool:

@@ -169,6 +169,8 @@ class Disarm(Weighted):
 
     name = "disarm"
     mirrored = True
+    moves = True
+    stays = False
     least = 2
     samples_per_unit = 2
     dependent_samples = 2
