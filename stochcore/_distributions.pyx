@@ -507,6 +507,37 @@ cdef class Sites(Tables):
         self.probs, self.complement, self.logs = np.asarray(p), None, np.asarray(logs)
         return 0
 
+    def entropy(self, double[::1] sites, double[::1] scores):
+        """H of each site, and its derivatives by what scores are by."""
+        self.entropy_at(&sites[0], &scores[0])
+
+    cdef int entropy_at(self, double *sites, double *scores) except -1:
+        """The same by pointers. Of a bit with logit l, m = min(p, q): H = softplus(-|l|) + |l| m, dH/dl = -l p q."""
+        cdef Py_ssize_t n = self.width, i
+        cdef cnp.ndarray given = self.parameters, array = self.probs, other = self.complement, logs
+        cdef const double *l = <const double *>cnp.PyArray_DATA(given)
+        cdef const double *p = <const double *>cnp.PyArray_DATA(array)
+        cdef const double *q
+        if self.complement is None or self.family.by_probs:
+            logs = self.log_probs
+            l = <const double *>cnp.PyArray_DATA(logs)
+            q = NULL if self.complement is None else <const double *>cnp.PyArray_DATA(other)
+            for i in range(n):
+                if q != NULL:
+                    entropy_of_bit(p[i], q[i], l[n + i], l[i], sites + i, scores + i)
+                else:
+                    entropy_of_classes(self.family.n_classes, self.family.by_probs, p + i * self.family.n_classes,
+                                       l + i * self.family.n_classes, sites + i, scores + i * self.family.n_classes)
+            return 0
+        q = <const double *>cnp.PyArray_DATA(other)
+        for i in range(n):
+            sites[i] = -abs(l[i])
+        kernels().functions.softplus(n, sites, sites)
+        for i in range(n):
+            sites[i] += abs(l[i]) * min(p[i], q[i])
+            scores[i] = -l[i] * p[i] * q[i]
+        return 0
+
     def log_prob(self, object y, double[::1] out, object n_threads):
         """log p of len(out) rows of one problem's sites each; row r belongs to problem r mod n_problems."""
         cdef const uint8_t[::1] raw = y.view(np.uint8)
@@ -521,6 +552,29 @@ cdef class Sites(Tables):
             for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
                 log_prob_block(t, &f, &logs[0], &raw[0], i * rows, min((i + 1) * rows, n), &out[0], &cancel)
         finish(&cancel)
+
+
+cdef void entropy_of_bit(double p, double q, double log_p, double log_q, double *entropy,
+                         double *by_p) noexcept nogil:
+    """H = -p log p - q log q, dH/dp = log q - log p; what is never drawn adds nothing to H."""
+    entropy[0] = -(p * log_p if p > 0.0 else 0.0) - (q * log_q if q > 0.0 else 0.0)
+    by_p[0] = log_q - log_p
+
+
+cdef void entropy_of_classes(Py_ssize_t classes, bint by_probs, const double *p, const double *log_p, double *entropy,
+                             double *scores) noexcept nogil:
+    """H = -sum p log p; by logits -p (log p + H), by probs tangent to the simplex: -log p less its mean."""
+    cdef Py_ssize_t c
+    cdef double sum = 0.0, logs = 0.0
+    for c in range(classes):
+        sum += p[c] * log_p[c] if p[c] > 0.0 else 0.0
+        logs += log_p[c]
+    entropy[0] = -sum
+    for c in range(classes):
+        if by_probs:
+            scores[c] = logs / <double>classes - log_p[c]
+        else:
+            scores[c] = -p[c] * (log_p[c] - sum) if p[c] > 0.0 else 0.0
 
 
 cdef void log_prob_block(const sc_table *t, const sc_family *f, const double *logs, const uint8_t *y, Py_ssize_t first,
