@@ -40,7 +40,7 @@ cdef class Job:
     """
 
     def __init__(self, Tables tables, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind, bint mirrored,
-                 Py_ssize_t unit, bint within, const double[::1] baseline, const double[::1] sample_baseline,
+                 Py_ssize_t unit, bint within, double[::1] baseline, const double[::1] sample_baseline,
                  Py_ssize_t first_sample, const double[::1] parameter_baseline, const double[::1] factor, object cost):
         self.keep = [tables, baseline, sample_baseline, parameter_baseline, factor, cost]
         self.job.family = tables.family
@@ -57,6 +57,11 @@ cdef class Job:
         if cost is not None:
             point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3], cost[4])
         self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
+
+    @property
+    def baseline(self):
+        """One number a problem, live."""
+        return np.asarray(self.keep[1])
 
     cpdef int move(self, Tables tables) except -1:
         """Go over to a model of the same shapes, or to what has become of tables that were moved in place."""

@@ -59,7 +59,7 @@ cdef double norm_of(Py_ssize_t n, const double *x) noexcept nogil:
 
 
 cdef class Descent:
-    """Descent(trainer, parameters, problems, n_samples, dependent, enough)
+    """Descent(trainer, bits, parameters, problems, n_samples, dependent)
 
     Steps of a family, from the node of an estimate to moved parameters. `trainer` is a FamilyTrainer: it draws a best
     sample again, and makes what has no kernel. Python runs signal handlers between bytecodes, so never inside `commit`:
@@ -68,13 +68,16 @@ cdef class Descent:
 
     cdef readonly Py_ssize_t completed  # steps of the last run
     cdef object trainer
+    cdef Sites bits
+    cdef double[::1] sites, scores
     cdef double[::1] parameters, grad, costs, best, average, baseline
     cdef Py_ssize_t problems, n_samples, dependent
     cdef double decay
 
-    def __init__(self, object trainer, double[::1] parameters, Py_ssize_t problems, Py_ssize_t n_samples,
+    def __init__(self, object trainer, Sites bits, double[::1] parameters, Py_ssize_t problems, Py_ssize_t n_samples,
                  Py_ssize_t dependent):
-        self.trainer, self.parameters = trainer, parameters
+        self.trainer, self.bits, self.parameters = trainer, bits, parameters
+        self.sites, self.scores = np.empty((2, parameters.shape[0]))
         self.problems, self.n_samples, self.dependent = problems, n_samples, dependent
         self.average = self.baseline = None
         self.grad, self.costs, self.best = np.empty(parameters.shape[0]), np.empty(4 * problems), np.empty(problems)
@@ -86,7 +89,11 @@ cdef class Descent:
 
     def begin(self):
         """Start a run."""
+        cdef Py_ssize_t i
         self.completed = 0
+        if self.average is not None and self.average[self.problems] > 0.0:
+            for i in range(self.problems):
+                self.baseline[i] = self.average[i] / self.average[self.problems]
         best = self.trainer.best
         np.asarray(self.best)[:] = np.inf if best is None else np.asarray(best[0]).reshape(-1)
 
@@ -96,13 +103,10 @@ cdef class Descent:
         check(scalars, row, self.parameters.shape[0], self.grad.shape[0], moments.shape[0], moments.shape[1])
         self.commit(<const double *>cnp.PyArray_DATA(node), kind, scalars, row, step, moments, records, weights)
 
-    def run(self, Job job, Sites bits, Address stream, Py_ssize_t width, Py_ssize_t blocks, int kind,
+    def run(self, Job job, Address stream, Py_ssize_t width, Py_ssize_t blocks, int kind,
             const double[:, ::1] scalars, Py_ssize_t first_step, double[:, ::1] moments, double[:, ::1] records,
             const double[::1] weights, object n_threads):
-        """Take a step for each row of scalars, whose costs are priced inside.
-
-        `bits`: tables that move in place, or None: then the trainer makes others for each step.
-        """
+        """Take a step for each row of scalars, whose costs are priced inside."""
         cdef cnp.ndarray node = np.empty(job.node_size)
         cdef double *memory = <double *>cnp.PyArray_DATA(node)
         cdef Py_ssize_t row
@@ -112,8 +116,8 @@ cdef class Descent:
         check(scalars, 0, self.parameters.shape[0], self.grad.shape[0], moments.shape[0], moments.shape[1])
         job.keeps = True
         for row in range(scalars.shape[0]):
-            if bits is not None and finite(self.parameters.shape[0], &self.parameters[0]):
-                bits.move_to(flat, &self.parameters[0])
+            if self.bits is not None and finite(self.parameters.shape[0], &self.parameters[0]):
+                self.bits.move_to(flat, &self.parameters[0])
             else:
                 job.move(self.trainer.tables_at(first_step + row))
             noise.offset = stream.c.offset + <uint64_t>(first_step + row) * <uint64_t>width
@@ -138,7 +142,7 @@ cdef class Descent:
         memcpy(record, costs, 2 * problems * sizeof(double))
         if weights is not None:
             record[3 * problems + 1] = weights[row]
-            self.trainer.add_entropy(weights[row], np.asarray(self.grad), np.asarray(records)[row, 3 * problems + 2:])
+            self.add_entropy(weights[row], record + 3 * problems + 2)
         record[2 * problems] = norm_of(n, grad)
         for i in range(problems):
             better = better or least[i] < self.best[i]
@@ -156,6 +160,27 @@ cdef class Descent:
         if better:
             self.trainer.best = best
         self.completed = row + 1
+        return 0
+
+
+    cdef int add_entropy(self, double weight, double *entropy) except -1:
+        """grad -= weight times the gradient of the entropy, which is written down."""
+        cdef Py_ssize_t n = self.parameters.shape[0], width, i, p
+        cdef double *sites = &self.sites[0]
+        cdef double[::1] told
+        if self.bits is None:
+            told, self.scores = self.trainer.entropy()
+            for p in range(self.problems):
+                entropy[p] = told[p]
+        else:
+            self.bits.entropy_at(sites, &self.scores[0])
+            width = self.bits.width // self.problems
+            for p in range(self.problems):
+                entropy[p] = 0.0
+                for i in range(width):
+                    entropy[p] += sites[p * width + i]
+        for i in range(n):
+            self.grad[i] -= weight * self.scores[i]
         return 0
 
 

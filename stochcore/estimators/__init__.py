@@ -3,7 +3,7 @@
 from .auto import Auto
 from .base import ESTIMATORS, Estimator, available, resolve
 from .run import estimate, prepared, sample_estimate
-from .weights import Antithetic, Disarm, LeaveOneOut, OptimalBaseline, ScoreFunction
+from .weights import Antithetic, Disarm, LeaveOneOut, MovingAverage, OptimalBaseline, ScoreFunction
 
 __all__ = [
     "ESTIMATORS",
@@ -12,6 +12,7 @@ __all__ = [
     "Disarm",
     "Estimator",
     "LeaveOneOut",
+    "MovingAverage",
     "OptimalBaseline",
     "ScoreFunction",
     "available",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Family
+from ..distributions.parameters import Structure
 
 Array = NDArray[Any]
 
@@ -49,6 +51,10 @@ class Estimator:
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
         """Return how often J is called for a sample."""
         return 1
+
+    def negated(self) -> Estimator:
+        """Return the same estimator for minus the cost."""
+        return self
 
     def draw(self, model: Family, stream: Any, number: int) -> Any:
         """Return sample `number` again, from its address: y with one row."""
@@ -109,6 +115,28 @@ def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Es
     if made.name != "score_function" or getattr(made, "baseline", None) is not None:
         raise ValueError(f"`baseline` goes with estimator 'score_function' without one of its own, got {made!r}")
     return type(made)(baseline)  # type: ignore[call-arg]
+
+
+def as_plain(estimator: Estimator) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return an estimator in plain words, and its arrays by option; None where a file cannot hold it."""
+    kind, words, arrays = type(estimator), {}, {}
+    if ESTIMATORS.get(getattr(kind, "name", "")) is not kind or not is_dataclass(estimator):
+        return None
+    for option in fields(estimator):
+        value = getattr(estimator, option.name)
+        if value is None or isinstance(value, (bool, int, float, str)):
+            words[option.name] = value
+            continue
+        try:
+            arrays[option.name] = Structure.of(value).map(lambda part, name=option.name: _check.reals(name, part), value)
+        except (TypeError, ValueError):
+            return None
+    return {"name": kind.name, "options": words}, arrays
+
+
+def from_plain(plain: dict[str, Any], arrays: dict[str, Any]) -> Estimator:
+    """Undo `as_plain`."""
+    return ESTIMATORS[plain["name"]](**plain["options"], **arrays)
 
 
 def _signature(kind: type[Estimator]) -> str:
