@@ -20,6 +20,16 @@ typedef struct sc_cancel {
 void sc_cancel_begin(sc_cancel *cancel, int (*poll)(void)); /* by the calling thread, before the parallel loop */
 int sc_cancel_poll(sc_cancel *cancel);                      /* the slow half of sc_cancelled */
 
+/* Between calls of a function that may take a nanosecond or a minute. A look at the clock takes longer than a
+ * nanosecond: as long as that many calls together took no time that it can see, the next look comes after twice as many,
+ * at most 16. */
+typedef struct sc_patience {
+    int calls, left;
+    int64_t since;
+} sc_patience;
+
+int sc_cancel_look(sc_cancel *cancel, sc_patience *patience);
+
 static inline void sc_cancel_raise(sc_cancel *cancel, int status)
 {
     int expected = 0;
@@ -31,6 +41,13 @@ static inline int sc_cancelled(sc_cancel *cancel)
 {
     int status = atomic_load_explicit(&cancel->status, memory_order_relaxed);
     return status ? status : cancel->poll ? sc_cancel_poll(cancel) : 0;
+}
+
+/* The same before each of many calls; begin with {0}. */
+static inline int sc_cancelled_between(sc_cancel *cancel, sc_patience *patience)
+{
+    if (--patience->left > 0) return atomic_load_explicit(&cancel->status, memory_order_relaxed);
+    return sc_cancel_look(cancel, patience);
 }
 
 #endif

@@ -13,8 +13,10 @@ enum {
     SC_OK = 0,
     SC_CANCELLED = -1,       /* the caller asked to stop (Ctrl-C, or another block failed) */
     SC_COST_NOT_FINITE = -2, /* J of some sample is NaN or infinite */
+    SC_COST_NOT_BITS = -3,   /* a cost of bits was given something else */
 };
 
 #define SC_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define SC_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #endif

@@ -1,5 +1,6 @@
 /* Which instruction sets this machine has, and the one chosen; and the calling thread's half of cancellation. This file
  * is compiled for the baseline CPU: nothing here may use AVX or AES. */
+#define _GNU_SOURCE /* CLOCK_MONOTONIC_COARSE */
 #include "dispatch.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@
 
 /* __builtin_cpu_supports asks the operating system too (XGETBV): a CPU whose AVX registers are not saved has none. */
 static int sc_always(void) { return 1; }
-#if defined(SC_HAVE_AVX2) || defined(SC_HAVE_AVX2_VAES) || defined(SC_HAVE_AVX512) || defined(SC_HAVE_AVX512_VAES)
+#if defined(SC_HAVE_AVX2) || defined(SC_HAVE_AVX2_VAES)
 #include <cpuid.h>
 
 static int sc_has_aes(void)
@@ -17,14 +18,12 @@ static int sc_has_aes(void)
 }
 static int sc_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && sc_has_aes(); }
 #endif
-#if defined(SC_HAVE_AVX2_VAES) || defined(SC_HAVE_AVX512_VAES)
+#ifdef SC_HAVE_AVX2_VAES
 static int sc_has_vaes(void)
 {
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1u << 9);
 }
-#endif
-#ifdef SC_HAVE_AVX2_VAES
 static int sc_has_avx2_vaes(void) { return sc_has_avx2() && sc_has_vaes(); }
 #endif
 #if defined(SC_HAVE_AVX512) && !defined(SC_EMULATE_AVX512)
@@ -104,12 +103,17 @@ int sc_runnable(const char *names[SC_N_TABLES])
 
 static _Thread_local char sc_this_thread; /* its address tells threads apart */
 
-enum { SC_POLL_EVERY_NS = 10 * 1000 * 1000 };
+enum { SC_POLL_EVERY_NS = 10 * 1000 * 1000, SC_SHORT_NS = 1000 * 1000, SC_MOST_CALLS = 16 };
 
+/* In nanoseconds; ticks of a few milliseconds will do, and are read in a third of the time. */
 static int64_t sc_now(void)
 {
     struct timespec t;
+#ifdef CLOCK_MONOTONIC_COARSE
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+#else
     timespec_get(&t, TIME_UTC);
+#endif
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -128,4 +132,14 @@ int sc_cancel_poll(sc_cancel *cancel)
         cancel->next_poll = sc_now() + SC_POLL_EVERY_NS;
     }
     return atomic_load(&cancel->status);
+}
+
+int sc_cancel_look(sc_cancel *cancel, sc_patience *patience)
+{
+    const int64_t now = sc_now();
+    const int brief = patience->calls && now - patience->since < SC_SHORT_NS;
+    patience->calls = !brief ? 1 : SC_MIN(2 * patience->calls, SC_MOST_CALLS);
+    patience->left = patience->calls;
+    patience->since = now;
+    return sc_cancelled(cancel);
 }

@@ -42,7 +42,7 @@ typedef struct sc_table {
     void (*bernoulli_logits)(ptrdiff_t n, const double *logits, double *p, double *log_p, double *log_q);
     void (*bernoulli_probs)(ptrdiff_t n, const double *p, double *log_p, double *log_q);
     void (*bernoulli_means)(ptrdiff_t n, const double *logits, double *p, double *q);
-    void (*bernoulli_thresholds)(ptrdiff_t n, const double *p, ptrdiff_t period, uint64_t *thresholds, uint32_t *high);
+    void (*bernoulli_thresholds)(ptrdiff_t n, const double *p, ptrdiff_t period, uint64_t *thresholds, int16_t *top);
     void (*categorical_logits)(ptrdiff_t sites, ptrdiff_t classes, const double *logits, double *p, double *log_p);
     void (*categorical_probs)(ptrdiff_t n, const double *p, double *log_p);
     void (*class_thresholds)(ptrdiff_t n, const double *p, uint64_t *thresholds);
@@ -65,9 +65,11 @@ typedef struct sc_table {
     double (*log_prob_categorical)(const double *log_p, const int32_t *y, ptrdiff_t sites, ptrdiff_t classes);
 
     /* costs */
-    int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *row_f64, sc_cancel *,
+    int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *scratch, sc_cancel *,
                      double *out);
+    void (*flip_row)(const sc_cost *, ptrdiff_t problem, const double *y, ptrdiff_t n_sites, double *delta);
     void (*linear_tables)(ptrdiff_t sites, const double *w, double *tables);
+    void (*site_tables)(ptrdiff_t sites, const double *table, double *tables);
 
     /* estimate, estimators */
     void (*merge)(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters);

@@ -66,10 +66,12 @@ typedef struct sc_family {
     ptrdiff_t n_problems, n_sites, n_classes, n_elements;
     ptrdiff_t n_scores; /* of one problem, before the map */
     ptrdiff_t n_scratch; /* numbers that the kernels want */
-    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and the first 31 of
-     * their 53 bits; of Bernoulli 64 more of these, where the row begins again */
+    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and the first of their
+     * 53 bits: of classes 31; of Bernoulli, where the period is 64 or more, 16 less 2^15, and 64 more of these, where the
+     * row begins again */
     ptrdiff_t period;
     const uint32_t *high;
+    const int16_t *top;
     const uint64_t *thresholds;
     /* ladders: one a site; chains: n_ladders a chain, first that of the first state, then [states] of each step */
     const sc_ladder *ladders;
@@ -89,15 +91,52 @@ typedef struct sc_family {
     sc_map map;
 } sc_family;
 
-enum { SC_COST_GIVEN = 0, SC_COST_LINEAR = 1, SC_COST_QUADRATIC = 2 };
+enum {
+    SC_COST_GIVEN = 0, /* somebody else (a Python callable) evaluates it */
+    SC_COST_LINEAR = 1,
+    SC_COST_QUADRATIC = 2,
+    SC_COST_TABLE = 3,
+    SC_COST_FORM = 4, /* a quadratic form of bits over few pairs */
+    SC_COST_COMPILED = 5,
+};
 
-/* J of a row y. GIVEN: somebody else (a Python callable) evaluates it. */
+/* Terms of a cut that have the weight 2^plane: pairs first .. first + count; turned: they count where bits agree. */
+typedef struct sc_cut_terms {
+    int64_t first, count, plane, turned;
+} sc_cut_terms;
+
+/* constant + linear . y + sum_{i<j} q_ij y_i y_j, and the same as a cut (cuts.h), where that is exact and cheap. */
+typedef struct sc_form {
+    double constant;
+    const int64_t *start,
+        *upper; /* site d's neighbours: start[d] .. start[d + 1]; from upper[d] on they are beyond d */
+    const int32_t *neighbour;
+    const double *weight; /* of each neighbour: q_ij both at i and at j */
+    ptrdiff_t n_groups, n_planes; /* no planes: not as a cut */
+    const sc_cut_terms *groups;
+    const uint64_t *pairs; /* j << 32 | i; n_sites is a node whose bit is 0 */
+    double cut_constant, unit;
+    int64_t offset;
+} sc_form;
+
+typedef double (*sc_function)(const void *y, ptrdiff_t n_sites, void *data);
+
+/* J of a row y. */
 typedef struct sc_cost {
     int kind;
-    ptrdiff_t problem_stride; /* from one problem's weights to the next: 0 where they are shared */
+    ptrdiff_t problem_stride; /* from one problem's weights to the next, in sites: 0 where they are shared */
     const double *linear; /* [n_sites] */
     const double *quadratic; /* [n_sites][n_sites] */
-    const double *tables; /* of a linear cost of one problem on packed samples (bits.h), or NULL */
+    const double *tables; /* of one problem on packed samples: sums of sites (bits.h), or NULL */
+    const double *table; /* [n_sites][n_classes] */
+    ptrdiff_t n_classes;
+    sc_form form;
+    sc_function function; /* of uint8_t, int32_t, int64_t or double: the family's type */
+    void *data;
+    double sign; /* of what the function returns: 1 or -1 */
+    /* J(y with y_d = 1) - J(y with y_d = 0) = slope_d + sum_j symmetric_dj y_j, or with the form's weights */
+    const double *slope; /* [n_sites] */
+    const double *symmetric; /* [n_sites][n_sites] without its diagonal */
 } sc_cost;
 
 #endif

@@ -12,6 +12,7 @@ enum {
     SC_ANTITHETIC = 3,       /* less the mean of the other pairs of the block */
     SC_DISARM = 4,           /* half of what it exceeds its opposite by, times a factor for each score */
     SC_OPTIMAL_BASELINE = 5, /* less a baseline for each parameter, from the other half of the block */
+    SC_LOCAL = 6,            /* bits are summed out one by one, by their flips; times a factor for each score */
 };
 
 enum { SC_LEAST = 8 }; /* a last block of fewer samples joins the one before it */
@@ -32,6 +33,19 @@ static inline ptrdiff_t sc_tables_size(ptrdiff_t sites)
 static inline ptrdiff_t sc_columns_size(ptrdiff_t sites, ptrdiff_t rows)
 {
     return (rows + SC_ROWS_PAD - 1) / SC_ROWS_PAD * 8 * (sites + SC_MARGIN) + SC_MARGIN;
+}
+
+/* Forms of bits (cuts.h): samples in one go, and words of 64 that they are kept in for each site. */
+enum { SC_CUT_ROWS = 512 };
+
+static inline int sc_cut_width(ptrdiff_t rows) { return rows > 256 ? 8 : rows > 128 ? 4 : rows > 64 ? 2 : 1; }
+
+/* How many numbers the cost of `rows` rows wants as scratch. */
+static inline ptrdiff_t sc_price_size(int kind, ptrdiff_t sites, ptrdiff_t rows)
+{
+    if (kind != SC_COST_FORM) return sites + (sites + 7) / 8; /* a row of numbers, one of bytes */
+    const ptrdiff_t words = (SC_MIN(rows, SC_CUT_ROWS) + 63) / 64;
+    return 8 * (sites + 1) + words * (sites + SC_MARGIN); /* words or lanes; columns */
 }
 
 typedef struct sc_estimator {
@@ -80,6 +94,7 @@ typedef struct sc_scratch {
     double *j; /* those of one problem */
     double *weight; /* three numbers a row; where scores are mapped, n_problems */
     double *histogram; /* three for each score of a problem; where scores are mapped, of all problems */
+    double *price; /* the cost's (sc_price_size) */
     double *row; /* n_sites */
     double *theta; /* where scores are mapped, four for each parameter */
     double *flat; /* and one for each argument */
@@ -112,6 +127,7 @@ static inline int sc_wants_terms(const sc_job *job)
 static inline int sc_wants_rows(const sc_job *job)
 {
     const int indicators = sc_is_plain(&job->family) && sc_has_indicators(&job->family);
+    if (job->estimator.kind == SC_LOCAL && job->cost.kind == SC_COST_COMPILED) return 1;
     return sc_wants_terms(job) || (job->estimator.kind == SC_OPTIMAL_BASELINE && !indicators);
 }
 
@@ -127,8 +143,10 @@ static inline ptrdiff_t sc_place_scratch(const sc_job *job, double *base, sc_scr
     s->costs = base + at, at += rows * problems;
     s->j = base + at, at += rows;
     s->weight = base + at, at += (rows + SC_ROWS_PAD) * (problems < 3 ? 3 : plain && !apart ? 3 : problems);
-    s->histogram = base + at, at += 4 * f->n_scores * (plain && !apart ? 1 : problems);
+    s->histogram = base + at,
+    at += 4 * f->n_scores * (plain && !apart && job->estimator.kind != SC_LOCAL ? 1 : problems);
     s->row = base + at, at += f->n_sites;
+    s->price = base + at, at += sc_price_size(job->cost.kind, f->n_sites, rows * problems);
     s->theta = base + at, at += apart ? 10 * job->n_parameters : plain ? 0 : 4 * job->n_parameters;
     s->flat = base + at, at += arguments;
     s->own = base + at, at += f->n_scratch;

@@ -169,8 +169,11 @@ def exactly_one(**given: Any) -> str:
 
 def output(out: Array | None, want: tuple[int, ...], dtype: DTypeLike, *inputs: tuple[str, Array]) -> Array:
     """Return `out` where it fits, or a new array where it is None."""
-    if out is None:
-        return np.empty(want, dtype=dtype)
+    return np.empty(want, dtype=dtype) if out is None else given_output(out, want, dtype, *inputs)
+
+
+def given_output(out: Any, want: tuple[int, ...], dtype: DTypeLike, *inputs: tuple[str, Array]) -> Array:
+    """Return `out` where it fits."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"`out` must be a NumPy array, got {_short(out)}")
     if out.dtype != np.dtype(dtype):

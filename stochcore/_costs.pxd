@@ -1,4 +1,10 @@
 from ._dispatch cimport sc_cost
 
-cdef int point_at(sc_cost *cost, str kind, const double[::1] linear, const double[::1] quadratic,
-                  Py_ssize_t problem_stride, const double[::1] tables) except -1
+
+cdef class Weights:
+    """A cost as the kernels see it: the struct, and the arrays that it points at."""
+
+    cdef sc_cost cost
+    cdef list keep
+
+    cdef const double *numbers(self, object array) except? NULL

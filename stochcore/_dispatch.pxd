@@ -1,7 +1,7 @@
 """The C core as the other extensions see it: structs, and one table of kernels."""
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 from . cimport sc_noise, sc_stream
@@ -12,6 +12,7 @@ cdef extern from "dispatch.h" nogil:
         SC_OK
         SC_CANCELLED
         SC_COST_NOT_FINITE
+        SC_COST_NOT_BITS
         SC_BERNOULLI
         SC_CATEGORICAL
         SC_LADDERS
@@ -34,12 +35,17 @@ cdef extern from "dispatch.h" nogil:
         SC_COST_GIVEN
         SC_COST_LINEAR
         SC_COST_QUADRATIC
+        SC_COST_TABLE
+        SC_COST_FORM
+        SC_COST_COMPILED
+        SC_CUT_ROWS
         SC_SCORE_FUNCTION
         SC_LEAVE_ONE_OUT
         SC_GROUPS
         SC_ANTITHETIC
         SC_DISARM
         SC_OPTIMAL_BASELINE
+        SC_LOCAL
         SC_LEAST
         SC_SGD
         SC_MOMENTUM
@@ -85,6 +91,7 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_scratch
         ptrdiff_t period
         const uint32_t *high
+        const int16_t *top
         const uint64_t *thresholds
         const sc_ladder *ladders
         ptrdiff_t n_ladders
@@ -103,12 +110,42 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_each
         sc_map map
 
+    ctypedef struct sc_cut_terms:
+        int64_t first
+        int64_t count
+        int64_t plane
+        int64_t turned
+
+    ctypedef struct sc_form:
+        double constant
+        const int64_t *start
+        const int64_t *upper
+        const int32_t *neighbour
+        const double *weight
+        ptrdiff_t n_groups
+        ptrdiff_t n_planes
+        const sc_cut_terms *groups
+        const uint64_t *pairs
+        double cut_constant
+        double unit
+        int64_t offset
+
+    ctypedef double (*sc_function)(const void *, ptrdiff_t, void *) noexcept nogil
+
     ctypedef struct sc_cost:
         int kind
         ptrdiff_t problem_stride
         const double *linear
         const double *quadratic
         const double *tables
+        const double *table
+        ptrdiff_t n_classes
+        sc_form form
+        sc_function function
+        void *data
+        double sign
+        const double *slope
+        const double *symmetric
 
     ctypedef struct sc_estimator:
         int kind
@@ -147,6 +184,7 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_place_scratch(const sc_job *, double *, sc_scratch *)
     ptrdiff_t sc_tables_size(ptrdiff_t)
+    ptrdiff_t sc_price_size(int, ptrdiff_t, ptrdiff_t)
 
     ctypedef struct sc_step_scalars:
         double rate
@@ -214,7 +252,7 @@ cdef extern from "dispatch.h" nogil:
         void (*bernoulli_logits)(ptrdiff_t, const double *, double *, double *, double *) noexcept nogil
         void (*bernoulli_probs)(ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*bernoulli_means)(ptrdiff_t, const double *, double *, double *) noexcept nogil
-        void (*bernoulli_thresholds)(ptrdiff_t, const double *, ptrdiff_t, uint64_t *, uint32_t *) noexcept nogil
+        void (*bernoulli_thresholds)(ptrdiff_t, const double *, ptrdiff_t, uint64_t *, int16_t *) noexcept nogil
         void (*categorical_logits)(ptrdiff_t, ptrdiff_t, const double *, double *, double *) noexcept nogil
         void (*categorical_probs)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*class_thresholds)(ptrdiff_t, const double *, uint64_t *) noexcept nogil
@@ -237,7 +275,9 @@ cdef extern from "dispatch.h" nogil:
         double (*log_prob_categorical)(const double *, const int32_t *, ptrdiff_t, ptrdiff_t) noexcept nogil
         int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,
                          double *) noexcept nogil
+        void (*flip_row)(const sc_cost *, ptrdiff_t, const double *, ptrdiff_t, double *) noexcept nogil
         void (*linear_tables)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*site_tables)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t, double *, double *) noexcept nogil

@@ -6,7 +6,7 @@ cimport numpy as cnp
 
 import numpy as np
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from ._dispatch cimport (
@@ -466,15 +466,15 @@ cdef class Sites(Tables):
         """Rows of 64 elements at least, short ones a multiple of 16; where they exist already, in place."""
         cdef Py_ssize_t n = self.width, whole
         cdef uint64_t[::1] thresholds
-        cdef uint32_t[::1] high
+        cdef int16_t[::1] top
         if self.family.period == 0:
             whole = n * 16 // gcd(n, 16)
             self.family.period = whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
-            thresholds, high = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.uint32)
-            self.keep += [thresholds, high]
-            self.family.thresholds, self.family.high = &thresholds[0], &high[0]
+            thresholds, top = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.int16)
+            self.keep += [thresholds, top]
+            self.family.thresholds, self.family.top = &thresholds[0], &top[0]
         kernels().bernoulli_thresholds(n, p, self.family.period, <uint64_t *>self.family.thresholds,
-                                       <uint32_t *>self.family.high)
+                                       <int16_t *>self.family.top)
         return 0
 
     @property

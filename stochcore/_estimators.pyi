@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 
+from ._costs import Weights
 from ._distributions import Tables
 
 Array = np.ndarray[Any, Any]
@@ -21,10 +22,12 @@ class Job:
         first_sample: int,
         parameter_baseline: Array | None,
         factor: Array | None,
-        cost: tuple[str, Array, Array | None, int, Array | None] | None,
+        cost: Weights | None,
     ) -> None: ...
     @property
     def baseline(self) -> Array: ...
+    @property
+    def factor(self) -> Array | None: ...
     def move(self, tables: Tables) -> int: ...
     def fold(
         self,

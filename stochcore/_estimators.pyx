@@ -11,11 +11,11 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from . cimport sc_stream
-from ._costs cimport point_at
+from ._costs cimport Weights
 from ._dispatch cimport (
-    SC_ANTITHETIC, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_OPTIMAL_BASELINE,
-    SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table, sc_terms,
-    sc_terms_scratch, stop as stop_all, team,
+    SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_LOCAL,
+    SC_OPTIMAL_BASELINE, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table,
+    sc_terms, sc_terms_scratch, stop as stop_all, team,
 )
 from ._distributions cimport Tables
 from ._noise cimport Address
@@ -29,6 +29,7 @@ cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but
 _KINDS = {
     "score_function": SC_SCORE_FUNCTION, "leave_one_out": SC_LEAVE_ONE_OUT, "groups": SC_GROUPS,
     "antithetic": SC_ANTITHETIC, "disarm": SC_DISARM, "optimal_baseline": SC_OPTIMAL_BASELINE,
+    "local_expectation": SC_LOCAL,
 }
 
 
@@ -36,12 +37,12 @@ cdef class Job:
     """Job(tables, block_rows, n_parameters, kind, mirrored, unit, within, baseline, sample_baseline, first_sample,
         parameter_baseline, factor, cost)
 
-    `cost` is None where J will be given, or (kind, linear, quadratic, problem_stride, tables).
+    `cost` is None where J will be given.
     """
 
     def __init__(self, Tables tables, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind, bint mirrored,
                  Py_ssize_t unit, bint within, double[::1] baseline, const double[::1] sample_baseline,
-                 Py_ssize_t first_sample, const double[::1] parameter_baseline, const double[::1] factor, object cost):
+                 Py_ssize_t first_sample, const double[::1] parameter_baseline, double[::1] factor, Weights cost):
         self.keep = [tables, baseline, sample_baseline, parameter_baseline, factor, cost]
         self.job.family = tables.family
         self.job.block_rows = block_rows
@@ -55,13 +56,18 @@ cdef class Job:
         self.job.estimator.factor = &factor[0] if factor is not None else NULL
         self.job.cost.kind = SC_COST_GIVEN
         if cost is not None:
-            point_at(&self.job.cost, cost[0], cost[1], cost[2], cost[3], cost[4])
+            self.job.cost = cost.cost
         self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
 
     @property
     def baseline(self):
         """One number a problem, live."""
         return np.asarray(self.keep[1])
+
+    @property
+    def factor(self):
+        """One number a score, live; or None."""
+        return None if self.keep[4] is None else np.asarray(self.keep[4])
 
     cpdef int move(self, Tables tables) except -1:
         """Go over to a model of the same shapes, or to what has become of tables that were moved in place."""
@@ -93,7 +99,8 @@ cdef class Job:
                          object n_threads) except -2:
         """`fold` by pointers."""
         cdef Py_ssize_t rows = self.job.block_rows, problems = self.job.family.n_problems, base = first_block * rows
-        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements)
+        cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
+        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each)
         cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size)))
         cdef sc_job job = self.job
         cdef sc_scratch unused

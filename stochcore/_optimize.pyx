@@ -120,6 +120,8 @@ cdef class Descent:
                 self.bits.move_to(flat, &self.parameters[0])
             else:
                 job.move(self.trainer.tables_at(first_step + row))
+            if job.job.estimator.factor != NULL:
+                self.trainer.renew_factor()
             noise.offset = stream.c.offset + <uint64_t>(first_step + row) * <uint64_t>width
             bad = job.fold_at(&noise, memory, True, 0, blocks, self.n_samples, NULL, 0, NULL, n_threads)
             if bad >= 0:

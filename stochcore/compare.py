@@ -19,7 +19,7 @@ from .exact import exact
 from .noise import Stream, as_stream
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_OUTCOMES = 1 << 14  # up to here the oracle is asked without being told to
 
@@ -99,23 +99,17 @@ class Comparison(Sequence[Row]):
 
     __repr__ = __str__
 
-    def plot(self, axes: Axes | None = None) -> Axes:
-        """Draw the variance of each estimator against the seconds of an evaluation (needs Matplotlib).
-
-        Equal products lie on the dashed lines: further down and left is better.
-
-        Parameters
-        ----------
-        axes : matplotlib.axes.Axes, optional
-            Left out: a new figure's.
+    def plot(self) -> Figure:
+        """Draw them: variance and seconds of an evaluation and their product, on logarithmic axes (needs Matplotlib).
 
         Returns
         -------
-        matplotlib.axes.Axes
+        matplotlib.figure.Figure
+            ``.savefig("estimators.png")`` keeps it.
         """
         from .plotting import comparison
 
-        return comparison(self._rows, axes)
+        return comparison(self._rows)
 
 
 def compare(

@@ -50,12 +50,7 @@ def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
     events = model.enumerate()
     y = _on_every_problem(model, events)
     n = length(y)
-    if isinstance(price, BuiltIn) and isinstance(model, Compiled):
-        price.fit(model.batch_shape, model.event_shape)
-        flat = y.reshape(n, *model.batch_shape, -1) if price.quadratic is not None else y
-        j = price(flat).reshape(n, *model.batch_shape)
-    else:
-        j = evaluate(price, copy.deepcopy(y), model.batch_shape)
+    j = evaluate(price, copy.deepcopy(y), model.batch_shape)
     bad = ~np.isfinite(j)
     if bad.any():
         row = np.argwhere(bad)[0][0]

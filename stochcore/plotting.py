@@ -181,46 +181,50 @@ def report(
     return figure
 
 
-def comparison(rows: Sequence[Any], axes: Axes | None = None) -> Axes:
-    """Draw estimators by the seconds and the variance of an evaluation; their products are equal along dashed lines.
+def comparison(rows: Sequence[Any]) -> Figure:
+    """Draw estimators below each other: variance and seconds of an evaluation, and their product.
 
     Parameters
     ----------
     rows : sequence
         Of ``stochcore.compare``.
-    axes : matplotlib.axes.Axes, optional
-        Left out: a new figure's.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    matplotlib.figure.Figure
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
+    panels = (
+        ("variance_per_eval", "variance of the gradient,\nby one evaluation of J"),
+        ("seconds_per_eval", "seconds of an evaluation"),
+        ("variance_seconds", "variance x seconds: what\na given precision costs"),
+    )
+    names, at = [row.name for row in rows], np.arange(len(rows))
     with mpl.rc_context(STYLE):
-        if axes is None:
-            axes = Figure(figsize=(7.5, 5), layout="constrained").add_subplot()
-        shown = [row for row in rows if row.variance_per_eval > 0]
-        x = np.array([row.seconds_per_eval for row in shown]) * 1e9
-        y = np.array([row.variance_per_eval for row in shown])
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        for row, a, b in zip(shown, x, y, strict=True):
-            colour = BLUE if row.unbiased else ORANGE
-            axes.plot(a, b, "o", color=colour, markersize=7)
-            axes.annotate(row.name, (a, b), xytext=(7, 3), textcoords="offset points", fontsize=9)
-        if len(shown):
-            low, high = x.min() / 3, x.max() * 12
-            for product in 10.0 ** np.arange(np.floor(np.log10((x * y).min())), np.ceil(np.log10((x * y).max())) + 1):
-                axes.plot([low, high], [product / low, product / high], color=PALE, dashes=(4, 4), zorder=0)
-            axes.set_xlim(low, high)
-            axes.set_ylim(y.min() / 3, y.max() * 3)
-        zero = [row.name for row in rows if row.variance_per_eval == 0]
-        if zero:
-            axes.set_title(f"without variance: {', '.join(zero)}", loc="right", fontsize=9)
-        axes.set_xlabel("nanoseconds of an evaluation of J")
-        axes.set_ylabel("variance of the gradient, by one evaluation")
-        axes.set_title("Down and left is better", loc="left", fontsize=12)
-        axes.spines[["top", "right"]].set_visible(False)
-    return axes
+        figure = Figure(figsize=(10, 1.3 + 0.34 * len(rows)), layout="constrained")
+        for place, (attribute, title) in enumerate(panels):
+            axes = figure.add_subplot(1, len(panels), place + 1)
+            values = np.array([getattr(row, attribute) for row in rows], dtype=np.float64)
+            shown = values > 0
+            if shown.any():
+                axes.set_xscale("log")
+                low, high = values[shown].min() / 4, values[shown].max() * 4  # more than a decade: some tick is there
+                axes.set_xlim(low, high)
+                axes.xaxis.set_minor_formatter(NullFormatter())
+                axes.hlines(at[shown], low, values[shown], color=PALE, linewidth=5)
+            for y, value, row in zip(at, values, rows, strict=True):
+                if value > 0:
+                    axes.plot(value, y, "o", color=BLUE if row.unbiased else ORANGE, markersize=7)
+                else:
+                    axes.text(0.03, float(y), "none", transform=axes.get_yaxis_transform(), va="center", color=GREY)
+            axes.set_yticks(at, names if place == 0 else [""] * len(names))
+            axes.set_ylim(len(rows) - 0.5, -0.5)
+            axes.set_title(title, loc="left", fontsize=10)
+            axes.tick_params(axis="y", length=0)
+            axes.spines[["top", "right", "left"]].set_visible(False)
+        if not all(row.unbiased for row in rows):
+            figure.supxlabel("orange: biased", fontsize=9, x=0.99, ha="right")
+    return figure

@@ -126,6 +126,7 @@ static sc_family f;
 static double logits[MOST], p[MOST], log_p[MOST], log_q[MOST], weights[4 * MOST];
 static uint64_t thresholds[MOST], row[MOST];
 static uint32_t high[MOST];
+static int16_t top[MOST];
 static double scratch[64 * MOST];
 static int32_t y[MOST * ROWS];
 static const sc_stream samples = {.seed = 8, .offset = 17, .stream = 1};
@@ -165,6 +166,19 @@ static void ladders_of(ptrdiff_t n, int64_t first, ptrdiff_t count, const uint64
     f.ladders = ladders;
 }
 
+/* The first bits of thresholds: rows of bits have 64 elements at least, and 64 more. */
+static void first_bits(int kind)
+{
+    const ptrdiff_t n = f.period;
+    for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 22, INT32_MAX);
+    f.high = high, f.top = top;
+    if (kind != SC_BERNOULLI) return;
+    while (f.period < 64) f.period += n;
+    for (ptrdiff_t i = n; i < f.period; i++) thresholds[i] = thresholds[i - n];
+    for (ptrdiff_t i = 0; i < f.period + 64; i++)
+        top[i] = (int16_t)((int)SC_MIN(thresholds[i % n] >> 37, 65535) - 32768);
+}
+
 /* A model; rows of thresholds repeated up to `period` elements, with ties of the 32 high bits at some elements. Over 24
  * classes: a ladder for each site. */
 static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t classes, ptrdiff_t period)
@@ -175,7 +189,7 @@ static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t class
     f = (sc_family){.n_problems = problems, .n_sites = sites, .n_classes = classes, .n_elements = n, .period = period};
     f.kind = many ? SC_LADDERS : kind, f.type = kind == SC_BERNOULLI ? SC_U8 : SC_I32, f.map.plain = 1;
     f.n_scores = sites * (kind == SC_BERNOULLI ? 1 : classes);
-    f.high = high, f.thresholds = thresholds, f.probs = p, f.slope = q;
+    f.thresholds = thresholds, f.probs = p, f.slope = q;
     fill64(logits, MOST, 3.0), fill64(weights, 4 * MOST, 1.0);
     if (kind == SC_BERNOULLI) {
         t->bernoulli_logits(n, logits, p, log_p, log_q);
@@ -191,7 +205,7 @@ static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t class
                         from = kind == SC_BERNOULLI ? site % n : site % n * classes + c;
         thresholds[many ? site * classes + c : i] = e % 9 == 2 ? tie : row[from];
     }
-    for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 22, INT32_MAX);
+    first_bits(kind);
     if (many) ladders_of(n, 0, classes - 1, thresholds);
 }
 
@@ -258,7 +272,7 @@ static void model(const char *name, int kind, ptrdiff_t problems, ptrdiff_t site
     estimates(name, SC_COST_QUADRATIC);
 }
 
-/* Bits that are never stored as bytes, beside those that are; `tie`: an element that 31 bits do not decide. */
+/* Bits that are never stored as bytes, beside those that are; `tie`: an element that its first bits do not decide. */
 static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
 {
     static double memory[64 * MOST], costs[256 * MOST / 8], nodes[2][4 * MOST];
@@ -269,7 +283,7 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     build(SC_BERNOULLI, 1, sites, 0, period);
     for (ptrdiff_t i = 0; i < period; i++) thresholds[i] = row[i % sites];
     if (tie >= 0) thresholds[tie] = sc_k(&aligned, (uint64_t)(33 * sites + tie)) + 1;
-    for (ptrdiff_t i = 0; i < period + 64; i++) high[i] = (uint32_t)(thresholds[i % period] >> 22);
+    first_bits(SC_BERNOULLI);
     t->linear_tables(sites, weights, costs);
     take(costs, (size_t)sc_tables_size(sites) * sizeof *costs);
     sc_job job = {f, {SC_COST_LINEAR, 0, weights, NULL, costs}, {0}, aligned, sites, ROWS};

@@ -64,6 +64,20 @@ SC_STAND_IN __mmask16 emulate_cmplt_epu32_mask(__m512i a, __m512i b)
     return (__mmask16)r;
 }
 
+#define SC_COMPARE_16(name, operator)                                                                                  \
+    SC_STAND_IN __mmask32 emulate_##name(__m512i a, __m512i b)                                                         \
+    {                                                                                                                  \
+        int16_t x[32], y[32];                                                                                          \
+        uint32_t r = 0;                                                                                                \
+        memcpy(x, &a, sizeof a);                                                                                       \
+        memcpy(y, &b, sizeof b);                                                                                       \
+        for (int i = 0; i < 32; i++) r |= (uint32_t)(x[i] operator y[i]) << i;                                         \
+        return r;                                                                                                      \
+    }
+
+SC_COMPARE_16(cmplt_epi16_mask, <)
+SC_COMPARE_16(cmpeq_epi16_mask, ==)
+
 SC_STAND_IN __m512d emulate_shuffle_f64x2(__m512d a, __m512d b, int order) /* pairs: two of a, two of b */
 {
     double in[16], out[8];
@@ -93,6 +107,8 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #undef _mm512_extractf32x8_ps
 #undef _mm512_shuffle_epi32
 #undef _mm512_cmplt_epu32_mask
+#undef _mm512_cmplt_epi16_mask
+#undef _mm512_cmpeq_epi16_mask
 #undef _mm512_cvtepi64_pd
 #undef _mm512_cvtpd_ps
 #undef _mm512_shuffle_f64x2
@@ -107,6 +123,8 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #define _mm512_extractf32x8_ps(a, half) emulate_extractf32x8_ps(a, half)
 #define _mm512_shuffle_epi32(a, order) emulate_shuffle_epi32(a, order)
 #define _mm512_cmplt_epu32_mask(a, b) emulate_cmplt_epu32_mask(a, b)
+#define _mm512_cmplt_epi16_mask(a, b) emulate_cmplt_epi16_mask(a, b)
+#define _mm512_cmpeq_epi16_mask(a, b) emulate_cmpeq_epi16_mask(a, b)
 #define _mm512_cvtepi64_pd(a) emulate_cvtepi64_pd(a)
 #define _mm512_cvtpd_ps(a) emulate_cvtpd_ps(a)
 #define _mm512_shuffle_f64x2(a, b, order) emulate_shuffle_f64x2(a, b, order)

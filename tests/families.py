@@ -57,6 +57,7 @@ CASES = {
     "ordinal free": lambda: sc.Ordinal([[0.2], [0.5]], free_cutpoints=[-1.0, 0.0, 0.1], batch_ndims=1),
     "ordinal free probit": lambda: sc.Ordinal(0.2, free_cutpoints=[[-1.0, 0.3], [0.2, -0.4]], noise="normal"),
     "ordinal one cut": lambda: sc.Ordinal([0.2, -0.4, 0.1], [0.1], noise="normal"),
+    "ordinal cuts linear": lambda: sc.Ordinal([0.1, 0.4], free_cutpoints=sc.Linear(_n(2, 2, scale=0.3))(_n(2, 2))),
     "ordinal linear": lambda: sc.Ordinal(sc.Linear(_n(2), 0.3)(_n(3, 2)), [-0.5, 0.5], batch_ndims=1),
     "rounded": lambda: sc.RoundedNormal([0.2, 1.0], 0.7),
     "rounded log": lambda: sc.RoundedNormal([0.2, 1.0], log_scale=[0.1, 0.4], step=1.5),

@@ -358,13 +358,22 @@ static void probe_vn(void) /* all masks of 16 lanes */
     PROBE(vn_store_u8, OVER_MASKS_16(STORED(uint8_t, 16, vn_store_u8(at, MASK_16(a)))));
 }
 
-/* numbers that are far apart, near, and tied but for the last bit */
-static void compare31(vw a, vw b, vw near)
+/* thresholds that are far away, and near ones: of each of the 32 words, as they are dealt out, less than 4 away */
+static void compare16(vw a, vw b, uint32_t far)
 {
+    static const int order[8] = {0, 8, 16, 24, 4, 12, 20, 28};
+    uint32_t words[32];
+    int16_t t[32], near[32];
     vb less, tied;
-    vw_compare31(a, b, vw_shr(b, 1), vw_shr(a, 1), &less, &tied);
+    vw_store(words, a), vw_store(words + 16, b);
+    for (int i = 0; i < 32; i++) {
+        const uint32_t word = words[order[i / 4] + i % 4] >> 16;
+        t[i] = (int16_t)(far * (uint32_t)(i + 1) >> 16);
+        near[i] = (int16_t)(word + (far >> i & 7) - 4);
+    }
+    vw_compare16(a, b, before_border(t, sizeof t, 0), &less, &tied);
     take_vb(less), take_vb(tied);
-    vw_compare31(a, vw_xor(b, near), vw_shr(vw_xor(a, near), 1), vw_shr(b, 1), &less, &tied);
+    vw_compare16(a, b, near, &less, &tied);
     take_vb(less), take_vb(tied);
 }
 
@@ -384,8 +393,7 @@ static void probe_vb(void)
     PROBE(vb_store_u8, OVER_MASKS_32(STORED(uint8_t, 32, vb_store_u8(at, vb_load_u8(a)))));
     PROBE(vb_mark, OVER_MASKS_32((memset(marked, 0x55, 64), memcpy(marked + 16, c, 32),
                                   vb_mark(marked + 16, vb_load_u8(a), b[0] ? 0x80 : 0x21), take(marked, 64))));
-    /* near and far, tied in all but the last bit, and not */
-    PROBE(vw_compare31, OVER(16, compare31(W(0), W(1), vw_set1((uint32_t)i & 7))));
+    PROBE(vw_compare16, OVER(16, compare16(W(0), W(1), w0[i] ^ w1[(i + 5) % LANES])));
 }
 
 static void probe_groups(void)

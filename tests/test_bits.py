@@ -78,6 +78,22 @@ def test_a_tie_of_31_bits_is_decided_by_the_rest(sites):
         assert packed.cost == pytest.approx((y @ w).mean(), rel=1e-13)
 
 
+@pytest.mark.parametrize("sites", [3, 64, 70, 300, 4100])
+@pytest.mark.parametrize("skip", [0, 1, 4, 63])
+def test_thresholds_near_the_noise(sites, skip):
+    """Each site's threshold shares some of its first bits with an element of the noise, from none to all of them."""
+    stream, rng = sc.Stream(6).at(skip), np.random.default_rng(sites)
+    k = (stream.uniform((40, sites)) * 2.0**53).astype(np.int64)
+    away = rng.integers(-1, 2, size=sites) << rng.integers(0, 53, size=sites)
+    p = np.clip(k[rng.integers(40, size=sites), np.arange(sites)] + away, 0, 1 << 53) * 2.0**-53
+    model, w = sc.Bernoulli(probs=p), whole_weights(sites)
+    y = model.sample(40, stream)
+    assert np.array_equal(y, k < p * 2.0**53)
+    packed, bytes_ = (sc.estimate(model, c, 40, seed=stream) for c in (sc.costs.Linear(w), lambda y: y @ w))
+    np.testing.assert_allclose(packed.grad, bytes_.grad, rtol=1e-12, atol=1e-9)
+    assert packed.cost == pytest.approx((y @ w).mean(), rel=1e-13)
+
+
 @pytest.mark.parametrize("sites", [2, 8, 9, 300])
 def test_certain_outcomes(sites):
     p = np.where(np.arange(sites) % 2, 1.0, 0.0)

@@ -204,7 +204,8 @@ def test_bad_weights(call, error, message):
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [
-        ([0.0, 1.0], TypeError, "`y` must hold integers, got dtype float64"),
+        ([0.0, np.nan], ValueError, "`y` must be finite, got nan at index 1"),
+        ([1j, 0.0], TypeError, "`y` must hold integers, got dtype complex128"),
         ([None, 1], TypeError, "`y` must hold integers, got dtype object"),
         ([0, 1, 1], ValueError, "`y` must have the sites (2,) as its last axes, got shape (3,)"),
         ([[0], [1]], ValueError, "`y` must have the sites (2,) as its last axes, got shape (2, 1)"),

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from families import begins, cost_of, refuses, same
+from families import begins, cost_of, every, made, refuses, same
 
 import stochcore as sc
 
@@ -359,24 +359,66 @@ def test_costs_of_joints_are_functions():
     assert cost_of(q)(q.sample(3, sc.Stream(0))).shape == (3,)
 
 
-def test_scores_and_latent_steps_into_out():
-    q = sc.Bernoulli(logits=[0.1, 0.2])
-    y, out = q.sample(5, sc.Stream(0)), np.full((5, 2), np.nan)
-    assert q.score(y, out=out) is out
-    np.testing.assert_array_equal(out, q.score(y))
-    with pytest.raises(ValueError, match=begins("`out` must have shape (5, 2), got (4, 2)")):
-        q.score(y, out=out[:4])
-    z = sc.Stream(1).normal((5, 2))
-    for q in (sc.RoundedNormal([0.0, 1.0], 2.0), sc.Ordinal([0.0, 1.0], [-1.0, 1.0], noise="normal")):
-        y = q.sample(5, sc.Stream(0))
-        out = {name: np.empty_like(part) for name, part in q.score(y).items()}
-        kept = q.score(y, out=out)
-        for name, part in q.score(y).items():
-            assert kept[name] is out[name]
-            np.testing.assert_array_equal(out[name], part)
-        steps = np.empty((5, 2), np.int32)
-        assert q.latent_step(z, out=steps) is steps
-        np.testing.assert_array_equal(steps, q.latent_step(z))
-        with pytest.raises(TypeError, match=begins("`out` must have dtype int32, got float64")):
-            q.latent_step(z, out=np.empty((5, 2)))
+def filled(tree):
+    """Arrays to write into, like those of a tree."""
+    return {name: filled(part) for name, part in tree.items()} if isinstance(tree, dict) else np.full_like(tree, 77)
+
+
+@every
+def test_every_result_into_out(name):
+    q, s = made(name), sc.Stream(3)
+    y, z = q.sample(3, s), q.noise(3, s)
+    weights = np.linspace(-1, 2, 3 * int(np.prod(q.batch_shape))).reshape(3, *q.batch_shape)
+    latent = [lambda **more: q.latent_step(z, **more)] if hasattr(q, "latent_step") else []
+    for call in (
+        lambda **more: q.sample(3, s, **more),
+        lambda **more: q.noise(3, s, **more),
+        lambda **more: q.step(z, **more),
+        lambda **more: q.log_prob(y, **more),
+        lambda **more: q.outcome_probs(y, **more),
+        lambda **more: q.score(y, **more),
+        lambda **more: q.weighted_score(y, weights, **more),
+        *latent,
+    ):
+        wanted = call()
+        out = filled(wanted)
+        assert call(out=out) is out
+        assert same(out, wanted)
+        if isinstance(out, dict):
+            with pytest.raises(TypeError, match=begins("`out` must be a dict of ")):
+                call(out=np.zeros(3))
+            with pytest.raises(ValueError, match=begins("`out` must have the names ")):
+                call(out={**out, "other": np.zeros(3)})
+        else:
+            with pytest.raises(ValueError, match=begins("`out` must have shape ")):
+                call(out=np.zeros((4, 7), out.dtype))
+            with pytest.raises(TypeError, match=begins("`out` must have dtype ")):
+                call(out=out.astype(np.complex64))
+            with refuses(TypeError, "`out` must be a NumPy array, got 'x'"):
+                call(out="x")
+
+
+def test_nothing_is_written_where_a_part_of_out_does_not_fit():
+    q = sc.Joint(bits=sc.Bernoulli(logits=[0.1, 0.2]), at=sc.Normal([0.0], 1.0))
+    y, s = q.sample(3, sc.Stream(0)), sc.Stream(3)
+    for call in (
+        lambda out: q.sample(3, s, out=out),
+        lambda out: q.noise(3, s, out=out),
+        lambda out: q.score(y, out=out),
+        lambda out: q.weighted_score(y, np.ones(3), out=out),
+    ):
+        out = filled(call(None))
+        bits = out["bits"].copy()
+        if isinstance(out["at"], dict):
+            out["at"]["scale"] = None
+            message = "`out` must be a NumPy array, got None"
+        else:
+            out["at"] = np.zeros(5)
+            message = "`out` must have shape (3, 1), got (5,)"
+        with pytest.raises((TypeError, ValueError), match=begins(message)):
+            call(out)
+        assert same(out["bits"], bits)
+
+
+def test_latent_steps_stop_at_the_ends_of_the_type():
     assert sc.RoundedNormal(0.0, 1.0).latent_step([1e300, -1e300]).tolist() == [2**31 - 1, 1 - 2**31]

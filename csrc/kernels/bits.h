@@ -1,7 +1,6 @@
 /* bits: a block of Bernoulli samples as packed bits, and what is summed over them.
  *
- * Elements go by 64 in the order of their addresses; bit i of the stream is element i of the block. Noise of the next 64
- * is made while these are compared: rounds of the engine wait for each other, comparisons don't. Rows of many sites
+ * Elements go by 64 in the order of their addresses; bit i of the stream is element i of the block. Rows of many sites
  * are also kept by columns: byte d of group g holds site d of rows 8g .. 8g + 7.
  *
  * Sums go by tables of partial sums (the method of four Russians: Arlazarov, Dinic, Kronrod and Faradzhev, 1970), so
@@ -75,31 +74,29 @@ SC_INLINE void sc_write(sc_pen *pen, vb low, vb high)
     vb_mark(pen->column + pen->at - 32, high, pen->row);
 }
 
-/* Samples whose noise begins at element `first`; returns 1 where the first 31 bits do not tell all of them. */
-static int sc_sample_bits(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, const sc_packed *b)
+SC_INLINE void sc_bernoulli_bits(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, sc_deal *deal,
+                                 int plain, sc_pen *pen)
 {
-    _Alignas(64) uint32_t words[2][64];
-    const uint64_t e = s->offset + first;
-    if (e & 3) return 1; /* a block of noise is four elements */
-    sc_pen pen = sc_take_pen(f, b, rows);
-    sc_engine engine;
-    vb ties = vb_none();
-    sc_engine_begin(&engine, s);
-    vw counter = sc_counter(s, e);
-    sc_group_bits32(&engine, counter, words[0]);
-    for (ptrdiff_t i = 0, at = 0; i < rows * f->n_sites; i += 64) {
-        const uint32_t *w = words[i >> 6 & 1], *t = f->high + at;
-        vb less[2], tied[2];
-        counter = vw_add64(counter, vw_group(16, 0, 0, 0));
-        sc_group_bits32(&engine, counter, words[~i >> 6 & 1]);
-        for (int j = 0; j < 2; j++, w += 32, t += 32)
-            vw_compare31(vw_load(w), vw_load(w + 16), vw_load(t), vw_load(t + 16), less + j, tied + j);
-        ties = vb_or(ties, vb_or(tied[0], tied[1]));
-        sc_write(&pen, less[0], less[1]);
+    for (ptrdiff_t i = 0, at = 0; i < n; i += 64) {
+        vb y[2];
+        sc_bernoulli_group(f, s, first + (uint64_t)i, at, deal, plain, y);
+        sc_write(pen, y[0], y[1]);
         at += 64;
         if (at >= f->period) at -= f->period;
     }
-    return vb_bits(ties) != 0;
+}
+
+/* Samples whose noise begins at element `first`; returns 1 where that is inside a block of noise. */
+static int sc_sample_bits(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, const sc_packed *b)
+{
+    const uint64_t e = s->offset + first;
+    if (e & 3) return 1; /* a block of noise is four elements */
+    sc_pen pen = sc_take_pen(f, b, rows);
+    sc_deal deal;
+    sc_deal_begin(&deal, s, e);
+    if (sc_deal_plain(&deal)) sc_bernoulli_bits(f, s, first, rows * f->n_sites, &deal, 1, &pen);
+    else sc_bernoulli_bits(f, s, first, rows * f->n_sites, &deal, 0, &pen);
+    return 0;
 }
 
 /* Samples that are there already, n_sites bytes a row. */
@@ -135,6 +132,21 @@ static void sc_linear_tables(ptrdiff_t sites, const double *w, double *tables)
         double own[8] = {0};
         for (ptrdiff_t k = 0; k < SC_MIN(each, sites - d); k++) own[k] = w[d + k];
         sc_subset_sums(own, each, tables);
+    }
+}
+
+/* The same of a cost with a number for each of a site's two outcomes, t[2 d + y]. */
+static void sc_site_tables(ptrdiff_t sites, const double *t, double *tables)
+{
+    const int each = sites > SC_WIDE_ROW ? 4 : 8;
+    const double *stop = tables + sc_tables_size(sites);
+    for (ptrdiff_t d = 0; tables < stop; d += each, tables += (ptrdiff_t)1 << each) {
+        tables[0] = 0.0;
+        for (int k = 0; k < each; k++)
+            for (ptrdiff_t b = 0, half = (ptrdiff_t)1 << k; b < half; b++) {
+                tables[half + b] = tables[b] + (d + k < sites ? t[2 * (d + k) + 1] : 0.0);
+                tables[b] += d + k < sites ? t[2 * (d + k)] : 0.0;
+            }
     }
 }
 

@@ -4,13 +4,13 @@
  * Categorical:  y = #{c : k >= T_c}, T_c = ceil(2^53 (p_0 + ... + p_c)), c = 0 .. C-2: inverse CDF in class order;
  *               from the last class of positive probability on, T_c = 2^53, so no class of probability 0 is drawn.
  *
- * The sampler reads plane 0 only and compares its first 31 bits with the threshold's (signed comparisons and saturating
- * differences are cheap); on a tie, one in 2^31, that element reads plane 1 and compares all 53 bits: the same y as
- * from k itself, at half the noise.
+ * The samplers read plane 0 only and compare its first bits with the threshold's, 16 of a bit's, 31 of a class's; on a
+ * tie more bits, and on a tie of all 32 plane 1: the same y as from k itself, at half the noise.
  *
  * Sites stand in a row; a block of samples is one run of addresses. The threshold rows are repeated up to `period`
- * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too. All
- * thresholds are counted, which is right for few classes; for many there is ladders.h.
+ * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too. Bits go
+ * by 64 elements, as they are dealt out (noise.h), and stay in registers. Of classes all thresholds are counted, which is
+ * right for few; for many there is ladders.h.
  *
  * sc_weigh_*: the weighted sum over samples of the outcome's indicators, out[site] = sum_n w_n [y_n = 1], or
  * out[site, c] = sum_n w_n [y_n = c], in the order of n: all that a score-function average needs of the samples, since
@@ -57,13 +57,12 @@ static void sc_bernoulli_means(ptrdiff_t n, const double *logits, double *p, dou
 }
 
 /* The thresholds of n sites, repeated up to `period`, and their first bits, repeated for SC_MARGIN more. */
-static void sc_bernoulli_thresholds(ptrdiff_t n, const double *p, ptrdiff_t period, uint64_t *thresholds,
-                                    uint32_t *high)
+static void sc_bernoulli_thresholds(ptrdiff_t n, const double *p, ptrdiff_t period, uint64_t *thresholds, int16_t *top)
 {
     for (ptrdiff_t i = 0; i < n; i++) thresholds[i] = sc_threshold(p[i]);
     for (ptrdiff_t i = n; i < period; i++) thresholds[i] = thresholds[i - n];
-    for (ptrdiff_t i = 0; i < period; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 22, INT32_MAX);
-    for (ptrdiff_t i = period; i < period + SC_MARGIN; i++) high[i] = high[i - period];
+    for (ptrdiff_t i = 0; i < period; i++) top[i] = (int16_t)((int)SC_MIN(thresholds[i] >> 37, 65535) - 32768);
+    for (ptrdiff_t i = period; i < period + SC_MARGIN; i++) top[i] = top[i - period];
 }
 
 /* From probabilities: log p and log(1 - p), -inf at the ends. */
@@ -104,6 +103,64 @@ static void sc_categorical_probs(ptrdiff_t n, const double *p, double *log_p)
     }
 }
 
+/* 64 elements from e on, of sites from `at` on, by all their bits. */
+static __attribute__((noinline)) void sc_bernoulli_ties(const sc_family *f, const sc_stream *s, uint64_t e,
+                                                        ptrdiff_t at, vb y[2])
+{
+    uint32_t words[64];
+    uint8_t out[64];
+    sc_fill_bits32(s, e, 64, words);
+    for (ptrdiff_t i = 0; i < 64; i++) {
+        const uint64_t t = f->thresholds[at], high = t >> 21;
+        out[i] = words[i] == high ? sc_k(s, e + (uint64_t)i) < t : words[i] < high;
+        at = at + 1 == f->period ? 0 : at + 1;
+    }
+    y[0] = vb_load_u8(out), y[1] = vb_load_u8(out + 32);
+}
+
+/* The same, by the words that are dealt out next. */
+SC_INLINE void sc_bernoulli_group(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t at, sc_deal *deal,
+                                  int plain, vb y[2])
+{
+    vw x[4];
+    vb tied[2];
+    sc_deal_words(deal, plain, x);
+    vw_compare16(x[0], x[1], f->top + at, y, tied);
+    vw_compare16(x[2], x[3], f->top + at + 32, y + 1, tied + 1);
+    if (__builtin_expect(vb_bits(vb_or(tied[0], tied[1])) != 0, 0)) {
+        sc_bernoulli_ties(f, s, e, at, tied); /* y itself stays in registers */
+        y[0] = tied[0], y[1] = tied[1];
+    }
+}
+
+/* The elements first .. first + n of a stream; `first` is the address of a row's first site. Groups begin at multiples
+ * of 64 elements; of the first and the last one some are left out. */
+SC_INLINE void sc_bernoulli_bytes(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, ptrdiff_t skip,
+                                  sc_deal *deal, int plain, uint8_t *y)
+{
+    for (ptrdiff_t i = -skip, at = skip ? f->period - skip : 0; i < n; i += 64) {
+        uint8_t part[64], *out = i < 0 || n - i < 64 ? part : y + i;
+        vb outcomes[2];
+        sc_bernoulli_group(f, s, first + (uint64_t)i, at, deal, plain, outcomes);
+        vb_store_u8(out, outcomes[0]), vb_store_u8(out + 32, outcomes[1]);
+        if (out == part) {
+            const ptrdiff_t from = SC_MAX(-i, 0), to = SC_MIN(n - i, 64);
+            memcpy(y + (i + from), part + from, (size_t)(to - from));
+        }
+        at += 64;
+        if (at >= f->period) at -= f->period;
+    }
+}
+
+static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, uint8_t *y)
+{
+    const ptrdiff_t skip = (ptrdiff_t)((s->offset + first) & 63);
+    sc_deal deal;
+    sc_deal_begin(&deal, s, s->offset + first - (uint64_t)skip);
+    if (sc_deal_plain(&deal)) sc_bernoulli_bytes(f, s, first, n, skip, &deal, 1, y);
+    else sc_bernoulli_bytes(f, s, first, n, skip, &deal, 0, y);
+}
+
 enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
 
 /* Outcomes of the m elements from e on, whose sites begin `at` in a row; m reaches no further than the row. */
@@ -124,31 +181,6 @@ SC_INLINE void sc_sample_rows(const sc_family *f, const sc_stream *s, uint64_t f
             at = at + m == f->period ? 0 : at + m;
         }
     }
-}
-
-static void sc_bernoulli_outcomes(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m,
-                                  const uint32_t *words, ptrdiff_t at, void *out)
-{
-    const uint32_t *high = f->high + at;
-    uint8_t *y = out;
-    ptrdiff_t i = 0;
-    vb ties = vb_none();
-    for (; i + 32 <= m; i += 32) {
-        vb less, tied;
-        vw_compare31(vw_load(words + i), vw_load(words + i + 16), vw_load(high + i), vw_load(high + i + 16), &less,
-                     &tied);
-        ties = vb_or(ties, tied);
-        vb_store_u8(y + i, less);
-    }
-    for (ptrdiff_t j = vb_bits(ties) ? 0 : i; j < m; j++) {
-        const uint32_t word = words[j] >> 1;
-        y[j] = word == high[j] ? sc_k(s, e + (uint64_t)j) < f->thresholds[at + j] : word < high[j];
-    }
-}
-
-static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, uint8_t *y)
-{
-    sc_sample_rows(f, s, first, n, (char *)y, sizeof *y, sc_bernoulli_outcomes);
 }
 
 /* How many thresholds are reached, from the high word alone unless one of them ties. */

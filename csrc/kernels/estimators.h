@@ -17,6 +17,7 @@
 #include "baselines.h"
 #include "bits.h"
 #include "families.h"
+#include "local.h"
 #include "weights.h"
 
 /* A gradient and its variance inside the block, from the first two moments of the terms. `squares` is the sum of
@@ -322,6 +323,33 @@ static void sc_block_plain(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, c
     }
 }
 
+/* Bits, each summed out given the others (local.h). */
+static int sc_block_local(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int packed,
+                          const double *j, const sc_scratch *scratch, sc_cancel *cancel, double *node)
+{
+    const sc_family *f = &job->family;
+    const ptrdiff_t problems = f->n_problems, n = job->n_parameters, sites = f->n_sites;
+    const int calls = job->cost.kind == SC_COST_COMPILED, rows_too = calls || job->estimator.within;
+    double *g = sc_node_gradient(node, problems), *within = g + 2 * n, *sums = scratch->theta + n,
+           *ones = scratch->weight;
+    const sc_totals t = sc_totals_of(&job->estimator, rows);
+    for (ptrdiff_t i = 0; i < rows; i++) ones[i] = 1.0 / (double)rows;
+    memset(ones + rows, 0, SC_ROWS_PAD * sizeof *ones);
+    for (ptrdiff_t p = 0; p < problems; p++) {
+        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
+        sc_cost_moments(&job->estimator, scratch->j, rows, first, sc_node_problem(node, p));
+        if (!calls) sc_weigh(job, packed ? NULL : y, scratch, p, rows, ones, scratch->histogram + p * sites);
+    }
+    if (!calls) sc_local_mean(job, scratch->histogram, scratch, g);
+    if (!rows_too) return SC_OK;
+    const int status = sc_local_rows(job, rows, y, j, scratch, cancel, g, sums, sums + n);
+    for (ptrdiff_t k = 0; k < n; k++) {
+        if (calls) g[k] += sums[k] / t.n;
+        if (t.within) within[k] = sc_unit_variance(&t, sums[k], sums[n + k]);
+    }
+    return status;
+}
+
 /* Samples of the block, packed where that can be; returns where they stand as bytes, or NULL where they are packed only.
  * The opposites follow. */
 static const void *sc_draw(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int bits_suffice,
@@ -345,18 +373,6 @@ static const void *sc_draw(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, c
     return y ? y : bytes && !bits_suffice ? scratch->y : NULL;
 }
 
-/* J of the block's samples. */
-static int sc_price_block(const sc_job *job, const void *y, ptrdiff_t rows, const double *tables,
-                          const sc_scratch *scratch, sc_cancel *cancel, double *costs)
-{
-    const sc_family *f = &job->family;
-    const int halves = 1 + job->estimator.mirrored;
-    if (!tables) return sc_cost_rows(f, &job->cost, y, rows, scratch->row, cancel, costs);
-    for (int half = 0; half < halves; half++)
-        sc_linear_costs(scratch->bits + half, rows / halves, f->n_sites, tables, costs + half * (rows / halves));
-    return SC_OK;
-}
-
 /* Samples first .. first + rows: draw them (unless y is given), price them (unless j is given), weigh them. */
 static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
                              const sc_scratch *scratch, sc_cancel *cancel, double *node, int64_t *bad_sample)
@@ -368,14 +384,15 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     if (status) return status;
     const int packed = sc_is_packed(f);
     const double *tables = packed && !j ? job->cost.tables : NULL;
-    y = sc_draw(job, first, rows, y, tables && !sc_wants_rows(job), scratch);
+    const int bits = packed && !j && job->cost.kind != SC_COST_GIVEN; /* the cost wants no bytes */
+    y = sc_draw(job, first, rows, y, bits && !sc_wants_rows(job), scratch);
     memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
     node[0] = (double)rows;
     node[1] = 1.0;
     if (tables && f->n_sites <= 8 && e->kind <= SC_LEAVE_ONE_OUT && !e->sample_baseline)
         return sc_block_outcomes(job, first, rows, scratch, node, bad_sample);
     if (!j) {
-        status = sc_price_block(job, y, rows, tables, scratch, cancel, scratch->costs);
+        status = sc_price(job, bits ? NULL : y, rows, scratch, cancel, scratch->costs);
         if (status) return status;
         j = scratch->costs;
     }
@@ -385,6 +402,7 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
             *bad_sample = first + (!e->mirrored ? row : row < half ? 2 * row : 2 * (row - half) + 1);
             return SC_COST_NOT_FINITE;
         }
+    if (e->kind == SC_LOCAL) return sc_block_local(job, first, rows, y, packed, j, scratch, cancel, node);
     if (!sc_is_plain(f)) sc_block_scores(job, first, rows, y, j, scratch, node);
     else sc_block_plain(job, first, rows, y, packed, j, scratch, node);
     return SC_OK;

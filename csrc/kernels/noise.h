@@ -52,10 +52,9 @@ static void sc_engine_begin(sc_engine *engine, const sc_stream *s)
     engine->key[ars] = vw_xor(engine->key[ars], engine->flip);
 }
 
-SC_INLINE void sc_ars(vw x[4], const vw *key, int rounds)
+/* From counters that have met the first key */
+SC_INLINE void sc_ars_rounds(vw x[4], const vw *key, int rounds)
 {
-    SC_UNROLL
-    for (int j = 0; j < 4; j++) x[j] = vw_xor(x[j], key[0]);
     SC_UNROLL
     for (int i = 1; i < rounds; i++) {
         SC_UNROLL
@@ -63,6 +62,13 @@ SC_INLINE void sc_ars(vw x[4], const vw *key, int rounds)
     }
     SC_UNROLL
     for (int j = 0; j < 4; j++) x[j] = vw_aes_last(x[j], key[rounds]);
+}
+
+SC_INLINE void sc_ars(vw x[4], const vw *key, int rounds)
+{
+    SC_UNROLL
+    for (int j = 0; j < 4; j++) x[j] = vw_xor(x[j], key[0]);
+    sc_ars_rounds(x, key, rounds);
 }
 
 SC_INLINE void sc_philox(vw x[4], const vw *key, vw flip)
@@ -232,6 +238,52 @@ SC_FILL(k53, uint64_t, 32, SC_NOTHING, SC_NOTHING)
 SC_FILL(uniform64, double, 32, SC_NOTHING, SC_NOTHING)
 SC_FILL(uniform32, float, 64, SC_NOTHING, SC_NOTHING)
 SC_FILL(mask, uint8_t, 64, SC_THEN(uint64_t threshold), SC_THEN(threshold))
+
+/* ---- words to be compared --------------------------------------------------------------------------------------- */
+
+/* Plane 0 of 64 elements at a time, in the order of vw_compare16: blocks 0 4 1 5, 2 6 3 7 of the first 32 elements, then
+ * so of the others, so that no lane has to cross over; as signed numbers. The change of sign comes with the last key, and
+ * where the first element is a multiple of 64 the counters come with the first one, all by the same xor. */
+typedef struct {
+    sc_engine engine;
+    vw base, start[4], first; /* counter of the first block; what leads to each; the first key, or 0 */
+    int whole;
+} sc_deal;
+
+/* e: a multiple of 4 */
+static void sc_deal_begin(sc_deal *deal, const sc_stream *s, uint64_t e)
+{
+    const vw top = vw_set1(UINT32_C(1) << 31);
+    vw *last;
+    sc_engine_begin(&deal->engine, s);
+    last = deal->engine.key + (deal->engine.ars ? deal->engine.ars : 9);
+    *last = vw_xor(*last, top);
+    deal->base = vw_group((uint32_t)(e >> 2), (uint32_t)(e >> 34), s->stream, sc_counter3(s->purpose, 0, 0));
+    deal->first = deal->engine.ars ? deal->engine.key[0] : vw_set1(0);
+    deal->whole = !(e & 63);
+    for (uint32_t j = 0; j < 4; j++) {
+        const uint32_t b = (j & 1) * 2 + j / 2 * 8;
+        const uint32_t blocks[16] = {b, 0, 0, 0, b + 4, 0, 0, 0, b + 1, 0, 0, 0, b + 5, 0, 0, 0};
+        deal->start[j] = vw_load(blocks);
+        if (deal->whole) deal->start[j] = vw_xor(deal->start[j], deal->first);
+    }
+}
+
+/* The next 64. `plain`: ARS with seven rounds, from a multiple of 64 on: a constant, so that loops have no branches. */
+SC_INLINE void sc_deal_words(sc_deal *deal, int plain, vw x[4])
+{
+    const sc_engine *engine = &deal->engine;
+    SC_UNROLL
+    for (int j = 0; j < 4; j++)
+        x[j] = plain || deal->whole ? vw_xor(deal->base, deal->start[j])
+                                    : vw_xor(vw_add64(deal->base, deal->start[j]), deal->first);
+    deal->base = vw_add64(deal->base, vw_group(16, 0, 0, 0));
+    if (plain || engine->ars == 7) sc_ars_rounds(x, engine->key, 7);
+    else if (engine->ars) sc_ars_rounds(x, engine->key, 10);
+    else sc_philox(x, engine->key);
+}
+
+SC_INLINE int sc_deal_plain(const sc_deal *deal) { return deal->whole && deal->engine.ars == 7; }
 
 /* ---- quantile functions ----------------------------------------------------------------------------------------- */
 

@@ -256,12 +256,24 @@ SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
     __m256i old = _mm256_loadu_si256((const __m256i *)p), own = _mm256_and_si256(m, _mm256_set1_epi8((char)bits));
     _mm256_storeu_si256((__m256i *)p, _mm256_or_si256(old, own));
 }
-/* Differences of 31-bit numbers keep their signs, and stay apart from 0, when they saturate to 16 bits and to 8. */
-SC_WORD void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+/* The high halves of two words in one, words 0 to 3 and 4 to 7 of eight on each side. */
+SC_WORD __m256i sc_high_halves(__m256i a, __m256i b)
 {
-    vw x = vw_sub(vw_shr(a0, 1), b0), y = vw_sub(vw_shr(a1, 1), b1);
-    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(x.lo, x.hi), _mm256_packs_epi32(y.lo, y.hi));
-    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* packs takes two sides */
+    const __m256i both = _mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xAA);
+    const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    return _mm256_shuffle_epi8(both, _mm256_broadcastsi128_si256(order));
+}
+SC_WORD __m256i sc_load_two(const int16_t *p) /* eight, and the eight that follow 16 later */
+{
+    const __m128i low = _mm_loadu_si128((const __m128i *)p), high = _mm_loadu_si128((const __m128i *)(p + 16));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+/* Differences keep their signs, and stay apart from 0, when they saturate to 16 bits and to 8. */
+SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
+{
+    const __m256i x = _mm256_subs_epi16(sc_high_halves(a.lo, a.hi), sc_load_two(t));
+    const __m256i y = _mm256_subs_epi16(sc_high_halves(b.lo, b.hi), sc_load_two(t + 8));
+    const __m256i bytes = _mm256_packs_epi16(x, y);
     *less = _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes);
     *tied = _mm256_cmpeq_epi8(_mm256_setzero_si256(), bytes);
 }

@@ -156,11 +156,13 @@ SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
     __m256i own = _mm256_maskz_mov_epi8(m, _mm256_set1_epi8((char)bits));
     _mm256_storeu_si256((__m256i *)p, _mm256_or_si256(_mm256_loadu_si256((const __m256i *)p), own));
 }
-SC_WORD void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
 {
-    const vw x = vw_shr(a0, 1), y = vw_shr(a1, 1);
-    *less = (vb)_mm512_cmplt_epu32_mask(x, b0) | (vb)_mm512_cmplt_epu32_mask(y, b1) << 16;
-    *tied = (vb)_mm512_cmpeq_epi32_mask(x, b0) | (vb)_mm512_cmpeq_epi32_mask(y, b1) << 16;
+    static const int16_t high[32] = {1, 3,  5,  7,  17, 19, 21, 23, 33, 35, 37, 39, 49, 51, 53, 55,
+                                     9, 11, 13, 15, 25, 27, 29, 31, 41, 43, 45, 47, 57, 59, 61, 63};
+    const __m512i first = _mm512_permutex2var_epi16(a, _mm512_loadu_si512(high), b), other = _mm512_loadu_si512(t);
+    *less = _mm512_cmplt_epi16_mask(first, other);
+    *tied = _mm512_cmpeq_epi16_mask(first, other);
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

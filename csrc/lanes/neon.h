@@ -240,17 +240,16 @@ SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
     vst1q_u8(p, vorrq_u8(vld1q_u8(p), vandq_u8(m.q0, own)));
     vst1q_u8(p + 16, vorrq_u8(vld1q_u8(p + 16), vandq_u8(m.q1, own)));
 }
-/* Differences of 31-bit numbers keep their signs, and stay apart from 0, when they saturate to 16 bits and to 8. */
-SC_WORD int8x16_t scq_compare31(vw a, vw b)
+/* Differences keep their signs, and stay apart from 0, when they saturate to 16 bits and to 8. */
+SC_WORD int8x8_t scq_compare16(uint32x4_t a, uint32x4_t b, const int16_t *t)
 {
-    const vw x = vw_sub(vw_shr(a, 1), b);
-    const int16x8_t low = vqmovn_high_s32(vqmovn_s32(vreinterpretq_s32_u32(x.q0)), vreinterpretq_s32_u32(x.q1));
-    const int16x8_t high = vqmovn_high_s32(vqmovn_s32(vreinterpretq_s32_u32(x.q2)), vreinterpretq_s32_u32(x.q3));
-    return vqmovn_high_s16(vqmovn_s16(low), high);
+    const uint16x8_t first = vuzp2q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b));
+    return vqmovn_s16(vqsubq_s16(vreinterpretq_s16_u16(first), vld1q_s16(t)));
 }
-SC_WORD void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
 {
-    const int8x16_t x = scq_compare31(a0, b0), y = scq_compare31(a1, b1);
+    const int8x16_t x = vcombine_s8(scq_compare16(a.q0, a.q2, t), scq_compare16(b.q0, b.q2, t + 8));
+    const int8x16_t y = vcombine_s8(scq_compare16(a.q1, a.q3, t + 16), scq_compare16(b.q1, b.q3, t + 24));
     *less = (vb){vcltzq_s8(x), vcltzq_s8(y)};
     *tied = (vb){vceqzq_s8(x), vceqzq_s8(y)};
 }

@@ -201,12 +201,15 @@ static inline void vb_mark(uint8_t *p, vb m, uint8_t bits) /* p[i] |= bits where
 {
     for (int i = 0; i < 32; i++) p[i] |= m.v[i] ? bits : 0;
 }
-/* a0 and a1 without their last bits, beside b0 and b1 below 2^31 */
-static inline void vw_compare31(vw a0, vw a1, vw b0, vw b1, vb *less, vb *tied)
+/* 32 words dealt out as sc_deal does (noise.h): their first 16 bits, as signed numbers, beside t in order */
+static inline void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
 {
-    for (int i = 0; i < 16; i++) {
-        less->v[i] = a0.v[i] >> 1 < b0.v[i], less->v[i + 16] = a1.v[i] >> 1 < b1.v[i];
-        tied->v[i] = a0.v[i] >> 1 == b0.v[i], tied->v[i + 16] = a1.v[i] >> 1 == b1.v[i];
+    for (int i = 0; i < 32; i += 4) {
+        const uint32_t *word = (i & 8 ? b.v : a.v) + (i & 4) * 2 + i / 16 * 4;
+        for (int j = i; j < i + 4; j++, word++) {
+            const int first = (int16_t)(*word >> 16);
+            less->v[j] = first < t[j], tied->v[j] = first == t[j];
+        }
     }
 }
 

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check, _functions
 from .._distributions import Tables, row_sums
 from ..noise import Stream
-from .family import Family, _inside, _stream
-from .parameters import Argument, Mapped, parameters_of, table_map, with_parameters
+from .family import Family, _inside, _kept, _stream
+from .parameters import Argument, Linear, Mapped, parameters_of, table_map, with_parameters
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -115,6 +115,10 @@ class Compiled(Family):
     @staticmethod
     def _argument(name: str, value: Any, rule: Any = _check.reals) -> Argument:
         """Check an argument's numbers by a rule (name, numbers) -> numbers; keep a copy that nobody changes."""
+        if isinstance(value, Linear):
+            raise TypeError(
+                f"`{name}` must be numbers or a Linear of inputs, Linear(weight)(x), got {value!r} without any"
+            )
         if isinstance(value, Mapped):
             rule(name, value.value)
             return value
@@ -175,12 +179,13 @@ class Compiled(Family):
         """Return the axes of samples."""
         return y.shape[: y.ndim - len(self.site_shape)]
 
-    def _sample_apart(self, n: int, stream: Stream, stride: int, out: Array | None) -> Array:
+    def _sample_into(self, n: int, out: Array | None) -> Array:
+        return _check.output(out, (n, *self.site_shape), self.dtype)
+
+    def _sample_apart(self, n: int, stream: Stream, stride: int, out: Array) -> None:
         """Draw n samples whose noise begins every `stride` elements."""
-        y = _check.output(out, (n, *self.site_shape), self.dtype)
-        if y.size:
-            self._tables.sample_apart(stream, n, stride, y.reshape(-1))
-        return y
+        if out.size:
+            self._tables.sample_apart(stream, n, stride, out.reshape(-1))
 
     def step(self, z: ArrayLike, *, out: Array | None = None) -> Array:
         """Return y = f(z; w): the outcomes of given noise.
@@ -257,12 +262,7 @@ class Compiled(Family):
         lead = self._lead(array)
         each = np.zeros((math.prod(lead), self._structure.size))
         self._tables.scores(array.reshape(-1), len(each), each)
-        return self._put(each.reshape((*lead, -1)), lead, out)
-
-    def _put(self, scores: Array, lead: tuple[int, ...], out: Any) -> Any:
-        """Return scores in the structure of the parameters, in `out` where it is given."""
-        built = self._structure.build(scores, lead)
-        return built if out is None else self._structure.map(_copied, built, out)
+        return self._structure.write(self._structure.build(each.reshape((*lead, -1)), lead), out)
 
     @property
     def entropy(self) -> Any:
@@ -281,14 +281,20 @@ class Compiled(Family):
         """Return H of the sites (or chains), and its derivatives by what scores are by, problem by problem."""
         raise self._no_entropy
 
-    def outcome_probs(self, y: ArrayLike) -> Array:
+    def outcome_probs(self, y: ArrayLike, *, out: Array | None = None) -> Array:
         """Return p(y; w) of each sample: the product over its sites, in their order.
+
+        Parameters
+        ----------
+        y : array_like of int, shape (..., *sites)
+        out : ndarray, optional
+            float64, shape (..., *batch). Returned.
 
         Returns
         -------
         ndarray of shape (..., *batch)
         """
-        return self._probs_of(self._outcomes(y))
+        return _kept(self._probs_of(self._outcomes(y)), out)
 
     def _probs_of(self, array: Array) -> Array:
         lead = array.shape[: array.ndim - len(self.event_shape)]
@@ -355,12 +361,6 @@ def must_be_free(argument: Argument, name: str, free: str) -> Array:
     if isinstance(argument, Mapped):
         raise ValueError(f"`model` must give `{free}`, which may be any numbers, where a Linear moves, got `{name}`")
     return argument
-
-
-def _copied(score: Array, out: Array | None) -> Array:
-    kept = _check.output(out, score.shape, np.float64)
-    kept[...] = score
-    return kept
 
 
 def _remake(family: type[Compiled], arguments: dict[str, Any], options: dict[str, Any]) -> Compiled:

@@ -108,37 +108,43 @@ class Family(ABC):
         """Elements of noise that one sample takes."""
         return math.prod(self.noise_shape(1))
 
-    def noise(self, n: int, stream: Stream) -> Any:
+    def noise(self, n: int, stream: Stream, *, out: Any = None) -> Any:
         """Return the noise of n samples: ``step(noise(n, stream))`` has the bits of ``sample(n, stream)``.
 
         Parameters
         ----------
         n : int
         stream : Stream
+        out : ndarray, optional
+            float64, of that shape. Returned.
 
         Returns
         -------
         ndarray of shape noise_shape(n)
             float64 of the family's `noise_kind`.
         """
-        return getattr(_stream(stream), self.noise_kind)(self.noise_shape(_check.integer("n", n, 0)))
+        shape = self.noise_shape(_check.integer("n", n, 0))
+        fill = getattr(_stream(stream), self.noise_kind)
+        return fill(shape) if out is None else fill(shape, out=_check.given_output(out, shape, np.float64))
 
     def sample(self, n: int, stream: Stream, *, n_threads: int | None = None) -> Any:
         """Draw n samples. Sample i takes the elements i * n_elements and on of the stream."""
         _check.threads(n_threads)
         return self.step(self.noise(n, stream))
 
-    def outcome_probs(self, y: Any) -> Array:
+    def outcome_probs(self, y: Any, *, out: Array | None = None) -> Array:
         """Return p(y; w) of each sample."""
-        return np.asarray(_functions.exp(np.asarray(self.log_prob(y), dtype=np.float64)))
+        return _kept(np.asarray(_functions.exp(np.asarray(self.log_prob(y), dtype=np.float64))), out)
 
-    def weighted_score(self, y: Any, weights: ArrayLike, *, n_threads: int | None = None) -> Any:
+    def weighted_score(self, y: Any, weights: ArrayLike, *, out: Any = None, n_threads: int | None = None) -> Any:
         """Return sum_n weights_n * score(y_n), in the structure of the parameters.
 
         Parameters
         ----------
         y : array_like of shape (n, *sites)
         weights : array_like of shape (n, *batch)
+        out : ndarray, or a dict of them, optional
+            float64, in the structure of what is returned. Returned.
         n_threads : int, optional
 
         Returns
@@ -152,7 +158,7 @@ class Family(ABC):
         n = self._count(y)
         if len(w) != n:
             raise ValueError(f"`weights` must have one row for each of the {n} samples, got {len(w)}")
-        return self._weigh(y, w, _check.threads(n_threads))
+        return self._structure.write(self._weigh(y, w, _check.threads(n_threads)), out)
 
     def _weigh(self, y: Any, weights: Array, n_threads: int | None = None) -> Any:
         """Return the weighted score of samples and weights that were checked."""
@@ -228,6 +234,15 @@ class Family(ABC):
     def _given_as(self, free: Family) -> Family:
         """Return what `_unconstrained` may have become, given as this one is."""
         return free
+
+
+def _kept(result: Array, out: Array | None) -> Array:
+    """Return `out`, with the result in it; the result where it is None."""
+    if out is None:
+        return result
+    kept = _check.given_output(out, result.shape, np.float64)
+    kept[...] = result
+    return kept
 
 
 def _length(y: Any) -> int:

@@ -13,7 +13,7 @@ from .. import _check
 from .._distributions import Tables
 from ..noise import Stream
 from .compiled import Compiled
-from .family import Family, _length, _stream
+from .family import Family, _kept, _length, _stream
 
 Array = NDArray[Any]
 
@@ -70,29 +70,39 @@ class Joint(Family):
         """Elements of noise that one sample takes."""
         return sum(family.n_elements for family in self.families.values())
 
-    def noise(self, n: int, stream: Stream) -> dict[str, Any]:
+    def noise(self, n: int, stream: Stream, *, out: Any = None) -> dict[str, Any]:
         """Return the noise of n samples, by name: ``step(noise(n, stream))`` has the bits of ``sample(n, stream)``."""
-        return self._noise_apart(_check.integer("n", n, 0), _stream(stream), self.n_elements)
+        n, stream = _check.integer("n", n, 0), _stream(stream)
+        made = self._noise_into(n, out)
+        self._fill_noise(stream, self.n_elements, made)
+        return made if out is None else out
 
-    def _noise_apart(self, n: int, stream: Stream, stride: int) -> dict[str, Any]:
-        out: dict[str, Any] = {}
+    def _noise_into(self, n: int, out: Any) -> dict[str, Any]:
+        kept = self._into(out)
+        return {
+            name: family._noise_into(n, kept[name])
+            if isinstance(family, Joint)
+            else _check.output(kept[name], family.noise_shape(n), np.float64)
+            for name, family in self.families.items()
+        }
+
+    def _fill_noise(self, stream: Stream, stride: int, out: dict[str, Any]) -> None:
         at = 0
         for name, family in self.families.items():
             own = stream.at(at)
             at += family.n_elements
             if isinstance(family, Joint):
-                out[name] = family._noise_apart(n, own, stride)
+                family._fill_noise(own, stride, out[name])
                 continue
-            rows = [getattr(own.at(i * stride), family.noise_kind)(family.noise_shape(1)) for i in range(n)]
-            out[name] = np.concatenate([np.empty(family.noise_shape(0)), *rows])
-        return out
+            for i in range(len(out[name])):
+                getattr(own.at(i * stride), family.noise_kind)(family.noise_shape(1), out=out[name][i : i + 1])
 
     def step(self, z: Any, *, out: Any = None) -> dict[str, Any]:
         """Return the outcomes of given noise, by name."""
         noise, kept = self._named("z", z), self._into(out)
         y = {name: family.step(noise[name], out=kept[name]) for name, family in self.families.items()}
         self._agreed("z", {name: self.families[name]._lead(part) for name, part in y.items()})
-        return y
+        return y if out is None else out
 
     def _lead(self, y: dict[str, Any]) -> tuple[int, ...]:
         name, family = next(iter(self.families.items()))
@@ -103,44 +113,48 @@ class Joint(Family):
     ) -> dict[str, Any]:
         """Draw n samples, by name: the bits of ``step(noise(n, stream))``."""
         _check.threads(n_threads)
-        n, stream, kept = _check.integer("n", n, 0), _stream(stream), self._into(out)
+        n, stream = _check.integer("n", n, 0), _stream(stream)
         _check.addresses(stream.offset, n * self.n_elements)
-        return self._sample_apart(n, stream, self.n_elements, kept)
+        drawn = self._sample_into(n, out)
+        self._sample_apart(n, stream, self.n_elements, drawn)
+        return drawn if out is None else out
 
-    def _sample_apart(self, n: int, stream: Stream, stride: int, out: dict[str, Any]) -> dict[str, Any]:
-        drawn, at = {}, 0
+    def _sample_into(self, n: int, out: Any) -> dict[str, Any]:
+        kept = self._into(out)
+        return {name: family._sample_into(n, kept[name]) for name, family in self.families.items()}
+
+    def _sample_apart(self, n: int, stream: Stream, stride: int, out: dict[str, Any]) -> None:
+        at = 0
         for name, family in self.families.items():
-            own = stream.at(at)
+            family._sample_apart(n, stream.at(at), stride, out[name])
             at += family.n_elements
-            kept = family._into(out[name]) if isinstance(family, Joint) else out[name]
-            drawn[name] = family._sample_apart(n, own, stride, kept)
-        return drawn
 
-    def log_prob(self, y: Any, *, n_threads: int | None = None) -> Array:
+    def log_prob(self, y: Any, *, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Return log p(y; w) of each sample, summed over the families."""
         outcomes = self._named("y", y)
         each = {name: family.log_prob(outcomes[name], n_threads=n_threads) for name, family in self.families.items()}
         self._agreed("y", {name: part.shape for name, part in each.items()})
         parts = list(each.values())
-        return np.asarray(sum(parts[1:], parts[0]))
+        return _kept(np.asarray(sum(parts[1:], parts[0])), out)
 
-    def outcome_probs(self, y: Any) -> Array:
+    def outcome_probs(self, y: Any, *, out: Array | None = None) -> Array:
         """Return p(y; w) of each sample."""
         outcomes = self._named("y", y)
         each = {name: family.outcome_probs(outcomes[name]) for name, family in self.families.items()}
         self._agreed("y", {name: part.shape for name, part in each.items()})
         parts = list(each.values())
-        return np.asarray(math.prod(parts[1:], start=parts[0]))
+        return _kept(np.asarray(math.prod(parts[1:], start=parts[0])), out)
 
     def _probs_of(self, y: Any) -> Array:
         parts = [family._probs_of(y[name]) for name, family in self.families.items()]
         return np.asarray(math.prod(parts[1:], start=parts[0]))
 
-    def score(self, y: Any) -> dict[str, Any]:
+    def score(self, y: Any, *, out: Any = None) -> dict[str, Any]:
         """Return grad log p(y; w) by the parameters, by name."""
         outcomes = self._named("y", y)
         self._agreed("y", {name: family.log_prob(outcomes[name]).shape for name, family in self.families.items()})
-        return {name: family.score(outcomes[name]) for name, family in self.families.items()}
+        scores = {name: family.score(outcomes[name]) for name, family in self.families.items()}
+        return self._structure.write(scores, out)  # type: ignore[no-any-return]
 
     @property
     def mean(self) -> dict[str, Any]:

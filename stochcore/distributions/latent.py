@@ -131,7 +131,8 @@ class Normal(WithScale):
 
     def _site_log_probs(self, y: Array) -> Array:
         z = (y - self._mean) / self._scale
-        return np.asarray(-0.5 * z * z - _functions.log(self._scale) - HALF_LOG_2PI)
+        with np.errstate(over="ignore"):  # -inf, where no number is so small
+            return np.asarray(-0.5 * z * z - _functions.log(self._scale) - HALF_LOG_2PI)
 
     def enumerate(self) -> Array:
         """Raise: there is no end of outcomes."""
@@ -188,12 +189,15 @@ class RoundedNormal(WithScale):
 
     def _take_tables(self) -> None:
         mean, scale = self._mean.reshape(-1), self._scale.reshape(-1)
-        low = np.floor((mean - REACH * scale) / self._step + 0.5)
-        high = np.floor((mean + REACH * scale) / self._step + 0.5)
-        width = high - low + 1
-        if not (np.all(np.abs([low, high]) < 2**53) and width.sum() <= MAX_OUTCOMES):
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            low = np.floor((mean - REACH * scale) / self._step + 0.5)
+            high = np.floor((mean + REACH * scale) / self._step + 0.5)
+            width = high - low + 1
+        if not width.sum() <= MAX_OUTCOMES:
             told = f"`{list(self._arguments)[1]}` over `step`"
-            raise ValueError(f"{told} must spread over at most {MAX_OUTCOMES:.2g} outcomes in all, got wider ones")
+            raise ValueError(f"{told} must spread over at most 2^27 outcomes in all, got wider ones")
+        if not np.all(np.abs([low, high]) < 2**53):
+            raise ValueError(f"`mean` over `step` must stay below 2^53, got {np.abs(mean / self._step).max():.3g}")
         self._first, self._n = low.astype(np.int64), width.astype(np.int64)
         extreme = max(abs(self._first).max(), abs(self._first + self._n).max())
         self.dtype = np.dtype(np.int32 if extreme < 2**31 else np.int64)
@@ -277,7 +281,7 @@ class RoundedNormal(WithScale):
         each = np.stack([first / self._scale, second], axis=-1).reshape(*lead, -1)
         pulled = np.empty((*lead, self._structure.size))
         self._tables.pull(each.reshape(-1, each.shape[-1]), pulled.reshape(-1, pulled.shape[-1]))
-        return self._put(pulled, lead, out)
+        return self._structure.write(self._structure.build(pulled, lead), out)
 
     def _flat(self, y: Any) -> list[Array]:
         first = self._first.reshape(self.site_shape)

@@ -53,14 +53,35 @@ class Structure:
             if array.shape != self.shape:
                 raise ValueError(f"`{name}` must have shape {self.shape}, got {array.shape}")
             return [array.reshape(-1)]
-        names = [field for field, _ in self.fields]
-        if not isinstance(parameters, Mapping):
-            raise TypeError(f"`{name}` must be a dict of {', '.join(names)}, got {_check._short(parameters)}")
-        if set(parameters) != set(names):
-            came = ", ".join(map(repr, parameters))
-            raise ValueError(f"`{name}` must have the names {', '.join(map(repr, names))}, got {came}")
+        self._check_names(parameters, name)
         return [
             piece for field, inner in self.fields for piece in inner._pieces(parameters[field], f"{name}[{field!r}]")
+        ]
+
+    def _check_names(self, tree: Any, name: str) -> None:
+        names = [field for field, _ in self.fields]
+        if not isinstance(tree, Mapping):
+            raise TypeError(f"`{name}` must be a dict of {', '.join(names)}, got {_check._short(tree)}")
+        if set(tree) != set(names):
+            came = ", ".join(map(repr, tree))
+            raise ValueError(f"`{name}` must have the names {', '.join(map(repr, names))}, got {came}")
+
+    def write(self, built: Any, out: Any) -> Any:
+        """Return `out`, or what was built where it is None. All arrays of `out` are checked, then written."""
+        if out is None:
+            return built
+        for kept, numbers in self._pairs(built, out, "out"):
+            kept[...] = numbers
+        return out
+
+    def _pairs(self, built: Any, out: Any, name: str) -> list[tuple[Array, Array]]:
+        if self.shape is not None:
+            return [(_check.given_output(out, np.shape(built), np.float64), built)]
+        self._check_names(out, name)
+        return [
+            pair
+            for field, inner in self.fields
+            for pair in inner._pairs(built[field], out[field], f"{name}[{field!r}]")
         ]
 
     def leaves(self, tree: Any) -> Array:

@@ -42,10 +42,13 @@ class Estimator:
     samples_per_unit: int = 1
     dependent_samples: int = 1
     stays: bool = True  # as it is: nothing that it is made of can change, so a model may keep what it needs
-    moves: bool = False  # what it is made of changes with the model's parameters
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what of model or cost this estimator cannot do without, or None where it can be used."""
+        return None
+
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Any:
+        """Return what the kernels are told, a `Weighing`; None where the terms are made in Python."""
         return None
 
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from .._estimators import Job
 from ..costs import BuiltIn, Cost, evaluate, fitting
-from ..distributions import Bernoulli, Compiled, Family
+from ..distributions import Compiled, Family
 from ..distributions.parameters import Structure
 from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
 from ..noise import Stream, as_stream
@@ -23,7 +23,7 @@ from .auto import Auto
 from .base import Estimator, resolve
 from .stopping import Stopping
 from .terms import Terms
-from .weights import Weighted
+from .weights import Weighing
 
 Array = NDArray[Any]
 
@@ -195,24 +195,20 @@ def prepared(
         evals=estimator.evals_per_sample(model, cost),
         unbiased=estimator.unbiased and not model.has_certain_outcomes,
     )
-    if isinstance(estimator, Weighted):
-        run.jobs = _jobs(run, model, estimator)
+    weighing = estimator.weighing(model, cost, n_samples)
+    if weighing is not None:
+        run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)
     if keep and first_sample == 0:
         model.__dict__["_run"] = run
     return run
 
 
-def _jobs(run: Run, model: Family, estimator: Weighted) -> list[tuple[Job, int]]:
+def _jobs(run: Run, model: Family, weighing: Weighing) -> list[tuple[Job, int]]:
     """Return the kernels' descriptions: a job for each part of theta, and the part's size."""
     cost, given = run.cost, None
     if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
-        stride = cost.fit(model.batch_shape, model.event_shape)
-        quadratic = None if cost.quadratic is None else cost.quadratic.reshape(-1)
-        packed = isinstance(model, Bernoulli) and not model.batch_shape and cost.kind == "linear"
-        sums = cost.tables if packed else None
-        given = (cost.kind, cost.linear.reshape(-1), quadratic, stride, sums)
+        given = cost.weights_of(model, flips=weighing.flips)
         run.inside = True
-    weighing = estimator.weighing(model, run.n_samples)
     jobs, at = [], 0
     for tables, size in model._parts():
         own = None if weighing.by_parameter is None else weighing.by_parameter[at : at + size]
@@ -221,8 +217,8 @@ def _jobs(run: Run, model: Family, estimator: Weighted) -> list[tuple[Job, int]]
             run.layout.block_rows,
             size,
             weighing.kind,
-            estimator.mirrored,
-            estimator.samples_per_unit,
+            weighing.mirrored,
+            run.estimator.samples_per_unit,
             run.within,
             weighing.baseline,
             weighing.by_sample,
@@ -249,6 +245,7 @@ class Run:
     evals: int
     unbiased: bool
     inside: bool = False  # are costs priced where samples are drawn?
+    mirrored: bool = False
     jobs: list[tuple[Job, int]] = field(default_factory=list)
 
     def tree(
@@ -278,8 +275,16 @@ class Run:
 
     def move(self, model: Family) -> None:
         """Go over to a model of the same shapes."""
-        for (job, _), (tables, _) in zip(self.jobs, model._parts(), strict=bool(self.jobs)):
-            job.move(tables)
+        if self.jobs:
+            for (job, _), (tables, _) in zip(self.jobs, model._parts(), strict=True):
+                job.move(tables)
+            self.renew_factor(model)
+
+    def renew_factor(self, model: Family) -> None:
+        """Let the factors of scores follow the model's parameters."""
+        for job, _ in self.jobs:
+            if job.factor is not None:
+                job.factor[:] = self.estimator.weighing(model, self.cost, self.n_samples).factor
 
     @property
     def within(self) -> bool:
@@ -311,9 +316,8 @@ class Run:
         self, model: Family, stream: Stream, n_threads: int | None, begin: int, end: int, blocks: int
     ) -> Any:
         """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
-        assert isinstance(self.estimator, Weighted)
         width, n = model.n_elements, end - begin
-        if not self.estimator.mirrored:
+        if not self.mirrored:
             return model.sample(n, stream.at(begin * width), n_threads=n_threads)
         own = stream.at(begin // 2 * width)
         y = model.sample(n // 2, own, n_threads=n_threads)

@@ -60,15 +60,8 @@ class Block:
         out = np.empty((n, problems))
         for start in range(0, n, step):
             part = Structure.of(y).map(lambda a, at=start: np.ascontiguousarray(a[at : at + step]), y)
-            out[start : start + step] = self._price(part).reshape(-1, problems)
+            out[start : start + step] = evaluate(self.cost, part, self.model.batch_shape).reshape(-1, problems)
         return out
-
-    def _price(self, y: Any) -> Array:
-        if isinstance(self.cost, BuiltIn) and isinstance(self.model, Compiled):
-            self.cost.fit(self.model.batch_shape, self.model.event_shape)
-            flat = y.reshape(len(y), *self.model.batch_shape, -1) if self.cost.quadratic is not None else y
-            return np.asarray(self.cost(flat))
-        return evaluate(self.cost, y, self.model.batch_shape)
 
 
 class Terms(Estimator):

@@ -28,6 +28,8 @@ class Weighing:
     by_sample: Array | None = None
     by_parameter: Array | None = None
     factor: Array | None = None  # one for each score
+    mirrored: bool = False  # samples come in antithetic pairs
+    flips: bool = False  # costs are asked for their flips
 
 
 class Weighted(Estimator):
@@ -35,9 +37,9 @@ class Weighted(Estimator):
 
     mirrored: ClassVar[bool] = False  # samples come in antithetic pairs
 
-    def weighing(self, model: Family, n_samples: int) -> Weighing:
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
-        return Weighing(self.name, np.zeros(math.prod(model.batch_shape)))
+        return Weighing(self.name, np.zeros(math.prod(model.batch_shape)), mirrored=self.mirrored)
 
     def draw(self, model: Family, stream: Any, number: int) -> Any:
         """Return sample `number` again, from its address."""
@@ -73,10 +75,10 @@ class ScoreFunction(Weighted):
         """A baseline is an array of somebody else's."""
         return self.baseline is None
 
-    def weighing(self, model: Family, n_samples: int) -> Weighing:
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
         if self.baseline is None:
-            return super().weighing(model, n_samples)
+            return super().weighing(model, cost, n_samples)
         return Weighing(self.name, *_baselines(self.baseline, model, n_samples))
 
     def negated(self) -> ScoreFunction:
@@ -120,7 +122,7 @@ class MovingAverage(Weighted):
         object.__setattr__(self, "decay", decay)
         object.__setattr__(self, "initial", initial if initial.ndim else float(initial))
 
-    def weighing(self, model: Family, n_samples: int) -> Weighing:
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told at the first step."""
         initial = np.asarray(self.initial)
         if initial.shape not in ((), model.batch_shape):
@@ -164,9 +166,9 @@ class LeaveOneOut(Weighted):
         """Samples in a group."""
         return self.k or 1
 
-    def weighing(self, model: Family, n_samples: int) -> Weighing:
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
-        made = super().weighing(model, n_samples)
+        made = super().weighing(model, cost, n_samples)
         made.kind = "leave_one_out" if self.k is None else "groups"
         return made
 
@@ -223,8 +225,6 @@ class Disarm(Weighted):
 
     name = "disarm"
     mirrored = True
-    moves = True
-    stays = False
     least = 2
     samples_per_unit = 2
     dependent_samples = 2
@@ -233,9 +233,9 @@ class Disarm(Weighted):
         """Say what is missing."""
         return None if isinstance(model, Bernoulli) else "is for Bernoulli models"
 
-    def weighing(self, model: Any, n_samples: int) -> Weighing:
+    def weighing(self, model: Any, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
-        made = super().weighing(model, n_samples)
+        made = super().weighing(model, cost, n_samples)
         p, q = model._tables.probs, model._tables.complement
         made.factor = np.maximum(p, q)
         return made

@@ -1,0 +1,62 @@
+"""protocol: what may be a cost, and how one that is a Python callable is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _check
+from ..distributions import Compiled, Joint
+from .built_in import BuiltIn
+
+Array = NDArray[Any]
+Cost = Callable[[Array], ArrayLike]
+
+
+def as_cost(cost: object) -> BuiltIn | Cost:
+    """Check that `cost` can be called."""
+    if isinstance(cost, BuiltIn):
+        return cost
+    if cost is None or not callable(cost):
+        raise TypeError(f"`cost` must be one of stochcore.costs or a callable J(y), got {_check._short(cost)}")
+    return cost
+
+
+def fitting(model: Any, cost: object) -> BuiltIn | Cost:
+    """Check that `cost` can be called on what the model draws."""
+    price = as_cost(cost)
+    if isinstance(price, BuiltIn) and isinstance(model, Joint):
+        raise TypeError(f"`cost` must be a function of the dict that a Joint draws, got {price!r}")
+    if isinstance(price, BuiltIn) and isinstance(model, Compiled):
+        price.fits(model)
+    return price
+
+
+def evaluate(cost: BuiltIn | Cost, y: Any, batch_shape: tuple[int, ...]) -> Array:
+    """Call a cost on a chunk y (read-only from here on); return float64 of shape (n, *batch)."""
+    if isinstance(cost, BuiltIn):
+        return cost.values(y, batch_shape)
+    _freeze(y)
+    values = np.asarray(cost(y))
+    want = (length(y), *batch_shape)
+    if values.dtype.kind not in "iufb":
+        raise TypeError(f"`cost` must return real numbers, got dtype {values.dtype}")
+    if values.shape != want:
+        came = "" if isinstance(y, dict) else f" for y of shape {y.shape}"
+        raise ValueError(f"`cost` must return shape {want}{came}, got {values.shape}")
+    return np.require(values, np.float64, ["C", "A"])
+
+
+def length(y: Any) -> int:
+    """Return how many samples there are."""
+    return length(next(iter(y.values()))) if isinstance(y, dict) else len(y)
+
+
+def _freeze(y: Any) -> None:
+    for part in y.values() if isinstance(y, dict) else ():
+        _freeze(part)
+    if isinstance(y, np.ndarray):
+        y.flags.writeable = False
