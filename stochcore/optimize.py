@@ -297,8 +297,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         written = about["format"]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"`path` must be a file by Fit.save, got {str(path)!r}") from None
-    if written != FORMAT:
-        raise ValueError(f"`path` must be a Fit of format {FORMAT}, got {str(path)!r} of format {written}")
+    if written not in (1, FORMAT):
+        raise ValueError(f"`path` must be a Fit of format 1 or {FORMAT}, got {str(path)!r} of format {written}")
+    if "baseline" in arrays:  # format 1
+        about["plan"]["estimator"] = {"name": about["plan"]["estimator"], "options": {}}
+        arrays["estimator.baseline"] = arrays.pop("baseline")
     return about, arrays
 
 

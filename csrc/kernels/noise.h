@@ -280,7 +280,7 @@ SC_INLINE void sc_deal_words(sc_deal *deal, int plain, vw x[4])
     deal->base = vw_add64(deal->base, vw_group(16, 0, 0, 0));
     if (plain || engine->ars == 7) sc_ars_rounds(x, engine->key, 7);
     else if (engine->ars) sc_ars_rounds(x, engine->key, 10);
-    else sc_philox(x, engine->key);
+    else sc_philox(x, engine->key, engine->flip);
 }
 
 SC_INLINE int sc_deal_plain(const sc_deal *deal) { return deal->whole && deal->engine.ars == 7; }
