@@ -75,7 +75,7 @@ class FamilyTrainer:
         self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
         self.best = None
         self._now, self._bits = self._live()
-        self._run = prepared(self._now, cost, n_samples, estimator, stream)
+        self._run = prepared(self._now, cost, n_samples, estimator, stream, errors=False)
         problems = self._run.layout.problems
         self._descent = _optimize.Descent(
             self, self._bits, self.parameters, problems, n_samples, estimator.dependent_samples

@@ -159,14 +159,25 @@ def sample_estimate(
 
 
 def prepared(
-    model: Family, cost: BuiltIn | Cost, n_samples: int, estimator: Estimator, stream: Stream, first_sample: int = 0
+    model: Family,
+    cost: BuiltIn | Cost,
+    n_samples: int,
+    estimator: Estimator,
+    stream: Stream,
+    first_sample: int = 0,
+    *,
+    errors: bool = True,
 ) -> Run:
-    """Check the arguments and return what is the same in every estimate with them; a model keeps the last one."""
+    """Check the arguments and return what is the same in every estimate with them; a model keeps the last one.
+
+    Without `errors` nobody asks for those of the gradient.
+    """
     kept: Run | None = model.__dict__.get("_run") if isinstance(model, Family) else None
     if (
         kept is not None
         and kept.estimator is estimator
         and kept.cost is cost
+        and kept.errors is errors
         and type(n_samples) is type(first_sample) is int
         and n_samples == kept.n_samples
         and not first_sample
@@ -194,6 +205,7 @@ def prepared(
         blocks=layout.blocks(n_samples),
         evals=estimator.evals_per_sample(model, cost),
         unbiased=estimator.unbiased and not model.has_certain_outcomes,
+        errors=errors,
     )
     weighing = estimator.weighing(model, cost, n_samples)
     if weighing is not None:
@@ -244,6 +256,7 @@ class Run:
     blocks: int
     evals: int
     unbiased: bool
+    errors: bool
     inside: bool = False  # are costs priced where samples are drawn?
     mirrored: bool = False
     jobs: list[tuple[Job, int]] = field(default_factory=list)
@@ -289,7 +302,7 @@ class Run:
     @property
     def within(self) -> bool:
         """Are there too few groups to compare, so that error bars come from inside them?"""
-        return self.blocks < ENOUGH_GROUPS
+        return self.errors and self.blocks < ENOUGH_GROUPS
 
     def _fold_chunks(
         self, model: Family, stream: Stream, n_threads: int | None, first: int, blocks: int, stop: int
