@@ -108,7 +108,7 @@ def estimate(
         n_samples = stopping.max_samples
     found = sample_estimate(
         model,
-        fitting(model, cost),
+        cost,
         n_samples,
         resolve(estimator, baseline),
         as_stream(seed),
@@ -132,7 +132,7 @@ def estimate(
 
 def sample_estimate(
     model: Family,
-    cost: BuiltIn | Cost,
+    cost: BuiltIn | Cost | None,
     n_samples: int,
     estimator: Estimator,
     stream: Stream,
@@ -150,7 +150,7 @@ def sample_estimate(
     tree = run.tree(model, stream, n_threads, (stopping, started) if stopping and stopping.watches else None)
     return from_tree(
         tree,
-        source=Source(model, cost, run.estimator, stream, __version__),
+        source=Source(model, run.cost, run.estimator, stream, __version__),
         first_sample=first_sample,
         seconds=time.perf_counter() - started,
         unbiased=run.unbiased,
@@ -160,7 +160,7 @@ def sample_estimate(
 
 def prepared(
     model: Family,
-    cost: BuiltIn | Cost,
+    cost: BuiltIn | Cost | None,
     n_samples: int,
     estimator: Estimator,
     stream: Stream,
@@ -172,7 +172,7 @@ def prepared(
 
     Without `errors` nobody asks for those of the gradient.
     """
-    kept: Run | None = model.__dict__.get("_run") if isinstance(model, Family) else None
+    kept: Run | None = getattr(model, "_run", None)
     if (
         kept is not None
         and kept.estimator is estimator
@@ -183,6 +183,7 @@ def prepared(
         and not first_sample
     ):
         return kept
+    cost = fitting(model, cost)
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     n_samples = _check.integer("n_samples", n_samples, 1)
@@ -266,6 +267,8 @@ class Run:
     ) -> Tree:
         """Fold the shards of samples of a model, all of them or until it is time to stop."""
         layout, end = self.layout, self.first_sample + self.n_samples
+        if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
+            return Tree(layout, [(0, 1, self._shard(model, stream, n_threads, 0, self.blocks, end))])
         tree = Tree(layout)
         first_block = self.first_sample // layout.block_rows
         last_block = first_block + self.blocks

@@ -89,6 +89,44 @@ class ScoreFunction(Weighted):
 
 
 @named
+@dataclass(frozen=True)
+class LeaveOneOut(Weighted):
+    """LeaveOneOut(k=None)
+
+    g = 1/n sum_i (J_i - mean of the others' J) grad log p(y_i; w), the others being those of the same group.
+
+    Kool, van Hoof and Welling, "Buy 4 REINFORCE samples, get a baseline for free!", 2019, eq. 8. Unbiased: the mean of
+    the others is independent of sample i. One evaluation of J a sample; every family. Beside score_function without a
+    baseline its variance is that of the best constant baseline, and 1/(k-1) of it more.
+
+    Parameters
+    ----------
+    k : int, optional
+        Samples in a group, at least 2; `n_samples` is a multiple of it. Left out: a group is a block (32 to 1024
+        samples, by the size of the model).
+    """
+
+    k: int | None = None
+    name = "leave_one_out"
+    least = 2
+
+    def __post_init__(self) -> None:
+        if self.k is not None:
+            object.__setattr__(self, "k", _check.integer("k", self.k, 2, 1 << 20))
+
+    @property
+    def samples_per_unit(self) -> int:  # type: ignore[override]
+        """Samples in a group."""
+        return self.k or 1
+
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
+        """Return what the kernels are told."""
+        made = super().weighing(model, cost, n_samples)
+        made.kind = "leave_one_out" if self.k is None else "groups"
+        return made
+
+
+@named
 @dataclass(frozen=True, eq=False)
 class MovingAverage(Weighted):
     """MovingAverage(decay=0.9, initial=0.0)
@@ -133,44 +171,6 @@ class MovingAverage(Weighted):
     def negated(self) -> MovingAverage:
         """Return the same estimator for minus the cost."""
         return MovingAverage(self.decay, -np.asarray(self.initial))
-
-
-@named
-@dataclass(frozen=True)
-class LeaveOneOut(Weighted):
-    """LeaveOneOut(k=None)
-
-    g = 1/n sum_i (J_i - mean of the others' J) grad log p(y_i; w), the others being those of the same group.
-
-    Kool, van Hoof and Welling, "Buy 4 REINFORCE samples, get a baseline for free!", 2019, eq. 8. Unbiased: the mean of
-    the others is independent of sample i. One evaluation of J a sample; every family. Beside score_function without a
-    baseline its variance is that of the best constant baseline, and 1/(k-1) of it more.
-
-    Parameters
-    ----------
-    k : int, optional
-        Samples in a group, at least 2; `n_samples` is a multiple of it. Left out: a group is a block (32 to 1024
-        samples, by the size of the model).
-    """
-
-    k: int | None = None
-    name = "leave_one_out"
-    least = 2
-
-    def __post_init__(self) -> None:
-        if self.k is not None:
-            object.__setattr__(self, "k", _check.integer("k", self.k, 2, 1 << 20))
-
-    @property
-    def samples_per_unit(self) -> int:  # type: ignore[override]
-        """Samples in a group."""
-        return self.k or 1
-
-    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
-        """Return what the kernels are told."""
-        made = super().weighing(model, cost, n_samples)
-        made.kind = "leave_one_out" if self.k is None else "groups"
-        return made
 
 
 @named
