@@ -66,11 +66,9 @@ typedef struct sc_family {
     ptrdiff_t n_problems, n_sites, n_classes, n_elements;
     ptrdiff_t n_scores; /* of one problem, before the map */
     ptrdiff_t n_scratch; /* numbers that the kernels want */
-    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites, and the first of their
-     * 53 bits: of classes 31; of Bernoulli, where the period is 64 or more, 16 less 2^15, and 64 more of these, where the
-     * row begins again */
+    /* Bernoulli, few classes: thresholds [n_classes - 1][period], period a multiple of the sites and at least 64; and
+     * [n_classes - 1][period + 64] the first 16 of their 53 bits, less 2^15: at the end the row begins again */
     ptrdiff_t period;
-    const uint32_t *high;
     const int16_t *top;
     const uint64_t *thresholds;
     /* ladders: one a site; chains: n_ladders a chain, first that of the first state, then [states] of each step */

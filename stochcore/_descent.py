@@ -75,7 +75,10 @@ class FamilyTrainer:
         self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
         self.best = None
         self._now, self._bits = self._live()
-        self._run = prepared(self._now, cost, n_samples, estimator, stream, errors=False)
+        run = prepared(self._now, cost, n_samples, estimator, stream, errors=False)
+        if run is None:
+            raise ValueError(f"`estimator` must be one that samples, got {estimator.name!r}")
+        self._run = run
         problems = self._run.layout.problems
         self._descent = _optimize.Descent(
             self, self._bits, self.parameters, problems, n_samples, estimator.dependent_samples

@@ -90,7 +90,6 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_scores
         ptrdiff_t n_scratch
         ptrdiff_t period
-        const uint32_t *high
         const int16_t *top
         const uint64_t *thresholds
         const sc_ladder *ladders

@@ -158,16 +158,16 @@ cdef class Tables:
         self.few_thresholds(np.asarray(by_site).T[:max(classes - 1, 1)])
 
     cdef int few_thresholds(self, object rows) except -1:
-        """[thresholds][sites], short rows repeated to a multiple of 16 elements; and their first 31 bits."""
-        cdef Py_ssize_t n = self.width
-        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
-        cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, self.family.period // n)))
-        # 2^53 ties at the top word, and wins there
-        cdef uint32_t[:, ::1] high = on_line(np.asarray(thresholds).shape, np.uint32)
-        np.asarray(high)[...] = np.minimum(np.asarray(thresholds) >> 22, 0x7FFFFFFF)
-        self.keep += [np.asarray(thresholds), np.asarray(high)]
-        self.family.thresholds = &thresholds[0, 0]
-        self.family.high = &high[0, 0]
+        """[thresholds][sites], rows repeated as those of bits; and their first bits, with a margin (family.h)."""
+        cdef Py_ssize_t n = self.width, period = period_of(n)
+        cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, period // n)))
+        cdef int16_t[:, ::1] top = on_line((rows.shape[0], period + 64), np.int16)
+        every = np.asarray(top)
+        every[:, :period] = np.minimum(np.asarray(thresholds) >> 37, 0xFFFF).astype(np.int32) - 0x8000
+        every[:, period:] = every[:, :64]
+        self.keep += [np.asarray(thresholds), every]
+        self.family.period = period
+        self.family.thresholds, self.family.top = &thresholds[0, 0], &top[0, 0]
         return 0
 
     def set_ladders(self, object first, object n, object masses, bint as_given):
@@ -307,6 +307,12 @@ cdef void weigh_block(const sc_table *t, const sc_family *f, const uint8_t *y, P
         if stopped(cancel) == 0:
             t.weigh_scores(f, p, y + (first * f.n_problems + p) * part, rows, weights + p * n + first, scratch,
                            out + p * f.n_scores)
+
+
+cdef Py_ssize_t period_of(Py_ssize_t n) noexcept:
+    """Elements of a row of thresholds of n sites: 64 at least, of short rows a multiple of 16."""
+    cdef Py_ssize_t whole = n * 16 // <Py_ssize_t>gcd(n, 16)
+    return whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
 
 
 cdef object on_line(object shape, object dtype):
@@ -463,13 +469,12 @@ cdef class Sites(Tables):
         return 0
 
     cdef int bernoulli_thresholds(self, const double *p) except -1:
-        """Rows of 64 elements at least, short ones a multiple of 16; where they exist already, in place."""
-        cdef Py_ssize_t n = self.width, whole
+        """Where they exist already, in place."""
+        cdef Py_ssize_t n = self.width
         cdef uint64_t[::1] thresholds
         cdef int16_t[::1] top
         if self.family.period == 0:
-            whole = n * 16 // gcd(n, 16)
-            self.family.period = whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
+            self.family.period = period_of(n)
             thresholds, top = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.int16)
             self.keep += [thresholds, top]
             self.family.thresholds, self.family.top = &thresholds[0], &top[0]

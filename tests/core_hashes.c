@@ -125,7 +125,6 @@ enum { MOST = 1024, ROWS = 101 }; /* parameters or thresholds of a model; sample
 static sc_family f;
 static double logits[MOST], p[MOST], log_p[MOST], log_q[MOST], weights[4 * MOST];
 static uint64_t thresholds[MOST], row[MOST];
-static uint32_t high[MOST];
 static int16_t top[MOST];
 static double scratch[64 * MOST];
 static int32_t y[MOST * ROWS];
@@ -166,27 +165,26 @@ static void ladders_of(ptrdiff_t n, int64_t first, ptrdiff_t count, const uint64
     f.ladders = ladders;
 }
 
-/* The first bits of thresholds: rows of bits have 64 elements at least, and 64 more. */
-static void first_bits(int kind)
+/* The first bits of rows of thresholds, and 64 more of each. */
+static void first_bits(ptrdiff_t rows)
 {
     const ptrdiff_t n = f.period;
-    for (ptrdiff_t i = 0; i < MOST; i++) high[i] = (uint32_t)SC_MIN(thresholds[i] >> 22, INT32_MAX);
-    f.high = high, f.top = top;
-    if (kind != SC_BERNOULLI) return;
-    while (f.period < 64) f.period += n;
-    for (ptrdiff_t i = n; i < f.period; i++) thresholds[i] = thresholds[i - n];
-    for (ptrdiff_t i = 0; i < f.period + 64; i++)
-        top[i] = (int16_t)((int)SC_MIN(thresholds[i % n] >> 37, 65535) - 32768);
+    f.top = top;
+    for (ptrdiff_t i = 0; i < rows * (n + 64); i++) {
+        const uint64_t t = thresholds[i / (n + 64) * n + i % (n + 64) % n] >> 37;
+        top[i] = (int16_t)((int)SC_MIN(t, 65535) - 32768);
+    }
 }
 
-/* A model; rows of thresholds repeated up to `period` elements, with ties of the 32 high bits at some elements. Over 24
- * classes: a ladder for each site. */
+/* A model; rows of thresholds repeated up to `period` elements and then to 64 or more, with ties of the 32 high bits at
+ * some elements. Over 24 classes: a ladder for each site. */
 static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t classes, ptrdiff_t period)
 {
     static double q[MOST];
     const ptrdiff_t n = problems * sites, rows = kind == SC_BERNOULLI ? 1 : classes - 1;
     const int many = classes > 24;
-    f = (sc_family){.n_problems = problems, .n_sites = sites, .n_classes = classes, .n_elements = n, .period = period};
+    const ptrdiff_t every = many ? period : (63 + period) / period * period;
+    f = (sc_family){.n_problems = problems, .n_sites = sites, .n_classes = classes, .n_elements = n, .period = every};
     f.kind = many ? SC_LADDERS : kind, f.type = kind == SC_BERNOULLI ? SC_U8 : SC_I32, f.map.plain = 1;
     f.n_scores = sites * (kind == SC_BERNOULLI ? 1 : classes);
     f.thresholds = thresholds, f.probs = p, f.slope = q;
@@ -199,13 +197,14 @@ static void build(int kind, ptrdiff_t problems, ptrdiff_t sites, ptrdiff_t class
         for (ptrdiff_t i = 0; i < n; i++) t->class_thresholds(classes, p + i * classes, row + i * classes);
     }
     for (ptrdiff_t i = 0; i < MOST; i++) thresholds[i] = UINT64_C(1) << 53;
-    for (ptrdiff_t i = 0; i < rows * period; i++) {
-        const uint64_t e = (uint64_t)(i % period), tie = e % 4 == 3 ? UINT64_C(1) << 53 : sc_k(&samples, e) + (e & 1);
-        const ptrdiff_t site = i % period, c = i / period,
+    for (ptrdiff_t i = 0; i < rows * every; i++) {
+        const uint64_t e = (uint64_t)(i % every % period);
+        const uint64_t tie = e % 4 == 3 ? UINT64_C(1) << 53 : sc_k(&samples, e) + (e & 1);
+        const ptrdiff_t site = i % every % period, c = i / every,
                         from = kind == SC_BERNOULLI ? site % n : site % n * classes + c;
         thresholds[many ? site * classes + c : i] = e % 9 == 2 ? tie : row[from];
     }
-    first_bits(kind);
+    if (!many) first_bits(rows);
     if (many) ladders_of(n, 0, classes - 1, thresholds);
 }
 
@@ -283,7 +282,7 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     build(SC_BERNOULLI, 1, sites, 0, period);
     for (ptrdiff_t i = 0; i < period; i++) thresholds[i] = row[i % sites];
     if (tie >= 0) thresholds[tie] = sc_k(&aligned, (uint64_t)(33 * sites + tie)) + 1;
-    first_bits(SC_BERNOULLI);
+    first_bits(1);
     t->linear_tables(sites, weights, costs);
     take(costs, (size_t)sc_tables_size(sites) * sizeof *costs);
     sc_job job = {f, {SC_COST_LINEAR, 0, weights, NULL, costs}, {0}, aligned, sites, ROWS};

@@ -38,6 +38,7 @@ SC_CONVERT(cvtepi32_ps, __m512, float, 16, __m512i, int32_t)
 SC_CONVERT(cvttps_epi32, __m512i, int32_t, 16, __m512, float)
 SC_CONVERT(cvtepu32_epi64, __m512i, uint64_t, 8, __m256i, uint32_t)
 SC_CONVERT(cvtepu8_epi32, __m512i, int32_t, 16, __m128i, uint8_t)
+SC_CONVERT(cvtepi16_epi32, __m512i, int32_t, 16, __m256i, int16_t)
 
 SC_STAND_IN __m256 emulate_extractf32x8_ps(__m512 a, int half)
 {
@@ -104,6 +105,7 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #undef _mm512_cvtepu32_epi64
 #undef _mm512_cvttps_epi32
 #undef _mm512_cvtepu8_epi32
+#undef _mm512_cvtepi16_epi32
 #undef _mm512_extractf32x8_ps
 #undef _mm512_shuffle_epi32
 #undef _mm512_cmplt_epu32_mask
@@ -120,6 +122,7 @@ SC_STAND_IN void emulate_stream_si512(__m512i *p, __m512i a) { memcpy(p, &a, siz
 #define _mm512_cvttps_epi32(a) emulate_cvttps_epi32(a)
 #define _mm512_cvtepu32_epi64(a) emulate_cvtepu32_epi64(a)
 #define _mm512_cvtepu8_epi32(a) emulate_cvtepu8_epi32(a)
+#define _mm512_cvtepi16_epi32(a) emulate_cvtepi16_epi32(a)
 #define _mm512_extractf32x8_ps(a, half) emulate_extractf32x8_ps(a, half)
 #define _mm512_shuffle_epi32(a, order) emulate_shuffle_epi32(a, order)
 #define _mm512_cmplt_epu32_mask(a, b) emulate_cmplt_epu32_mask(a, b)

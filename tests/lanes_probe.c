@@ -269,6 +269,8 @@ static void probe_u64(void)
     PROBE_8(vl_set1, take_vl, l0[i]);
     LOAD(vl_load, take_vl, l0, uint64_t, 8);
     PROBE(vl_store, OVER(8, STORED(uint64_t, 8, vl_store(at, L(0)))));
+    LOAD(vl_load_bytes, take_vl, (uint8_t *)l0, uint8_t, 64);
+    PROBE(vl_store_bytes, OVER(8, STORED(uint8_t, 64, vl_store_bytes(at, L(0)))));
     PROBE_8(vl_add, take_vl, L(0), L(1));
     PROBE_8(vl_sub, take_vl, L(0), L(1));
     PROBE_8(vl_and, take_vl, L(0), L(1));
@@ -331,10 +333,8 @@ static void probe_u32(void)
     PROBE_16(vw_min, take_vw, W(0), W(1));
     PROBE_16(vw_max, take_vw, W(0), W(1));
     PROBE_16(vw_ltu, take_vn, W(0), W(1));
-    PROBE_16(vw_lt31, take_vn, vw_shr(W(0), 1), vw_shr(W(1), 1));
     PROBE_16(vw_eq, take_vn, W(0), W(1));
     PROBE_16(vw_select, take_vw, vw_ltu(W(0), W(1)), W(0), W(1));
-    PROBE_16(vw_less_one, take_vw, W(0), vw_ltu(W(0), W(1)));
     PROBE_16(vw_to_f32, take_vf, W(0));
     PROBE_16(vf_to_i32, take_vw, vw_to_f32(vw_or(W(0), vw_set1(UINT32_C(1) << 31))));
     PROBE_16(vw_lo_f64, take_vd, W(0));
@@ -377,6 +377,23 @@ static void compare16(vw a, vw b, uint32_t far)
     take_vb(less), take_vb(tied);
 }
 
+/* up to three rows, the last of which ends at the border; counts have a margin that must stay as it is */
+static void count16(vw a, vw b, uint32_t far)
+{
+    enum { STRIDE = 40, LAST = 2 * STRIDE + 32 };
+    int16_t rows[LAST] = {0};
+    int32_t count[34];
+    vb tied;
+    vw_store((uint32_t *)(void *)rows, a), vw_store((uint32_t *)(void *)(rows + STRIDE), b);
+    for (int i = 0; i < 32; i++) rows[2 * STRIDE + i] = (int16_t)(far * (uint32_t)(i + 1) >> 16);
+    const int16_t *t = before_border(rows, sizeof rows, 0);
+    for (int n = 0; n <= 3; n++) {
+        memset(count, 0xA5, sizeof count);
+        vw_count16(a, b, t, n, STRIDE, count + 1, &tied);
+        take(count, sizeof count), take_vb(tied);
+    }
+}
+
 static void probe_vb(void)
 {
     uint8_t a[32], b[32], c[32], marked[64];
@@ -393,6 +410,7 @@ static void probe_vb(void)
     PROBE(vb_store_u8, OVER_MASKS_32(STORED(uint8_t, 32, vb_store_u8(at, vb_load_u8(a)))));
     PROBE(vb_mark, OVER_MASKS_32((memset(marked, 0x55, 64), memcpy(marked + 16, c, 32),
                                   vb_mark(marked + 16, vb_load_u8(a), b[0] ? 0x80 : 0x21), take(marked, 64))));
+    PROBE(vw_count16, OVER(16, count16(W(0), W(1), w0[i] ^ w1[(i + 5) % LANES])));
     PROBE(vw_compare16, OVER(16, compare16(W(0), W(1), w0[i] ^ w1[(i + 5) % LANES])));
 }
 

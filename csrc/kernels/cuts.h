@@ -25,21 +25,6 @@
 
 /* ---- columns ----------------------------------------------------------------------------------------------------- */
 
-/* Lane k is bytes 8k .. 8k + 7, the first one lowest. */
-SC_INLINE vl sc_load_bytes(const uint8_t *p)
-{
-    uint64_t x[8];
-    for (int k = 0; k < 8; k++) x[k] = sc_get_u64(p + 8 * k);
-    return vl_load(x);
-}
-
-SC_INLINE void sc_store_bytes(uint8_t *p, vl a)
-{
-    uint64_t x[8];
-    vl_store(x, a);
-    for (int k = 0; k < 8; k++) sc_put_u64(p + 8 * k, x[k]);
-}
-
 /* Bits under `mask` change places with those n higher. */
 #define SC_SWAP_BITS(x, n, mask)                                                                                       \
     do {                                                                                                               \
@@ -56,6 +41,22 @@ SC_INLINE vl sc_transpose_bits(vl x)
     return x;
 }
 
+#define SC_SWAP_BYTES(a, b, n, mask)                                                                                   \
+    do {                                                                                                               \
+        const vl t = vl_and(vl_xor(vl_shr(a, n), b), vl_set1(UINT64_C(mask)));                                         \
+        b = vl_xor(b, t);                                                                                              \
+        a = vl_xor(a, vl_shl(t, n));                                                                                   \
+    } while (0)
+
+/* In each lane, eight rows x of eight bytes: byte k of row r becomes byte r of row k. */
+SC_INLINE void sc_transpose_bytes(vl x[8])
+{
+    for (int r = 0; r < 4; r++) SC_SWAP_BYTES(x[r], x[r + 4], 32, 0x00000000ffffffff);
+    for (int r = 0; r < 8; r++)
+        if (!(r & 2)) SC_SWAP_BYTES(x[r], x[r + 2], 16, 0x0000ffff0000ffff);
+    for (int r = 0; r < 8; r += 2) SC_SWAP_BYTES(x[r], x[r + 1], 8, 0x00ff00ff00ff00ff);
+}
+
 /* Outcomes of a row as bytes; whether one is no bit. */
 static int sc_row_bytes(int type, const void *row, ptrdiff_t n, uint8_t *out)
 {
@@ -68,22 +69,30 @@ static int sc_row_bytes(int type, const void *row, ptrdiff_t n, uint8_t *out)
     return (seen & ~INT64_C(1)) != 0;
 }
 
-/* Eight rows of bytes, `stride` from each to the next (0 rows after the last of them), to one group. */
-SC_INLINE void sc_group_of_rows(const uint8_t *y, ptrdiff_t rows, ptrdiff_t stride, ptrdiff_t sites, uint8_t *group,
-                                vl *seen)
+/* 64 sites of eight rows to one group; bytes of 0 and 1: nothing is carried from one to the next. */
+SC_INLINE void sc_join_rows(const uint8_t *y, ptrdiff_t rows, ptrdiff_t stride, uint8_t *group, vl *seen)
 {
-    for (ptrdiff_t d = 0; d < sites; d += 64) {
-        uint8_t last[64] = {0};
-        vl sum = vl_set1(0);
-        for (ptrdiff_t r = rows - 1; r >= 0; r--) { /* bytes of 0 and 1: nothing is carried from one to the next */
-            const uint8_t *from = y + r * stride + d;
-            if (sites - d < 64) from = memcpy(last, from, (size_t)(sites - d));
-            const vl own = sc_load_bytes(from);
-            *seen = vl_or(*seen, own);
-            sum = vl_add(vl_add(sum, sum), own);
-        }
-        sc_store_bytes(group + d, sum);
+    vl sum = vl_set1(0), all = *seen;
+    for (ptrdiff_t r = rows - 1; r >= 0; r--) {
+        const vl own = vl_load_bytes(y + r * stride);
+        all = vl_or(all, own);
+        sum = vl_add(vl_add(sum, sum), own);
     }
+    vl_store_bytes(group, sum);
+    *seen = all;
+}
+
+/* At most eight rows of bytes to one group. */
+static inline vl sc_group_of_rows(const uint8_t *y, ptrdiff_t rows, ptrdiff_t sites, uint8_t *group, vl seen)
+{
+    ptrdiff_t d = 0;
+    for (; rows == 8 && d + 64 <= sites; d += 64) sc_join_rows(y + d, 8, sites, group + d, &seen);
+    for (; d < sites; d += 64) {
+        uint8_t last[8][64] = {{0}};
+        for (ptrdiff_t r = 0; r < rows; r++) memcpy(last[r], y + r * sites + d, (size_t)SC_MIN(64, sites - d));
+        sc_join_rows(last[0], 8, 64, group + d, &seen);
+    }
+    return seen;
 }
 
 /* Rows of outcomes to columns; `spare` holds eight rows of bytes. Returns 1 where something is no bit. */
@@ -101,7 +110,7 @@ static int sc_columns_of_rows(int type, const void *y, ptrdiff_t rows, ptrdiff_t
                 bad |= sc_row_bytes(type, from + r * sites * size, sites, spare + r * sites);
             from = (const char *)spare;
         }
-        sc_group_of_rows((const uint8_t *)from, n, sites, sites, columns, &seen);
+        seen = sc_group_of_rows((const uint8_t *)from, n, sites, columns, seen);
     }
     uint64_t bits[8], all = 0;
     vl_store(bits, seen);
@@ -109,48 +118,52 @@ static int sc_columns_of_rows(int type, const void *y, ptrdiff_t rows, ptrdiff_t
     return bad || (all & UINT64_C(0xfefefefefefefefe)) != 0;
 }
 
-/* Rows of a stream of bits, the first of them number `first`, to columns. */
-static void sc_columns_of_stream(const uint8_t *stream, ptrdiff_t first, ptrdiff_t rows, ptrdiff_t sites,
+/* 64 rows of a stream of bits, from row `first` on, to eight groups; bits behind row `stop` are zeros. */
+static void sc_columns_of_stream(const uint8_t *stream, ptrdiff_t first, ptrdiff_t stop, ptrdiff_t sites,
                                  uint8_t *columns)
 {
-    for (ptrdiff_t at = 0; at < rows; at += 8, columns += sites + SC_MARGIN)
-        for (ptrdiff_t d = 0; d < sites; d += 64) {
-            uint8_t byte[8][8];
-            uint64_t lane[8];
-            for (ptrdiff_t r = 0; r < 8; r++) {
-                uint8_t own[8] = {0};
-                if (at + r < rows) sc_put_u64(own, sc_bits_from(stream, (first + at + r) * sites + d));
-                for (int k = 0; k < 8; k++) byte[k][r] = own[k];
-            }
-            for (int k = 0; k < 8; k++) lane[k] = sc_get_u64(byte[k]);
-            sc_store_bytes(columns + d, sc_transpose_bits(vl_load(lane)));
-        }
+    const ptrdiff_t stride = sites + SC_MARGIN, rows = SC_MIN(64, stop - first);
+    for (ptrdiff_t d = 0; d < sites; d += 64) {
+        uint64_t row[8][8] = {{0}};
+        vl x[8];
+        for (ptrdiff_t i = 0; i < rows; i++) row[i & 7][i >> 3] = sc_bits_from(stream, (first + i) * sites + d);
+        for (int r = 0; r < 8; r++) x[r] = vl_load(row[r]);
+        sc_transpose_bytes(x);
+        for (int k = 0; k < 8; k++) vl_store(row[k], sc_transpose_bits(x[k]));
+        for (int g = 0; g < 8; g++)
+            for (int k = 0; k < 8; k++) sc_put_u64(columns + g * stride + d + 8 * k, row[k][g]);
+    }
 }
 
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
-#define SC_SWAP_BYTES(a, b, n, mask)                                                                                   \
-    do {                                                                                                               \
-        const vl t = vl_and(vl_xor(vl_shr(a, n), b), vl_set1(UINT64_C(mask)));                                         \
-        b = vl_xor(b, t);                                                                                              \
-        a = vl_xor(a, vl_shl(t, n));                                                                                   \
-    } while (0)
-
-/* Eight groups of columns, `stride` apart, to one word of 64 samples for each site: words[width d]. */
-static void sc_words_of_columns(const uint8_t *columns, ptrdiff_t stride, ptrdiff_t sites, int width, uint64_t *words)
+/* Eight groups of 64 sites, the first n of them, to one word of 64 samples for each site. */
+SC_INLINE void sc_words_of_groups(const uint8_t *columns, ptrdiff_t stride, ptrdiff_t n, int width, uint64_t *words)
 {
-    for (ptrdiff_t d = 0; d < sites; d += 64) {
-        uint64_t own[8][8];
-        vl x[8];
-        for (int g = 0; g < 8; g++) x[g] = sc_load_bytes(columns + g * stride + d);
-        for (int g = 0; g < 4; g++) SC_SWAP_BYTES(x[g], x[g + 4], 32, 0x00000000ffffffff);
-        for (int g = 0; g < 8; g++)
-            if (!(g & 2)) SC_SWAP_BYTES(x[g], x[g + 2], 16, 0x0000ffff0000ffff);
-        for (int g = 0; g < 8; g += 2) SC_SWAP_BYTES(x[g], x[g + 1], 8, 0x00ff00ff00ff00ff);
-        for (int g = 0; g < 8; g++) vl_store(own[g], x[g]); /* site 8k + g in lane k */
-        const ptrdiff_t n = SC_MIN(64, sites - d);
-        for (ptrdiff_t k = 0; k < n; k++) words[width * (d + k)] = own[k & 7][k >> 3];
-    }
+    uint64_t own[8][8];
+    vl x[8];
+    for (int g = 0; g < 8; g++) x[g] = vl_load_bytes(columns + g * stride);
+    sc_transpose_bytes(x);
+    for (int k = 0; k < 8; k++) vl_store(own[k], x[k]); /* site 8l + k in lane l */
+    if (n == 64)
+        for (int l = 0; l < 8; l++, words += 8 * width)
+            for (int k = 0; k < 8; k++) words[width * k] = own[k][l];
+    else
+        for (ptrdiff_t k = 0; k < n; k++) words[width * k] = own[k & 7][k >> 3];
+}
+
+/* Groups of columns to `whole` words for each site: words[width d + w]. */
+static void sc_words_of_columns(const uint8_t *columns, ptrdiff_t sites, ptrdiff_t whole, int width, uint64_t *words)
+{
+    const ptrdiff_t stride = sites + SC_MARGIN;
+    for (ptrdiff_t d = 0; d < sites; d += 64)
+        for (ptrdiff_t w = 0; w < whole; w++) {
+            const uint8_t *from = columns + 8 * w * stride + d;
+            uint64_t *to = words + width * d + w;
+            if (width == 8) sc_words_of_groups(from, stride, SC_MIN(64, sites - d), 8, to);
+            else if (width == 1) sc_words_of_groups(from, stride, SC_MIN(64, sites - d), 1, to);
+            else sc_words_of_groups(from, stride, SC_MIN(64, sites - d), width, to);
+        }
 }
 
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
@@ -283,7 +296,7 @@ static void sc_read_planes(uint64_t (*planes)[8], int n_planes, int lane, uint64
             for (int k = 0; k < 8; k++) byte[k][p] = own[k];
         }
         for (int k = 0; k < 8; k++) x[k] = sc_get_u64(byte[k]);
-        sc_store_bytes(total, sc_transpose_bits(vl_load(x)));
+        vl_store_bytes(total, sc_transpose_bits(vl_load(x)));
         for (int i = 0; i < 64; i++) sum[i] |= (uint64_t)total[i] << first;
     }
 }
@@ -360,7 +373,9 @@ static int sc_form_rows(const sc_cost *cost, int type, const void *y, const sc_p
             memset(own + groups * stride, 0, (size_t)((8 * whole - groups) * stride));
             if (y)
                 bad |= sc_columns_of_rows(type, (const char *)y + at * sites * size, n, sites, (uint8_t *)memory, own);
-            else sc_columns_of_stream(bits->stream, at, n, sites, own);
+            else
+                for (ptrdiff_t w = 0; w < whole; w++)
+                    sc_columns_of_stream(bits->stream, at + 64 * w, at + n, sites, own + 8 * w * stride);
         }
         if (!form->n_planes) {
             for (ptrdiff_t i = 0; i < n; i += 8, columns += stride) {
@@ -372,8 +387,7 @@ static int sc_form_rows(const sc_cost *cost, int type, const void *y, const sc_p
         const int width = sc_cut_width(n);
         memset(words + sites * width, 0, (size_t)width * sizeof *words); /* the node whose bit is 0 */
         if (whole < width) memset(words, 0, (size_t)(sites * width) * sizeof *words);
-        for (ptrdiff_t w = 0; w < whole; w++)
-            sc_words_of_columns(columns + 8 * w * stride, stride, sites, width, words + w);
+        sc_words_of_columns(columns, sites, whole, width, words);
         const int status = sc_cut_costs(form, words, width, n, cancel, out + at);
         if (status) return status;
     }

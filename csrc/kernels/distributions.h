@@ -4,13 +4,13 @@
  * Categorical:  y = #{c : k >= T_c}, T_c = ceil(2^53 (p_0 + ... + p_c)), c = 0 .. C-2: inverse CDF in class order;
  *               from the last class of positive probability on, T_c = 2^53, so no class of probability 0 is drawn.
  *
- * The samplers read plane 0 only and compare its first bits with the threshold's, 16 of a bit's, 31 of a class's; on a
- * tie more bits, and on a tie of all 32 plane 1: the same y as from k itself, at half the noise.
+ * The samplers read plane 0 only and compare its first 16 bits with the thresholds'; on a tie all its bits, and on a tie
+ * of these plane 1: the same y as from k itself, at half the noise.
  *
  * Sites stand in a row; a block of samples is one run of addresses. The threshold rows are repeated up to `period`
- * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too. Bits go
- * by 64 elements, as they are dealt out (noise.h), and stay in registers. Of classes all thresholds are counted, which is
- * right for few; for many there is ladders.h.
+ * elements (a multiple of the row, and of 16 where that is affordable), so that short rows fill the lanes too. Elements
+ * go by 64, as they are dealt out (noise.h), and stay in registers. Of classes all thresholds are counted, which is right
+ * for few; for many there is ladders.h.
  *
  * sc_weigh_*: the weighted sum over samples of the outcome's indicators, out[site] = sum_n w_n [y_n = 1], or
  * out[site, c] = sum_n w_n [y_n = c], in the order of n: all that a score-function average needs of the samples, since
@@ -24,6 +24,8 @@
 #include "noise.h"
 
 #define SC_TWO53 0x1p53
+
+enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
 
 /* ceil(2^53 p) for p in [0, 1] */
 static inline uint64_t sc_threshold(double p)
@@ -133,89 +135,72 @@ SC_INLINE void sc_bernoulli_group(const sc_family *f, const sc_stream *s, uint64
     }
 }
 
+SC_INLINE void sc_bernoulli_bytes(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t at, sc_deal *deal,
+                                  int plain, uint8_t *y)
+{
+    vb outcomes[2];
+    sc_bernoulli_group(f, s, e, at, deal, plain, outcomes);
+    vb_store_u8(y, outcomes[0]), vb_store_u8(y + 32, outcomes[1]);
+}
+
+/* Of the 64 elements from e on those that are tied, by all their bits: how many thresholds are reached. */
+static __attribute__((noinline)) void sc_class_ties(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t at,
+                                                    uint64_t tied, int32_t *y)
+{
+    uint32_t words[64];
+    sc_fill_bits32(s, e, 64, words);
+    for (ptrdiff_t i = 0; i < 64; i++) {
+        const ptrdiff_t site = at + i < f->period ? at + i : at + i - f->period;
+        if (!(tied >> i & 1)) continue;
+        y[i] = 0;
+        for (ptrdiff_t c = 0; c < f->n_classes - 1; c++) {
+            const uint64_t t = f->thresholds[c * f->period + site], high = t >> 21;
+            y[i] += words[i] == high ? sc_k(s, e + (uint64_t)i) >= t : words[i] > high;
+        }
+    }
+}
+
+SC_INLINE void sc_class_group(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t at, sc_deal *deal,
+                              int plain, int32_t *y)
+{
+    const ptrdiff_t n = f->n_classes - 1, stride = f->period + SC_MARGIN;
+    vw x[4];
+    vb tied[2];
+    sc_deal_words(deal, plain, x);
+    vw_count16(x[0], x[1], f->top + at, n, stride, y, tied);
+    vw_count16(x[2], x[3], f->top + at + 32, n, stride, y + 32, tied + 1);
+    if (__builtin_expect(vb_bits(vb_or(tied[0], tied[1])) != 0, 0))
+        sc_class_ties(f, s, e, at, vb_bits(tied[0]) | (uint64_t)vb_bits(tied[1]) << 32, y);
+}
+
 /* The elements first .. first + n of a stream; `first` is the address of a row's first site. Groups begin at multiples
  * of 64 elements; of the first and the last one some are left out. */
-SC_INLINE void sc_bernoulli_bytes(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, ptrdiff_t skip,
-                                  sc_deal *deal, int plain, uint8_t *y)
-{
-    for (ptrdiff_t i = -skip, at = skip ? f->period - skip : 0; i < n; i += 64) {
-        uint8_t part[64], *out = i < 0 || n - i < 64 ? part : y + i;
-        vb outcomes[2];
-        sc_bernoulli_group(f, s, first + (uint64_t)i, at, deal, plain, outcomes);
-        vb_store_u8(out, outcomes[0]), vb_store_u8(out + 32, outcomes[1]);
-        if (out == part) {
-            const ptrdiff_t from = SC_MAX(-i, 0), to = SC_MIN(n - i, 64);
-            memcpy(y + (i + from), part + from, (size_t)(to - from));
-        }
-        at += 64;
-        if (at >= f->period) at -= f->period;
+#define SC_BY_GROUPS(name, type, group)                                                                                \
+    SC_INLINE void name##_as(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, ptrdiff_t skip,      \
+                             sc_deal *deal, int plain, type *y)                                                        \
+    {                                                                                                                  \
+        for (ptrdiff_t i = -skip, at = skip ? f->period - skip : 0; i < n; i += 64) {                                  \
+            type part[64], *out = i < 0 || n - i < 64 ? part : y + i;                                                  \
+            group(f, s, first + (uint64_t)i, at, deal, plain, out);                                                    \
+            if (out == part) {                                                                                         \
+                const ptrdiff_t from = SC_MAX(-i, 0), to = SC_MIN(n - i, 64);                                          \
+                memcpy(y + (i + from), part + from, (size_t)(to - from) * sizeof(type));                               \
+            }                                                                                                          \
+            at += 64;                                                                                                  \
+            if (at >= f->period) at -= f->period;                                                                      \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void name(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, type *y)                     \
+    {                                                                                                                  \
+        const ptrdiff_t skip = (ptrdiff_t)((s->offset + first) & 63);                                                  \
+        sc_deal deal;                                                                                                  \
+        sc_deal_begin(&deal, s, s->offset + first - (uint64_t)skip);                                                   \
+        if (sc_deal_plain(&deal)) name##_as(f, s, first, n, skip, &deal, 1, y);                                        \
+        else name##_as(f, s, first, n, skip, &deal, 0, y);                                                             \
     }
-}
 
-static void sc_sample_bernoulli(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, uint8_t *y)
-{
-    const ptrdiff_t skip = (ptrdiff_t)((s->offset + first) & 63);
-    sc_deal deal;
-    sc_deal_begin(&deal, s, s->offset + first - (uint64_t)skip);
-    if (sc_deal_plain(&deal)) sc_bernoulli_bytes(f, s, first, n, skip, &deal, 1, y);
-    else sc_bernoulli_bytes(f, s, first, n, skip, &deal, 0, y);
-}
-
-enum { SC_RUN = 1024 }; /* words made at a time; they stay in the first-level cache */
-
-/* Outcomes of the m elements from e on, whose sites begin `at` in a row; m reaches no further than the row. */
-typedef void (*sc_outcomes)(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m, const uint32_t *words,
-                            ptrdiff_t at, void *y);
-
-/* The elements first .. first + n of a stream, row by row; `first` is the address of a row's first site. */
-SC_INLINE void sc_sample_rows(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, char *y,
-                              ptrdiff_t itemsize, sc_outcomes outcomes)
-{
-    _Alignas(64) uint32_t words[SC_RUN];
-    for (ptrdiff_t done = 0, at = 0, run; done < n; done += run) {
-        run = SC_MIN(SC_RUN, n - done);
-        sc_fill_bits32(s, first + (uint64_t)done, run, words);
-        for (ptrdiff_t i = 0, m; i < run; i += m) {
-            m = SC_MIN(run - i, f->period - at);
-            outcomes(f, s, first + (uint64_t)(done + i), m, words + i, at, y + (done + i) * itemsize);
-            at = at + m == f->period ? 0 : at + m;
-        }
-    }
-}
-
-/* How many thresholds are reached, from the high word alone unless one of them ties. */
-static inline int32_t sc_count_classes(const sc_family *f, uint32_t word, const sc_stream *s, uint64_t e, ptrdiff_t at)
-{
-    int32_t class = 0;
-    for (ptrdiff_t c = 0; c < f->n_classes - 1; c++, at += f->period)
-        class += word >> 1 == f->high[at] ? sc_k(s, e) >= f->thresholds[at] : word >> 1 > f->high[at];
-    return class;
-}
-
-static void sc_few_classes(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m, const uint32_t *words,
-                           ptrdiff_t at, void *out)
-{
-    const ptrdiff_t whole = m / 16 * 16;
-    int32_t *y = out;
-    vn tied = vw_lt31(vw_set1(0), vw_set1(0)); /* none */
-    for (ptrdiff_t i = 0; i < whole; i += 16) {
-        const uint32_t *high = f->high + at + i;
-        vw w = vw_shr(vw_load(words + i), 1), class = vw_set1((uint32_t)(f->n_classes - 1));
-        for (ptrdiff_t c = 0; c < f->n_classes - 1; c++, high += f->period) {
-            vw t = vw_load(high);
-            tied = vn_or(tied, vw_eq(w, t));
-            class = vw_less_one(class, vw_lt31(w, t));
-        }
-        vw_store((uint32_t *)(y + i), class);
-    }
-    for (ptrdiff_t i = vn_bits(tied) ? 0 : whole; i < m; i++)
-        y[i] = sc_count_classes(f, words[i], s, e + (uint64_t)i, at + i);
-}
-
-static void sc_sample_few_classes(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, int32_t *y)
-{
-    sc_sample_rows(f, s, first, n, (char *)y, sizeof *y, sc_few_classes);
-}
+SC_BY_GROUPS(sc_sample_bernoulli, uint8_t, sc_bernoulli_bytes)
+SC_BY_GROUPS(sc_sample_few_classes, int32_t, sc_class_group)
 
 /* The step function itself, from given k; n elements from the start of a row. The oracle of the samplers. */
 static void sc_step_bernoulli(const sc_family *f, const uint64_t *k, ptrdiff_t n, uint8_t *y)

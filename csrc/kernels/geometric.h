@@ -124,6 +124,26 @@ static void sc_trials64(const sc_family *f, const sc_stream *s, uint64_t e, ptrd
     sc_trials_as(f, s, e, m, words, at, 1, y);
 }
 
+/* Outcomes of the m elements from e on, whose sites begin `at` in a row; m reaches no further than the row. */
+typedef void (*sc_outcomes)(const sc_family *f, const sc_stream *s, uint64_t e, ptrdiff_t m, const uint32_t *words,
+                            ptrdiff_t at, void *y);
+
+/* The elements first .. first + n of a stream, row by row; `first` is the address of a row's first site. */
+SC_INLINE void sc_sample_rows(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, char *y,
+                              ptrdiff_t itemsize, sc_outcomes outcomes)
+{
+    _Alignas(64) uint32_t words[SC_RUN];
+    for (ptrdiff_t done = 0, at = 0, run; done < n; done += run) {
+        run = SC_MIN(SC_RUN, n - done);
+        sc_fill_bits32(s, first + (uint64_t)done, run, words);
+        for (ptrdiff_t i = 0, m; i < run; i += m) {
+            m = SC_MIN(run - i, f->period - at);
+            outcomes(f, s, first + (uint64_t)(done + i), m, words + i, at, y + (done + i) * itemsize);
+            at = at + m == f->period ? 0 : at + m;
+        }
+    }
+}
+
 static void sc_sample_trials(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t rows, void *y)
 {
     const int wide = f->type == SC_I64;

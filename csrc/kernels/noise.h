@@ -242,7 +242,7 @@ SC_FILL(mask, uint8_t, 64, SC_THEN(uint64_t threshold), SC_THEN(threshold))
 /* ---- words to be compared --------------------------------------------------------------------------------------- */
 
 /* Plane 0 of 64 elements at a time, in the order of vw_compare16: blocks 0 4 1 5, 2 6 3 7 of the first 32 elements, then
- * so of the others, so that no lane has to cross over; as signed numbers. The change of sign comes with the last key, and
+ * so of the others, so that no lane has to cross over; as signed numbers. The change of sign comes with the last xor, and
  * where the first element is a multiple of 64 the counters come with the first one, all by the same xor. */
 typedef struct {
     sc_engine engine;
@@ -253,11 +253,10 @@ typedef struct {
 /* e: a multiple of 4 */
 static void sc_deal_begin(sc_deal *deal, const sc_stream *s, uint64_t e)
 {
-    const vw top = vw_set1(UINT32_C(1) << 31);
     vw *last;
     sc_engine_begin(&deal->engine, s);
-    last = deal->engine.key + (deal->engine.ars ? deal->engine.ars : 9);
-    *last = vw_xor(*last, top);
+    last = deal->engine.ars ? deal->engine.key + deal->engine.ars : &deal->engine.flip;
+    *last = vw_xor(*last, vw_set1(UINT32_C(1) << 31));
     deal->base = vw_group((uint32_t)(e >> 2), (uint32_t)(e >> 34), s->stream, sc_counter3(s->purpose, 0, 0));
     deal->first = deal->engine.ars ? deal->engine.key[0] : vw_set1(0);
     deal->whole = !(e & 63);

@@ -112,6 +112,15 @@ SC_WORD void vl_store(uint64_t *p, vl a)
     _mm256_storeu_si256((__m256i *)p, a.lo);
     _mm256_storeu_si256((__m256i *)(p + 4), a.hi);
 }
+SC_WORD vl vl_load_bytes(const uint8_t *p)
+{
+    return (vl){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32))};
+}
+SC_WORD void vl_store_bytes(uint8_t *p, vl a)
+{
+    _mm256_storeu_si256((__m256i *)p, a.lo);
+    _mm256_storeu_si256((__m256i *)(p + 32), a.hi);
+}
 SC_WORD vl vl_add(vl a, vl b) { SC_HALVES2(vl, _mm256_add_epi64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_HALVES2(vl, _mm256_sub_epi64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_HALVES2(vl, _mm256_and_si256, a, b); }
@@ -203,10 +212,8 @@ SC_WORD vn vw_ltu(vw a, vw b)
     vw top = vw_set1(UINT32_C(1) << 31), x = vw_xor(a, top), y = vw_xor(b, top);
     SC_HALVES2(vn, _mm256_cmpgt_epi32, y, x);
 }
-SC_WORD vn vw_lt31(vw a, vw b) { SC_HALVES2(vn, _mm256_cmpgt_epi32, b, a); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_HALVES2(vn, _mm256_cmpeq_epi32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_HALVES3(vw, _mm256_blendv_epi8, b, a, m); }
-SC_WORD vw vw_less_one(vw a, vn m) { SC_HALVES2(vw, _mm256_add_epi32, a, m); } /* a true lane is -1 */
 SC_WORD vf vw_to_f32(vw a) { SC_HALVES1(vf, _mm256_cvtepi32_ps, a); }
 SC_WORD vw vf_to_i32(vf a) { SC_HALVES1(vw, _mm256_cvttps_epi32, a); }
 SC_WORD vl sc_zip_epi32(__m256i a, __m256i high) /* each word of a below a word of `high`, whose words are all equal */
@@ -276,6 +283,23 @@ SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
     const __m256i bytes = _mm256_packs_epi16(x, y);
     *less = _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes);
     *tied = _mm256_cmpeq_epi8(_mm256_setzero_si256(), bytes);
+}
+/* In two halves of 16, in order: thresholds are read whole. */
+SC_WORD void vw_count16(vw a, vw b, const int16_t *t, ptrdiff_t n, ptrdiff_t stride, int32_t *count, vb *tied)
+{
+    const __m256i x = sc_high_halves(a.lo, a.hi), y = sc_high_halves(b.lo, b.hi);
+    const __m256i low = _mm256_permute2x128_si256(x, y, 0x20), high = _mm256_permute2x128_si256(x, y, 0x31);
+    __m256i c0 = _mm256_setzero_si256(), c1 = c0, t0 = c0, t1 = c0;
+    for (; n > 0; n--, t += stride) { /* a true lane is -1 */
+        const __m256i p = _mm256_loadu_si256((const __m256i *)t), q = _mm256_loadu_si256((const __m256i *)(t + 16));
+        c0 = _mm256_sub_epi16(c0, _mm256_cmpgt_epi16(low, p)), c1 = _mm256_sub_epi16(c1, _mm256_cmpgt_epi16(high, q));
+        t0 = _mm256_or_si256(t0, _mm256_cmpeq_epi16(low, p)), t1 = _mm256_or_si256(t1, _mm256_cmpeq_epi16(high, q));
+    }
+    _mm256_storeu_si256((__m256i *)count, _mm256_cvtepi16_epi32(_mm256_castsi256_si128(c0)));
+    _mm256_storeu_si256((__m256i *)(count + 8), _mm256_cvtepi16_epi32(_mm256_extracti128_si256(c0, 1)));
+    _mm256_storeu_si256((__m256i *)(count + 16), _mm256_cvtepi16_epi32(_mm256_castsi256_si128(c1)));
+    _mm256_storeu_si256((__m256i *)(count + 24), _mm256_cvtepi16_epi32(_mm256_extracti128_si256(c1, 1)));
+    *tied = _mm256_permute4x64_epi64(_mm256_packs_epi16(t0, t1), 0xD8);
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

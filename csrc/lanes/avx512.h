@@ -64,6 +64,8 @@ SC_WORD vm vm_or(vm a, vm b) { return (vm)(a | b); }
 SC_WORD vl vl_set1(uint64_t x) { return _mm512_set1_epi64((int64_t)x); }
 SC_WORD vl vl_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
 SC_WORD void vl_store(uint64_t *p, vl a) { _mm512_storeu_si512(p, a); }
+SC_WORD vl vl_load_bytes(const uint8_t *p) { return _mm512_loadu_si512(p); }
+SC_WORD void vl_store_bytes(uint8_t *p, vl a) { _mm512_storeu_si512(p, a); }
 SC_WORD vl vl_add(vl a, vl b) { return _mm512_add_epi64(a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { return _mm512_sub_epi64(a, b); }
 SC_WORD vl vl_and(vl a, vl b) { return _mm512_and_si512(a, b); }
@@ -124,10 +126,8 @@ SC_WORD vw vw_xor(vw a, vw b) { return _mm512_xor_si512(a, b); }
 SC_WORD vw vw_min(vw a, vw b) { return _mm512_min_epi32(a, b); }
 SC_WORD vw vw_max(vw a, vw b) { return _mm512_max_epi32(a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }
-SC_WORD vn vw_lt31(vw a, vw b) { return _mm512_cmplt_epu32_mask(a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { return _mm512_cmpeq_epi32_mask(a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { return _mm512_mask_blend_epi32(m, b, a); }
-SC_WORD vw vw_less_one(vw a, vn m) { return _mm512_mask_sub_epi32(a, m, a, _mm512_set1_epi32(1)); }
 SC_WORD vf vw_to_f32(vw a) { return _mm512_cvtepi32_ps(a); }
 SC_WORD vw vf_to_i32(vf a) { return _mm512_cvttps_epi32(a); }
 SC_WORD vd vw_lo_f64(vw a) { return _mm512_cvtepu32_pd(_mm512_castsi512_si256(a)); }
@@ -156,13 +156,31 @@ SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
     __m256i own = _mm256_maskz_mov_epi8(m, _mm256_set1_epi8((char)bits));
     _mm256_storeu_si256((__m256i *)p, _mm256_or_si256(_mm256_loadu_si256((const __m256i *)p), own));
 }
-SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
+SC_WORD __m512i sc_first16(vw a, vw b)
 {
     static const int16_t high[32] = {1, 3,  5,  7,  17, 19, 21, 23, 33, 35, 37, 39, 49, 51, 53, 55,
                                      9, 11, 13, 15, 25, 27, 29, 31, 41, 43, 45, 47, 57, 59, 61, 63};
-    const __m512i first = _mm512_permutex2var_epi16(a, _mm512_loadu_si512(high), b), other = _mm512_loadu_si512(t);
+    return _mm512_permutex2var_epi16(a, _mm512_loadu_si512(high), b);
+}
+SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
+{
+    const __m512i first = sc_first16(a, b), other = _mm512_loadu_si512(t);
     *less = _mm512_cmplt_epi16_mask(first, other);
     *tied = _mm512_cmpeq_epi16_mask(first, other);
+}
+SC_WORD void vw_count16(vw a, vw b, const int16_t *t, ptrdiff_t n, ptrdiff_t stride, int32_t *count, vb *tied)
+{
+    const __m512i first = sc_first16(a, b), one = _mm512_set1_epi16(1);
+    __m512i sum = _mm512_setzero_si512();
+    vb equal = 0;
+    for (; n > 0; n--, t += stride) {
+        const __m512i other = _mm512_loadu_si512(t);
+        sum = _mm512_mask_add_epi16(sum, _mm512_cmplt_epi16_mask(other, first), sum, one);
+        equal |= _mm512_cmpeq_epi16_mask(first, other);
+    }
+    _mm512_storeu_si512(count, _mm512_cvtepi16_epi32(_mm512_castsi512_si256(sum)));
+    _mm512_storeu_si512(count + 16, _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(sum, 1)));
+    *tied = equal;
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

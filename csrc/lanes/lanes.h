@@ -4,6 +4,8 @@
 #ifndef SC_LANES_H
 #define SC_LANES_H
 
+#include <stddef.h>
+
 #if defined(SC_ISA_AVX512)
 #include "avx512.h"
 #ifdef __VAES__
@@ -25,8 +27,6 @@
 #include "scalar.h"
 #define SC_ISA_NAME "scalar"
 #endif
-
-#include <stddef.h>
 
 /* What the next loads find in memory: without this a compiler takes lanes out of registers, by slower instructions. */
 #define SC_IN_MEMORY(array) __asm__("" : "+m"(array))

@@ -99,6 +99,18 @@ SC_WORD vm vm_or(vm a, vm b) { SC_QUARTERS2(vm, vorrq_u64, a, b); }
 SC_WORD vl vl_set1(uint64_t x) { SC_QUARTERS_SAME(vl, vdupq_n_u64(x)); }
 SC_WORD vl vl_load(const uint64_t *p) { SC_QUARTERS_FROM(vl, vld1q_u64, p, 2); }
 SC_WORD void vl_store(uint64_t *p, vl a) { SC_QUARTERS_TO(vst1q_u64, p, 2, a); }
+SC_WORD vl vl_load_bytes(const uint8_t *p)
+{
+    return (vl){vreinterpretq_u64_u8(vld1q_u8(p)), vreinterpretq_u64_u8(vld1q_u8(p + 16)),
+                vreinterpretq_u64_u8(vld1q_u8(p + 32)), vreinterpretq_u64_u8(vld1q_u8(p + 48))};
+}
+SC_WORD void vl_store_bytes(uint8_t *p, vl a)
+{
+    vst1q_u8(p, vreinterpretq_u8_u64(a.q0));
+    vst1q_u8(p + 16, vreinterpretq_u8_u64(a.q1));
+    vst1q_u8(p + 32, vreinterpretq_u8_u64(a.q2));
+    vst1q_u8(p + 48, vreinterpretq_u8_u64(a.q3));
+}
 SC_WORD vl vl_add(vl a, vl b) { SC_QUARTERS2(vl, vaddq_u64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_QUARTERS2(vl, vsubq_u64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_QUARTERS2(vl, vandq_u64, a, b); }
@@ -187,10 +199,8 @@ SC_WORD uint32x4_t scq_max(uint32x4_t a, uint32x4_t b)
 SC_WORD vw vw_min(vw a, vw b) { SC_QUARTERS2(vw, scq_min, a, b); }
 SC_WORD vw vw_max(vw a, vw b) { SC_QUARTERS2(vw, scq_max, a, b); }
 SC_WORD vn vw_ltu(vw a, vw b) { SC_QUARTERS2(vn, vcltq_u32, a, b); }
-SC_WORD vn vw_lt31(vw a, vw b) { return vw_ltu(a, b); }
 SC_WORD vn vw_eq(vw a, vw b) { SC_QUARTERS2(vn, vceqq_u32, a, b); }
 SC_WORD vw vw_select(vn m, vw a, vw b) { SC_QUARTERS3(vw, vbslq_u32, m, a, b); }
-SC_WORD vw vw_less_one(vw a, vn m) { SC_QUARTERS2(vw, vaddq_u32, a, m); } /* a true lane is -1 */
 SC_WORD float32x4_t scq_signed_f32(uint32x4_t a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a)); }
 SC_WORD vf vw_to_f32(vw a) { SC_QUARTERS1(vf, scq_signed_f32, a); }
 SC_WORD uint32x4_t scq_to_i32(float32x4_t a) { return vreinterpretq_u32_s32(vcvtq_s32_f32(a)); }
@@ -240,11 +250,14 @@ SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
     vst1q_u8(p, vorrq_u8(vld1q_u8(p), vandq_u8(m.q0, own)));
     vst1q_u8(p + 16, vorrq_u8(vld1q_u8(p + 16), vandq_u8(m.q1, own)));
 }
+SC_WORD int16x8_t scq_first16(uint32x4_t a, uint32x4_t b)
+{
+    return vreinterpretq_s16_u16(vuzp2q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b)));
+}
 /* Differences keep their signs, and stay apart from 0, when they saturate to 16 bits and to 8. */
 SC_WORD int8x8_t scq_compare16(uint32x4_t a, uint32x4_t b, const int16_t *t)
 {
-    const uint16x8_t first = vuzp2q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b));
-    return vqmovn_s16(vqsubq_s16(vreinterpretq_s16_u16(first), vld1q_s16(t)));
+    return vqmovn_s16(vqsubq_s16(scq_first16(a, b), vld1q_s16(t)));
 }
 SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
 {
@@ -252,6 +265,26 @@ SC_WORD void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
     const int8x16_t y = vcombine_s8(scq_compare16(a.q1, a.q3, t + 16), scq_compare16(b.q1, b.q3, t + 24));
     *less = (vb){vcltzq_s8(x), vcltzq_s8(y)};
     *tied = (vb){vceqzq_s8(x), vceqzq_s8(y)};
+}
+SC_WORD uint8x8_t scq_count16(int16x8_t first, const int16_t *t, ptrdiff_t n, ptrdiff_t stride, int32_t *count)
+{
+    int16x8_t sum = vdupq_n_s16(0);
+    uint16x8_t equal = vdupq_n_u16(0);
+    for (; n > 0; n--, t += stride) { /* a true lane is -1 */
+        const int16x8_t other = vld1q_s16(t);
+        sum = vsubq_s16(sum, vreinterpretq_s16_u16(vcgtq_s16(first, other)));
+        equal = vorrq_u16(equal, vceqq_s16(first, other));
+    }
+    vst1q_s32(count, vmovl_s16(vget_low_s16(sum)));
+    vst1q_s32(count + 4, vmovl_high_s16(sum));
+    return vmovn_u16(equal);
+}
+SC_WORD void vw_count16(vw a, vw b, const int16_t *t, ptrdiff_t n, ptrdiff_t stride, int32_t *count, vb *tied)
+{
+    tied->q0 = vcombine_u8(scq_count16(scq_first16(a.q0, a.q2), t, n, stride, count),
+                           scq_count16(scq_first16(b.q0, b.q2), t + 8, n, stride, count + 8));
+    tied->q1 = vcombine_u8(scq_count16(scq_first16(a.q1, a.q3), t + 16, n, stride, count + 16),
+                           scq_count16(scq_first16(b.q1, b.q3), t + 24, n, stride, count + 24));
 }
 
 /* ---- words in groups -------------------------------------------------------------------------------------------- */

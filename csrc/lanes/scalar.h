@@ -83,6 +83,19 @@ static inline vm vm_or(vm a, vm b) { SC_LANES_EACH(vm, 8, (uint8_t)(a.v[i] | b.v
 static inline vl vl_set1(uint64_t x) { SC_LANES_EACH(vl, 8, x); }
 static inline vl vl_load(const uint64_t *p) { SC_LANES_EACH(vl, 8, p[i]); }
 static inline void vl_store(uint64_t *p, vl a) { memcpy(p, a.v, sizeof a.v); }
+static inline vl vl_load_bytes(const uint8_t *p) /* 64 of them, eight in a lane, the first one lowest */
+{
+    vl r;
+    for (int i = 0; i < 8; i++) {
+        r.v[i] = 0;
+        for (int k = 0; k < 8; k++) r.v[i] |= (uint64_t)p[8 * i + k] << 8 * k;
+    }
+    return r;
+}
+static inline void vl_store_bytes(uint8_t *p, vl a)
+{
+    for (int i = 0; i < 64; i++) p[i] = (uint8_t)(a.v[i / 8] >> 8 * (i % 8));
+}
 static inline vl vl_add(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] + b.v[i]); }
 static inline vl vl_sub(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] - b.v[i]); }
 static inline vl vl_and(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] & b.v[i]); }
@@ -163,10 +176,8 @@ static inline vw vw_max(vw a, vw b)
     SC_LANES_EACH(vw, 16, (int32_t)a.v[i] > (int32_t)b.v[i] ? a.v[i] : b.v[i]);
 } /* signed */
 static inline vn vw_ltu(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] < b.v[i]); } /* unsigned */
-static inline vn vw_lt31(vw a, vw b) { return vw_ltu(a, b); } /* both below 2^31 */
 static inline vn vw_eq(vw a, vw b) { SC_LANES_EACH(vn, 16, a.v[i] == b.v[i]); }
 static inline vw vw_select(vn m, vw a, vw b) { SC_LANES_EACH(vw, 16, m.v[i] ? a.v[i] : b.v[i]); }
-static inline vw vw_less_one(vw a, vn m) { SC_LANES_EACH(vw, 16, a.v[i] - (m.v[i] != 0)); } /* a - 1 where m */
 static inline vf vw_to_f32(vw a) { SC_LANES_EACH(vf, 16, (float)(int32_t)a.v[i]); } /* signed, rounded to nearest */
 static inline vw vf_to_i32(vf a) { SC_LANES_EACH(vw, 16, (uint32_t)(int32_t)a.v[i]); } /* of whole -2^31 .. 2^31 - 1 */
 static inline vd vw_lo_f64(vw a) { SC_LANES_EACH(vd, 8, (double)a.v[i]); } /* unsigned lanes 0..7, exact */
@@ -201,16 +212,27 @@ static inline void vb_mark(uint8_t *p, vb m, uint8_t bits) /* p[i] |= bits where
 {
     for (int i = 0; i < 32; i++) p[i] |= m.v[i] ? bits : 0;
 }
-/* 32 words dealt out as sc_deal does (noise.h): their first 16 bits, as signed numbers, beside t in order */
-static inline void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied)
+/* 32 words dealt out as sc_deal does (noise.h): their first 16 bits as signed numbers, in order */
+static inline int16_t sc_first16(const vw *a, const vw *b, int i)
 {
-    for (int i = 0; i < 32; i += 4) {
-        const uint32_t *word = (i & 8 ? b.v : a.v) + (i & 4) * 2 + i / 16 * 4;
-        for (int j = i; j < i + 4; j++, word++) {
-            const int first = (int16_t)(*word >> 16);
-            less->v[j] = first < t[j], tied->v[j] = first == t[j];
-        }
+    return (int16_t)((i & 8 ? b : a)->v[(i & 4) * 2 + i / 16 * 4 + i % 4] >> 16);
+}
+static inline void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied) /* beside t */
+{
+    for (int i = 0; i < 32; i++) {
+        const int first = sc_first16(&a, &b, i);
+        less->v[i] = first < t[i], tied->v[i] = first == t[i];
     }
+}
+/* beside n rows of t: how many of them each one is above; which are equal to one */
+static inline void vw_count16(vw a, vw b, const int16_t *t, ptrdiff_t n, ptrdiff_t stride, int32_t *count, vb *tied)
+{
+    int16_t first[32];
+    uint8_t equal[32] = {0};
+    for (int i = 0; i < 32; i++) first[i] = sc_first16(&a, &b, i), count[i] = 0;
+    for (; n > 0; n--, t += stride)
+        for (int i = 0; i < 32; i++) count[i] += first[i] > t[i], equal[i] |= first[i] == t[i];
+    for (int i = 0; i < 32; i++) tied->v[i] = equal[i];
 }
 
 /* ---- words in groups: what the counter-based engines are made of ------------------------------------------------- */

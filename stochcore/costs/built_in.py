@@ -218,7 +218,9 @@ def _integers(y: ArrayLike) -> Array:
 def narrow(y: ArrayLike) -> Array:
     """Return integers as uint8 or int32."""
     array = _integers(y)
-    dtype = np.uint8 if array.dtype.kind == "b" or array.dtype == np.uint8 else np.int32
+    if array.dtype in (np.uint8, np.int32):
+        return array
+    dtype = np.uint8 if array.dtype.kind == "b" else np.int32
     small = array.astype(dtype, copy=False)
     if array.size and not np.array_equal(array, small):
         raise ValueError(f"`y` must fit into int32, got values from {array.min()} to {array.max()}")

@@ -24,7 +24,7 @@ WANTED = "double cost(const T *y, ptrdiff_t n_sites, void *data) with T uint8_t,
 WIDE = {"long", "long int", "signed long", "int64_t", "npy_int64"} if np.dtype("l").itemsize == 8 else {"int64_t"}
 WIDE |= {"long long", "long long int", "npy_longlong"}
 TYPES = {
-    "uint8": {"uint8_t", "unsigned char", "npy_uint8", "uint8", "char unsigned"},
+    "uint8": {"uint8_t", "unsigned char", "ubyte", "npy_uint8", "uint8"},
     "int32": {"int32_t", "int", "signed int", "npy_int32", "int32"},
     "int64": WIDE | {"int64"},
     "float64": {"double", "npy_float64", "float64"},
@@ -72,9 +72,9 @@ class Compiled(BuiltIn):
 
     def fits(self, model: families.Compiled) -> None:
         """Check that the model's outcomes are of the function's type."""
-        if np.dtype(model.dtype) != self.dtype:
+        if model.dtype != self.dtype:
             raise TypeError(
-                f"`cost` takes outcomes of {self.dtype}, but those of {type(model).__name__} are {np.dtype(model.dtype)}"
+                f"`cost` takes outcomes of {self.dtype}, and those of a {type(model).__name__} are {model.dtype}"
             )
 
     def _make(self, packed: bool, flips: bool) -> Weights:
@@ -86,6 +86,8 @@ class Compiled(BuiltIn):
         if self.dtype.kind == "f":
             return _check.reals("y", y)
         array = _integers(y)
+        if array.dtype == self.dtype:
+            return array
         own = array.astype(self.dtype, copy=False)
         if array.size and not np.array_equal(array, own):
             raise ValueError(f"`y` must fit into {self.dtype}, got values from {array.min()} to {array.max()}")
@@ -134,9 +136,9 @@ def compiled(fn: Any, data: Any = None) -> Compiled:
     Parameters
     ----------
     fn : function
-        One of: a numba ``cfunc`` of ``float64(CPointer(uint8), intp, voidptr)``; a SciPy ``LowLevelCallable``; a capsule
-        such as Cython puts into a module's ``__pyx_capi__``; a cffi pointer (``ffi.addressof(lib, "cost")``); a ctypes
-        function whose `argtypes` and `restype` are set.
+        One of: a numba ``cfunc`` of ``float64(CPointer(uint8), intp, voidptr)``; a SciPy ``LowLevelCallable``; a
+        capsule such as Cython puts into a module's ``__pyx_capi__``; a cffi pointer (``ffi.addressof(lib, "cost")``);
+        a ctypes function whose `argtypes` and `restype` are set.
     data : ndarray, pointer or capsule, optional
         What the function gets as `data`: a C-contiguous array, which is kept alive and not copied; a ctypes or cffi
         pointer, or a capsule; None is NULL. (A LowLevelCallable brings its own.)

@@ -68,6 +68,10 @@ class Linear(Formula):
         own = self._samples(y)
         return np.array(np.broadcast_to(self.linear, own.shape))
 
+    def hess_y(self, y: ArrayLike) -> Array:
+        """Return the second derivatives by each single y, shape (..., *sites): zero."""
+        return np.zeros(self._samples(y).shape)
+
 
 class Quadratic(Formula):
     """Quadratic(Q, b=None, *, batch_ndims=0)
@@ -140,6 +144,10 @@ class Quadratic(Formula):
         weights = Weights(self.kind, self._stride, self.linear.reshape(-1), self.quadratic.reshape(-1))
         weights.set_slope(self.linear.reshape(-1), self._symmetric.reshape(-1))
         return self._coupled(weights, own) + 2.0 * self._diagonal * own
+
+    def hess_y(self, y: ArrayLike) -> Array:
+        """Return the second derivatives by each single y, shape (..., *sites): 2 Q_dd."""
+        return np.array(np.broadcast_to(2.0 * self._diagonal, self._samples(y).shape))
 
 
 class Table(Formula):

@@ -385,7 +385,7 @@ class Ordinal(Compiled):
             after = np.flip(np.cumsum(np.flip(cuts, axis=-1), axis=-1), axis=-1)
             after[..., 1:] *= np.diff(self._cuts, axis=-1)[..., None, :]
             table[..., 1:] = after
-        self._score_table = table
+        self._score_table: Array = table
         width = math.prod(self.site_shape)
         self._tables = Tables("categorical", self.dtype, math.prod(self.batch_shape), sites, width, classes)
         self._tables.set_classes(self._probs.reshape(-1), False)

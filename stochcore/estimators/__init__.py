@@ -2,19 +2,40 @@
 
 from .auto import Auto
 from .base import ESTIMATORS, Estimator, available, resolve
+from .bits import Arm
+from .classes import Coupled
+from .control import ControlVariate
+from .differences import FiniteDifference
+from .enumerated import Exact
+from .gaussian import Pathwise, Price
+from .local import LocalExpectation, MeasureValued
 from .run import estimate, prepared, sample_estimate
+from .terms import Block, Terms
+from .unordered import UnorderedSet
 from .weights import Antithetic, Disarm, LeaveOneOut, MovingAverage, OptimalBaseline, ScoreFunction
 
 __all__ = [
     "ESTIMATORS",
     "Antithetic",
+    "Arm",
     "Auto",
+    "Block",
+    "ControlVariate",
+    "Coupled",
     "Disarm",
     "Estimator",
+    "Exact",
+    "FiniteDifference",
     "LeaveOneOut",
+    "LocalExpectation",
+    "MeasureValued",
     "MovingAverage",
     "OptimalBaseline",
+    "Pathwise",
+    "Price",
     "ScoreFunction",
+    "Terms",
+    "UnorderedSet",
     "available",
     "estimate",
     "prepared",

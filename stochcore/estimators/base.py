@@ -29,6 +29,8 @@ class Estimator:
         Does it draw samples, so that its error falls as they get more?
     least : int
         How many samples it needs.
+    samples : bool
+        Does it draw samples, so that its error falls as they get more?
     samples_per_unit : int
         So many samples together are independent of the others: `n_samples` is a multiple.
     dependent_samples : int
@@ -58,6 +60,10 @@ class Estimator:
     def negated(self) -> Estimator:
         """Return the same estimator for minus the cost."""
         return self
+
+    def numbers_per_sample(self, model: Family) -> int:
+        """Return how many numbers a block holds for a sample."""
+        return model.n_elements
 
     def draw(self, model: Family, stream: Any, number: int) -> Any:
         """Return sample `number` again, from its address: y with one row."""

@@ -17,12 +17,14 @@ from ..costs import BuiltIn, Cost, evaluate, fitting
 from ..distributions import Compiled, Family
 from ..distributions.parameters import Structure
 from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
+from ..exact import exact
 from ..noise import Stream, as_stream
 from ..version import __version__
 from .auto import Auto
 from .base import Estimator, resolve
+from .control import Adjusted, ControlVariate
 from .stopping import Stopping
-from .terms import Terms
+from .terms import Terms, keep_least
 from .weights import Weighing
 
 Array = NDArray[Any]
@@ -146,6 +148,8 @@ def sample_estimate(
     if stopping and stopping.levels:  # a bound need not be a multiple
         n_samples -= n_samples % estimator.samples_per_unit
     run = prepared(model, cost, n_samples, estimator, stream, first_sample)
+    if run is None:
+        return exact(model, cost)
     _check.addresses(stream.offset, (first_sample + run.n_samples) * model.n_elements)
     tree = run.tree(model, stream, n_threads, (stopping, started) if stopping and stopping.watches else None)
     return from_tree(
@@ -167,10 +171,10 @@ def prepared(
     first_sample: int = 0,
     *,
     errors: bool = True,
-) -> Run:
+) -> Run | None:
     """Check the arguments and return what is the same in every estimate with them; a model keeps the last one.
 
-    Without `errors` nobody asks for those of the gradient.
+    Without `errors` nobody asks for those of the gradient. None: the estimator does not sample.
     """
     kept: Run | None = getattr(model, "_run", None)
     if (
@@ -191,8 +195,10 @@ def prepared(
     if isinstance(estimator, Auto):
         estimator = estimator.chosen(model, cost, stream, sample_estimate)
     estimator.check(model, cost, n_samples)
+    if not estimator.samples:
+        return None
     unit = estimator.samples_per_unit
-    rows = block_rows(model.n_elements, unit)
+    rows = block_rows(estimator.numbers_per_sample(model), unit)
     layout = Layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
@@ -208,7 +214,7 @@ def prepared(
         unbiased=estimator.unbiased and not model.has_certain_outcomes,
         errors=errors,
     )
-    weighing = estimator.weighing(model, cost, n_samples)
+    weighing = run.weighing(model)
     if weighing is not None:
         run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)
     if keep and first_sample == 0:
@@ -218,7 +224,7 @@ def prepared(
 
 def _jobs(run: Run, model: Family, weighing: Weighing) -> list[tuple[Job, int]]:
     """Return the kernels' descriptions: a job for each part of theta, and the part's size."""
-    cost, given = run.cost, None
+    cost, given = run.priced(model), None
     if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
         given = cost.weights_of(model, flips=weighing.flips)
         run.inside = True
@@ -246,6 +252,17 @@ def _jobs(run: Run, model: Family, weighing: Weighing) -> list[tuple[Job, int]]:
 
 
 @dataclass
+class Pass:
+    """One estimate on its way."""
+
+    model: Family
+    cost: Any
+    stream: Stream
+    n_threads: int | None
+    prepared: Any = None  # what a `Terms` estimator has made ready
+
+
+@dataclass
 class Run:
     """What the shards of an estimate need, besides the model and its noise."""
 
@@ -262,32 +279,62 @@ class Run:
     mirrored: bool = False
     jobs: list[tuple[Job, int]] = field(default_factory=list)
 
+    @property
+    def inner(self) -> Estimator:
+        """The estimator that makes the nodes."""
+        return self.estimator.inner if isinstance(self.estimator, ControlVariate) else self.estimator
+
+    def priced(self, model: Family) -> BuiltIn | Cost:
+        """Return what is sampled: the cost, or one of the kind that a control variate makes of it."""
+        if isinstance(self.estimator, ControlVariate):
+            return Adjusted(model, self.cost, self.estimator.h, 1.0)
+        return self.cost
+
+    def weighing(self, model: Family) -> Weighing | None:
+        """Return what the kernels are told, or None where they are told terms."""
+        weighing: Weighing | None = self.inner.weighing(model, self.priced(model), self.n_samples)
+        return weighing
+
     def tree(
         self, model: Family, stream: Stream, n_threads: int | None, stopping: tuple[Stopping, float] | None = None
     ) -> Tree:
         """Fold the shards of samples of a model, all of them or until it is time to stop."""
         layout, end = self.layout, self.first_sample + self.n_samples
+        shard = self._maker(model, stream, n_threads)
         if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
-            return Tree(layout, [(0, 1, self._shard(model, stream, n_threads, 0, self.blocks, end))])
+            return Tree(layout, [(0, 1, shard(0, self.blocks, end))])
         tree = Tree(layout)
         first_block = self.first_sample // layout.block_rows
         last_block = first_block + self.blocks
         for start in range(first_block, last_block, BLOCKS_PER_SHARD):
             blocks = min(BLOCKS_PER_SHARD, last_block - start)
             stop = end if start + blocks == last_block else (start + blocks) * layout.block_rows
-            tree.push(start // BLOCKS_PER_SHARD, 1, self._shard(model, stream, n_threads, start, blocks, stop))
+            tree.push(start // BLOCKS_PER_SHARD, 1, shard(start, blocks, stop))
             if stopping and stop < end and stopping[0].ends(tree, stop - self.first_sample, stopping[1]):
                 break
         return tree
 
-    def _shard(
-        self, model: Family, stream: Stream, n_threads: int | None, first: int, blocks: int, stop: int
-    ) -> Array:
-        """Make the node of the blocks first .. first + blocks, the last up to sample `stop`."""
+    def _maker(self, model: Family, stream: Stream, n_threads: int | None) -> Callable[[int, int, int], Array]:
+        """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
         if self.inside:
-            return _finite(*self.jobs[0][0].whole(stream, first, blocks, stop, n_threads))
-        fold = self._fold_chunks if self.jobs else self._fold_terms
-        return fold(model, stream, n_threads, first, blocks, stop)
+            whole = self.jobs[0][0].whole
+            return lambda first, blocks, stop: _finite(*whole(stream, first, blocks, stop, n_threads))
+        plan, now = None, Pass(model, self.cost, stream, n_threads)
+        if isinstance(self.estimator, ControlVariate):
+            plan = self.estimator.plan(model, self.cost, stream, sample_estimate)
+            now.cost = plan.cost
+        fold = self._fold_chunks
+        if not self.jobs:
+            assert isinstance(self.inner, Terms)
+            now.prepared, fold = self.inner.prepare(model, now.cost, stream), self._fold_terms
+
+        def shard(first: int, blocks: int, stop: int) -> Array:
+            node = fold(now, first, blocks, stop)
+            if plan:
+                plan.onto(node)
+            return node
+
+        return shard
 
     def move(self, model: Family) -> None:
         """Go over to a model of the same shapes."""
@@ -299,64 +346,70 @@ class Run:
     def renew_factor(self, model: Family) -> None:
         """Let the factors of scores follow the model's parameters."""
         for job, _ in self.jobs:
-            if job.factor is not None:
-                job.factor[:] = self.estimator.weighing(model, self.cost, self.n_samples).factor
+            weighing = None if job.factor is None else self.weighing(model)
+            if job.factor is not None and weighing is not None:
+                job.factor[:] = weighing.factor
 
     @property
     def within(self) -> bool:
         """Are there too few groups to compare, so that error bars come from inside them?"""
         return self.errors and self.blocks < ENOUGH_GROUPS
 
-    def _fold_chunks(
-        self, model: Family, stream: Stream, n_threads: int | None, first: int, blocks: int, stop: int
-    ) -> Array:
+    def _fold_chunks(self, now: Pass, first: int, blocks: int, stop: int) -> Array:
         """Fold a shard with a Python cost: draw a chunk, call the cost, weigh the chunk."""
-        layout = self.layout
+        layout, model = self.layout, now.model
         step = max(1, CHUNK_OUTCOMES // (layout.block_rows * model.n_elements))
         head = 2 + 4 * layout.problems
         nodes = [np.empty(head + 3 * size) for _, size in self.jobs]
+        seen: list[tuple[Array, Array]] = []
         for start in range(first, first + blocks, step):
             count = min(step, first + blocks - start)
             begin = start * layout.block_rows
             end = stop if start + count == first + blocks else begin + count * layout.block_rows
-            y = self._samples(model, stream, n_threads, begin, end, count)
-            j = evaluate(self.cost, y, model.batch_shape).reshape(-1)
+            y = self._samples(now, begin, end, count)
+            j = evaluate(now.cost, y, model.batch_shape).reshape(-1)
+            if isinstance(now.cost, Adjusted):
+                seen.append((now.cost.raw.reshape(end - begin, -1), self._numbers(begin, end, count)))
             for (job, _), part, flat in zip(self.jobs, nodes, model._flat(y), strict=True):
-                _finite(part, job.fold(stream, part, start == first, start, count, end, flat, j, n_threads))
+                _finite(part, job.fold(now.stream, part, start == first, start, count, end, flat, j, now.n_threads))
+        if seen:  # the least cost is that of J, not of what was weighed
+            keep_least(nodes[0], *map(np.concatenate, zip(*seen, strict=True)))
         if len(nodes) == 1:
             return nodes[0]
         thirds = [part[head:].reshape(3, -1) for part in nodes]
         return np.concatenate([nodes[0][:head], np.concatenate(thirds, axis=1).reshape(-1)])
 
-    def _samples(
-        self, model: Family, stream: Stream, n_threads: int | None, begin: int, end: int, blocks: int
-    ) -> Any:
+    def _samples(self, now: Pass, begin: int, end: int, blocks: int) -> Any:
         """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
-        width, n = model.n_elements, end - begin
+        model, width, n = now.model, now.model.n_elements, end - begin
         if not self.mirrored:
-            return model.sample(n, stream.at(begin * width), n_threads=n_threads)
-        own = stream.at(begin // 2 * width)
-        y = model.sample(n // 2, own, n_threads=n_threads)
-        opposite = model.sample(n // 2, own.antithetic(), n_threads=n_threads)
+            return model.sample(n, now.stream.at(begin * width), n_threads=now.n_threads)
+        own = now.stream.at(begin // 2 * width)
+        y = model.sample(n // 2, own, n_threads=now.n_threads)
+        opposite = model.sample(n // 2, own.antithetic(), n_threads=now.n_threads)
+        return Structure.of(y).map(lambda a, b: self._woven(a, b, blocks), y, opposite)
+
+    def _numbers(self, begin: int, end: int, blocks: int) -> Array:
+        """Return the numbers of the samples that `_samples` draws."""
+        numbers = np.arange(begin, end)
+        return self._woven(numbers[::2], numbers[1::2], blocks) if self.mirrored else numbers
+
+    def _woven(self, a: Array, b: Array, blocks: int) -> Array:
+        """Return first the rows of a and then those of b, in each block."""
         cuts = [block * self.layout.block_rows // 2 for block in range(blocks)]
-        ends = [*cuts[1:], n // 2]
+        ends = [*cuts[1:], len(a)]
+        return np.concatenate([part[i:k] for i, k in zip(cuts, ends, strict=True) for part in (a, b)])
 
-        def woven(a: Array, b: Array) -> Array:
-            return np.concatenate([part[i:k] for i, k in zip(cuts, ends, strict=True) for part in (a, b)])
-
-        return Structure.of(y).map(woven, y, opposite)
-
-    def _fold_terms(
-        self, model: Family, stream: Stream, n_threads: int | None, first: int, blocks: int, stop: int
-    ) -> Array:
+    def _fold_terms(self, now: Pass, first: int, blocks: int, stop: int) -> Array:
         """Fold a shard of terms that are made in Python, block by block."""
-        estimator, rows = self.estimator, self.layout.block_rows
+        estimator, rows = self.inner, self.layout.block_rows
         assert isinstance(estimator, Terms)
         node = np.empty(self.layout.node_size)
         for block in range(first, first + blocks):
             end = stop if block == first + blocks - 1 else (block + 1) * rows
             one = node if block == first else np.empty(node.size)
-            estimator.fold(model, self.cost, stream, block * rows, end, self.within, one, n_threads)
+            within, begin = self.within, block * rows
+            estimator.fold(now.model, now.cost, now.stream, begin, end, within, one, now.n_threads, now.prepared)
             if block > first:
                 self.layout.merge(node, one)
         return node
