@@ -19,6 +19,7 @@ from .estimate import BLOCKS_PER_SHARD
 from .estimators import Estimator, MovingAverage, prepared, resolve
 from .estimators.base import as_plain as plain_estimator
 from .estimators.base import from_plain as estimator_of_plain
+from .exact import exact
 from .noise import Stream, _restore, as_stream
 from .optimizers import Optimizer, Rate, as_plain, checked, from_plain
 
@@ -75,16 +76,14 @@ class FamilyTrainer:
         self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
         self.best = None
         self._now, self._bits = self._live()
-        run = prepared(self._now, cost, n_samples, estimator, stream, errors=False)
-        if run is None:
-            raise ValueError(f"`estimator` must be one that samples, got {estimator.name!r}")
-        self._run = run
-        problems = self._run.layout.problems
+        self._run = prepared(self._now, cost, n_samples, estimator, stream, errors=False)
+        problems = math.prod(family.batch_shape)
         self._descent = _optimize.Descent(
             self, self._bits, self.parameters, problems, n_samples, estimator.dependent_samples
         )
         self.average = None
         if isinstance(estimator, MovingAverage):
+            assert self._run is not None
             self.average = np.zeros(problems + 1)
             self._descent.follow(self.average, self._run.jobs[0][0].baseline, estimator.decay)
         self._entropy = entropy
@@ -131,7 +130,7 @@ class FamilyTrainer:
             _check.addresses(self._stream.offset, (first_step + len(scalars)) * width)
         weights = None if self._entropy is None else entropy_weights(self._entropy, first_step, len(scalars))
         steps = kind, scalars, first_step, moments, self.records, weights
-        if run.inside and run.blocks <= BLOCKS_PER_SHARD and len(scalars):
+        if run and run.inside and run.blocks <= BLOCKS_PER_SHARD and len(scalars):
             job = run.jobs[0][0]
             self._descent.run(job, self._stream, width, run.blocks, *steps, self._n_threads)
         else:
@@ -145,24 +144,38 @@ class FamilyTrainer:
         for row in range(len(scalars)):
             step = first_step + row
             self._move(step)
-            node = self._run.tree(self._now, self._stream.at(step * width), self._n_threads).total()
+            if self._run:
+                node = self._run.tree(self._now, self._stream.at(step * width), self._n_threads).total()
+            else:
+                node = self._listed()
             self._descent.take(node, kind, scalars, row, step, moments, records, weights)
+
+    def _listed(self) -> Array:
+        """Return the node of all outcomes: no sample among them is the best."""
+        found = exact(self._now, self._cost)
+        costs = np.asarray(found.cost).reshape(-1, 1)
+        stats = np.concatenate([costs, np.zeros_like(costs), np.full_like(costs, np.inf), np.zeros_like(costs)], axis=1)
+        grad = self._structure.leaves(found.grad)
+        return np.concatenate([[2.0, 1.0], stats.reshape(-1), grad, np.zeros(2 * grad.size)])
 
     def _move(self, step: int) -> None:
         """Let model and prepared run follow the parameters."""
         if self._bits is not None and np.isfinite(self.parameters).all():
             self._bits.move(self.parameters)
-            self._run.renew_factor(self._now)
+            if self._run:
+                self._run.renew_factor(self._now)
         else:
             try:
                 self._now = self._unconstrained.with_parameters(self._structure.build(self.parameters))
             except ValueError as error:
                 raise diverged(step, str(error)) from None
-            self._run.move(self._now)
+            if self._run:
+                self._run.move(self._now)
 
     def renew_factor(self) -> None:
         """Let the factors of scores follow the parameters."""
-        self._run.renew_factor(self._now)
+        if self._run:
+            self._run.renew_factor(self._now)
 
     def entropy(self) -> tuple[Array, Array]:
         """Return the entropies of the problems, and their gradient."""

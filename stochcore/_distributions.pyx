@@ -7,7 +7,7 @@ cimport numpy as cnp
 import numpy as np
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from ._dispatch cimport (
     SC_AFFINE, SC_BERNOULLI, SC_BY_CLASS, SC_CATEGORICAL, SC_CHAINS, SC_F64, SC_GAUSSIAN, SC_GIVEN, SC_I32, SC_I64,
@@ -446,14 +446,18 @@ cdef class Sites(Tables):
         """Write other thresholds of few classes where the old ones are."""
         cdef Py_ssize_t classes = self.family.n_classes, n = self.width, period = self.family.period, i, c, at
         cdef uint64_t *thresholds = <uint64_t *>self.family.thresholds
-        cdef uint32_t *high = <uint32_t *>self.family.high
+        cdef int16_t *top
         cdef uint64_t own[64]
         for i in range(n):
             kernels().class_thresholds(classes, masses + i * classes, own)
             for c in range(max(classes - 1, 1)):
+                top = <int16_t *>self.family.top + c * (period + 64)
                 for at in range(i, period, n):
                     thresholds[c * period + at] = own[c]
-                    high[c * period + at] = <uint32_t>min(own[c] >> 22, <uint64_t>0x7FFFFFFF)
+                    top[at] = <int16_t>(<int32_t>min(own[c] >> 37, <uint64_t>0xFFFF) - 0x8000)
+        for c in range(max(classes - 1, 1)):
+            top = <int16_t *>self.family.top + c * (period + 64)
+            memcpy(top + period, top, 64 * sizeof(int16_t))
         return 0
 
     cdef int bernoulli_tables(self, object parameters) except -1:

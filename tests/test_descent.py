@@ -121,6 +121,33 @@ def test_factors_of_scores_follow_the_parameters():
         np.testing.assert_array_equal(fit.history.cost, costs)
 
 
+@pytest.mark.parametrize("name", ["local_expectation", "measure_valued", "arm", "unordered_set", "finite_difference", "exact"])
+def test_steps_of_other_estimators_are_those_by_hand(name):
+    model, cost = FAMILIES["bits"], sc.costs.Linear(WEIGHTS)
+    for price in (cost, lambda y: y @ WEIGHTS):
+        estimator = sc.estimators.resolve(name) if name != "unordered_set" else sc.estimators.UnorderedSet(k=4)
+        fit = sc.minimize(model, price, optimizer=sc.SGD(0.3), n_steps=4, n_samples=8, estimator=estimator)
+        moved, costs, _ = by_hand(model, price, 8, 4, 0.3, estimator=estimator)
+        np.testing.assert_array_equal(fit.model.parameters, moved.parameters)
+        np.testing.assert_array_equal(fit.history.cost, costs)
+
+
+def test_steps_with_a_control_variate_are_those_by_hand():
+    model = FAMILIES["bits"]
+    linear = sc.costs.Linear(WEIGHTS)
+    variate = sc.estimators.ControlVariate(
+        linear, mean=lambda q: linear.linear @ q.mean, grad=lambda q: linear.linear * q.variance, coefficient="pilot"
+    )
+
+    def cost(y):
+        return (y @ WEIGHTS) ** 3 + y @ WEIGHTS
+
+    fit = sc.minimize(model, cost, optimizer=sc.SGD(0.3), n_steps=4, n_samples=8, estimator=variate)
+    moved, costs, _ = by_hand(model, cost, 8, 4, 0.3, estimator=variate)
+    np.testing.assert_array_equal(fit.model.parameters, moved.parameters)
+    np.testing.assert_array_equal(fit.history.cost, costs)
+
+
 def test_many_samples_a_step_are_those_by_hand():
     model, cost = FAMILIES["bits"], sc.costs.Linear(WEIGHTS)  # more than a shard of them
     n = 1024 * 64 + 5000
