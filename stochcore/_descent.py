@@ -67,6 +67,7 @@ class FamilyTrainer:
         n_threads: int | None,
         entropy: Rate | None = None,
     ) -> None:
+        self._made_of = family, cost, n_samples, estimator, stream, n_threads, entropy
         self._family = family
         self._unconstrained = family._unconstrained()
         self._cost, self._n_samples, self._estimator = cost, n_samples, estimator
@@ -93,6 +94,9 @@ class FamilyTrainer:
                 self.entropy()
             except NotImplementedError as error:
                 raise ValueError(f"`entropy` must be left out for this model: {error}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _trainer_again, (self._made_of, self.parameters, self.best, self.average)
 
     def _live(self) -> tuple[Family, Sites | None]:
         """Return a model of the parameters, and its tables where they can follow these."""
@@ -213,6 +217,16 @@ class FamilyTrainer:
             y[problem] = own.reshape(family.event_shape)
         smallest = np.where(cost < old[0], cost, old[0])
         return smallest.reshape(family.batch_shape), y.reshape(*family.batch_shape, *family.event_shape)
+
+
+def _trainer_again(
+    made_of: tuple[Any, ...], parameters: Array, best: tuple[Any, Any] | None, average: Array | None
+) -> FamilyTrainer:
+    """Make a trainer that stands where another stood, for pickle."""
+    trainer = FamilyTrainer(*made_of)
+    trainer.parameters[:] = parameters
+    trainer.stand(best, average)
+    return trainer
 
 
 @dataclass(frozen=True, eq=False)

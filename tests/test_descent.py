@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import re
 
 import numpy as np
@@ -18,7 +20,9 @@ WEIGHTS = np.linspace(-1.0, 1.0, 6)
 
 
 def total(y):
-    parts = [np.asarray(part, dtype=float).reshape(len(part), -1) for part in (y.values() if isinstance(y, dict) else [y])]
+    parts = [
+        np.asarray(part, dtype=float).reshape(len(part), -1) for part in (y.values() if isinstance(y, dict) else [y])
+    ]
     return sum(part @ np.linspace(1.0, 2.0, part.shape[1]) for part in parts)
 
 
@@ -121,7 +125,9 @@ def test_factors_of_scores_follow_the_parameters():
         np.testing.assert_array_equal(fit.history.cost, costs)
 
 
-@pytest.mark.parametrize("name", ["local_expectation", "measure_valued", "arm", "unordered_set", "finite_difference", "exact"])
+@pytest.mark.parametrize(
+    "name", ["local_expectation", "measure_valued", "arm", "unordered_set", "finite_difference", "exact"]
+)
 def test_steps_of_other_estimators_are_those_by_hand(name):
     model, cost = FAMILIES["bits"], sc.costs.Linear(WEIGHTS)
     for price in (cost, lambda y: y @ WEIGHTS):
@@ -206,7 +212,7 @@ def test_without_entropy_the_history_has_none():
 
 
 @pytest.mark.parametrize(
-    "options, error, message",
+    ("options", "error", "message"),
     [
         ({"entropy": "warm"}, TypeError, "`entropy` must be a number, got 'warm'"),
         ({"entropy": math.nan}, ValueError, "`entropy` must be a finite number, got nan"),
@@ -233,7 +239,9 @@ def test_bad_input_says_so(options, error, message):
 
 def test_an_entropy_of_a_network_says_so():
     model = sc.BernoulliVAE(4, 2)
-    with pytest.raises(TypeError, match=r"^`entropy` must be left out for a BernoulliVAE: its cost has the entropy of "):
+    with pytest.raises(
+        TypeError, match=r"^`entropy` must be left out for a BernoulliVAE: its cost has the entropy of "
+    ):
         sc.minimize(model, data=np.eye(4), batch_size=2, n_steps=1, n_samples=2, entropy=1.0)
 
 
@@ -253,7 +261,7 @@ def past_only(decay, initial=0.0):
 
 
 @pytest.mark.parametrize("name", ["bits", "classes", "poisson", "joint", "one's own"])
-@pytest.mark.parametrize("decay, initial", [(0.9, 0.0), (0.0, 3.0), (0.5, -1.0)])
+@pytest.mark.parametrize(("decay", "initial"), [(0.9, 0.0), (0.0, 3.0), (0.5, -1.0)])
 def test_the_moving_average_knows_completed_steps_only(name, decay, initial):
     model, estimator = FAMILIES[name], sc.estimators.MovingAverage(decay, initial)
     fit = sc.minimize(model, total, optimizer=sc.SGD(0.02), n_steps=9, n_samples=3, estimator=estimator)
@@ -281,7 +289,7 @@ def test_a_single_estimate_has_no_past():
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         ({"decay": 1.0}, "`decay` must lie in [0, 1), got 1.0"),
         ({"decay": -0.1}, "`decay` must lie in [0, 1), got -0.1"),
@@ -322,6 +330,16 @@ def test_a_moving_average_that_has_seen_the_batch_is_caught():
 
 
 # Files
+
+
+def test_pickled_fits_go_on_with_the_same_bits():
+    model, cost = FAMILIES["bits"], sc.costs.Linear(WEIGHTS)
+    fit = sc.minimize(model, cost, n_steps=5, n_samples=4, estimator="moving_average", entropy=0.1)
+    again = pickle.loads(pickle.dumps(fit))
+    assert again.best_y.tobytes() == fit.best_y.tobytes()
+    for a, b in ((again, fit), (again.resume(5), fit.resume(5)), (copy.deepcopy(fit).resume(5), fit.resume(5))):
+        assert a.model.parameters.tobytes() == b.model.parameters.tobytes()
+        assert a.history.cost.tobytes() == b.history.cost.tobytes()
 
 
 class Mine(sc.estimators.LeaveOneOut):

@@ -217,7 +217,9 @@ class Family(ABC):
 
     @property
     def _no_entropy(self) -> NotImplementedError:
-        return NotImplementedError(f"the entropy of a {type(self).__name__} has no closed form here, that of {CLOSED} has")
+        return NotImplementedError(
+            f"the entropy of a {type(self).__name__} has no closed form here, that of {CLOSED} has"
+        )
 
     @property
     def has_certain_outcomes(self) -> bool:

@@ -137,7 +137,9 @@ def as_plain(estimator: Estimator) -> tuple[dict[str, Any], dict[str, Any]] | No
             words[option.name] = value
             continue
         try:
-            arrays[option.name] = Structure.of(value).map(lambda part, name=option.name: _check.reals(name, part), value)
+            arrays[option.name] = Structure.of(value).map(
+                lambda part, name=option.name: _check.reals(name, part), value
+            )
         except (TypeError, ValueError):
             return None
     return {"name": kind.name, "options": words}, arrays
