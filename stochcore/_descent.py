@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _optimize
-from .costs import BuiltIn, Cost, fitting
 from ._distributions import Sites
+from .costs import BuiltIn, Cost, fitting
 from .distributions import Compiled, Family
 from .distributions.parameters import Structure
 from .estimate import BLOCKS_PER_SHARD
@@ -200,23 +200,16 @@ class FamilyTrainer:
         """Return the smallest cost of each problem so far, and its y, after a step with some that are smaller."""
         family, stream = self._now, self._stream.at(step * self._n_samples * self._family.n_elements)
         cost, number = costs[2], costs[3]
-        if not family.batch_shape:
+        if not isinstance(family, Compiled) or not family.batch_shape:
             y = self._estimator.draw(family, stream, int(number[0]))
             return cost[0], Structure.of(y).map(lambda part: part[0], y)
-        if self.best is None:
-            old = np.full(len(cost), np.inf), None
-        else:
-            old = self.best[0].reshape(-1), self.best[1].reshape(len(cost), *family.event_shape)
-        better = np.flatnonzero(cost < old[0])
-        drawn = {
-            problem: self._estimator.draw(family, stream, int(number[problem]))[0].reshape(len(cost), -1)[problem]
-            for problem in better
-        }
-        y = np.empty((len(cost), *family.event_shape), drawn[better[0]].dtype) if old[1] is None else old[1].copy()
-        for problem, own in drawn.items():
-            y[problem] = own.reshape(family.event_shape)
-        smallest = np.where(cost < old[0], cost, old[0])
-        return smallest.reshape(family.batch_shape), y.reshape(*family.batch_shape, *family.event_shape)
+        smallest, best_y = np.full(len(cost), np.inf), np.zeros((len(cost), *family.event_shape), family.dtype)
+        if self.best is not None:
+            smallest[:], best_y[...] = self.best[0].reshape(-1), self.best[1].reshape(best_y.shape)
+        for problem in np.flatnonzero(cost < smallest):
+            drawn = self._estimator.draw(family, stream, int(number[problem]))[0]
+            smallest[problem], best_y[problem] = cost[problem], drawn.reshape(best_y.shape)[problem]
+        return smallest.reshape(family.batch_shape), best_y.reshape(family.site_shape)
 
 
 def _trainer_again(

@@ -43,7 +43,8 @@ class Fit:
     model
         The model after the last completed step, given as it was given to `minimize`.
     history : History
-        Arrays cost, cost_se, grad_norm, best_cost (and entropy, where it has a weight); also by name, ``fit.history["cost"]``.
+        Arrays cost, cost_se, grad_norm, best_cost, and entropy where it has a weight; also by name,
+        ``fit.history["cost"]``.
     best_cost : float or ndarray of shape (*batch)
         The best cost of a single sample (for a network: of a step); infinite before the first step.
     best_y : ndarray of shape (*sites), or None

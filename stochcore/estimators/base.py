@@ -128,7 +128,9 @@ def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Es
 
 def as_plain(estimator: Estimator) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Return an estimator in plain words, and its arrays by option; None where a file cannot hold it."""
-    kind, words, arrays = type(estimator), {}, {}
+    kind = type(estimator)
+    words: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     if ESTIMATORS.get(getattr(kind, "name", "")) is not kind or not is_dataclass(estimator):
         return None
     for option in fields(estimator):

@@ -149,7 +149,7 @@ def sample_estimate(
         n_samples -= n_samples % estimator.samples_per_unit
     run = prepared(model, cost, n_samples, estimator, stream, first_sample)
     if run is None:
-        return exact(model, cost)
+        return exact(model, fitting(model, cost))
     _check.addresses(stream.offset, (first_sample + run.n_samples) * model.n_elements)
     tree = run.tree(model, stream, n_threads, (stopping, started) if stopping and stopping.watches else None)
     return from_tree(
