@@ -99,7 +99,7 @@ sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and Undefined
 	$(PYTEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) $(ARGS)
 
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md and in the docstrings
-	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md docs/families.md stochcore $(ARGS)
+	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md docs/families.md docs/costs.md stochcore $(ARGS)
 
 pictures: .venv/dev.stamp .venv/built.stamp  ## draw the pictures of docs/families.md again
 	$(BIN)/python docs/draw_families.py

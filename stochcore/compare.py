@@ -17,6 +17,7 @@ from .estimators import Estimator, resolve, sample_estimate
 from .estimators.auto import candidates, samples_for, variance_per_eval
 from .exact import exact
 from .noise import Stream, as_stream
+from .unbiased import z_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -194,12 +195,7 @@ def _truth(model: Family, cost: BuiltIn | Cost, oracle: bool | None) -> Estimate
 
 
 def _row(name: str, found: Estimate, truth: Estimate | None) -> Row:
-    z = math.nan
-    if truth is not None:
-        (value, right), se = (found._flat_grad(), truth._flat_grad()), found._flat_grad_se()
-        gap = np.abs(value - right)
-        slack = 1e-12 * np.maximum(1.0, np.abs(right))
-        z = float(np.max(np.where(gap <= slack, 0.0, gap / np.where(se > 0, se, np.finfo(float).tiny)), initial=0.0))
+    z = math.nan if truth is None else float(np.abs(z_scores(found, truth)[: found._flat_grad().size]).max())
     variance, seconds = variance_per_eval(found), found.seconds / found.n_evals
     return Row(name, found, found.n_samples, found.n_evals, variance, seconds, variance * seconds, z, found.unbiased)
 

@@ -152,7 +152,7 @@ def check_unbiased(
             (
                 _z(j, right[0]),
                 _z(grad, right[2]),
-                _coverage(j, j_se, right[0], level, n - 1),
+                _coverage(j, j_se, right[0], level, found._dof_of_cost),
                 _coverage(grad, grad_se, right[2], level, found.dof),
             )
         )
@@ -181,3 +181,12 @@ def _z(values: Array, truth: Any) -> Array:
     gap = mean - truth
     slack = 1e-12 * np.maximum(1.0, np.abs(truth))
     return np.where(np.abs(gap) <= slack, 0.0, gap / np.where(se > 0, se, np.finfo(float).tiny))
+
+
+def z_scores(found: Estimate, truth: Estimate) -> Array:
+    """Return (cost and gradient less the exact ones) / standard errors; 0 where they are right to rounding."""
+    value, right = (np.append(e._flat_grad(), np.ravel(e.cost)) for e in (found, truth))
+    se = np.append(found._flat_grad_se(), np.ravel(found.cost_se))
+    gap = value - right
+    slack = 1e-12 * np.maximum(1.0, np.abs(right))
+    return np.asarray(np.where(np.abs(gap) <= slack, 0.0, gap / np.where(se > 0, se, np.finfo(float).tiny)))

@@ -37,7 +37,7 @@ def test_help_fits_a_terminal(command):
     told = run(*command, "--help", env={**os.environ, "COLUMNS": "80"})
     assert told.returncode == 0
     assert max(map(len, told.stdout.splitlines())) <= 80
-    options = {"noise": "raw seed stream engine streams bytes", "verify": "quick seed"}
+    options = {"noise": "raw seed stream engine streams bytes", "verify": "quick seed estimators"}
     for option in options.get("".join(command), "").split():
         assert f"--{option} " in told.stdout
 

@@ -255,9 +255,7 @@ def test_built_in_costs_know_their_slopes():
     ):
         e = sc.estimate(q, cost, 5000, estimator="price")
         np.testing.assert_allclose(e.grad["scale"], bend * SCALE, rtol=1e-12)
-        assert (
-            np.abs(sc.estimate(q, cost, 5000, estimator="measure_valued").grad["mean"] - e.grad["mean"]).max() < 0.5
-        )
+        assert np.abs(sc.estimate(q, cost, 5000, estimator="measure_valued").grad["mean"] - e.grad["mean"]).max() < 0.5
 
 
 # Extremes

@@ -312,3 +312,22 @@ def test_the_end_of_a_stream():
     ):
         with pytest.raises(ValueError, match=exactly(message.format(count, start))):
             call()
+
+
+@pytest.mark.parametrize("engine", ["ars", "ars10", "philox"])
+def test_antithetic_noise_is_the_opposite(engine):
+    s = sc.Stream(11, stream=3, engine=engine).at(5)
+    a = s.antithetic()
+    assert a != s
+    assert a.antithetic() == s
+    assert a.is_antithetic
+    assert np.all(s.bits(999) ^ a.bits(999) == np.uint64(2**64 - 1))
+    assert np.all(s.bits(999, dtype=np.uint32) ^ a.bits(999, dtype=np.uint32) == np.uint32(2**32 - 1))
+    assert np.all(s.uniform(999) + a.uniform(999) == 1 - 2.0**-53)
+    for kind in ("normal", "logistic"):
+        for dtype in (np.float64, np.float32):
+            assert np.array_equal(getattr(s, kind)(999, dtype=dtype), -getattr(a, kind)(999, dtype=dtype))
+    assert np.array_equal(a.at(7).uniform(3), a.uniform(10)[7:])
+    assert [child.antithetic() for child in s.spawn(3)] == a.spawn(3)
+    assert pickle.loads(pickle.dumps(a)) == a
+    assert repr(a) == f"{s!r}.antithetic()"

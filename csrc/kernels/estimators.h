@@ -279,6 +279,10 @@ static void sc_block_scores(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, 
             sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, w, scratch->own, sum + p * each);
     }
     if (e->kind == SC_OPTIMAL_BASELINE) {
+        /* One centre for all problems, for a baseline takes up one: its own for each would bias shared parameters. */
+        const double *own = sc_node_problem(node, 0);
+        for (ptrdiff_t p = 1; p < problems; p++)
+            for (ptrdiff_t i = 0; i < rows; i++) scratch->weight[p * rows + i] += own[SC_NODE_PROBLEM * p] - own[0];
         sc_optimal_rows(job, &t, rows, y, scratch, g, e->within ? g + 2 * n : NULL);
         return;
     }

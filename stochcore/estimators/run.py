@@ -123,7 +123,8 @@ def estimate(
         warnings.warn(
             f"`target_se` was not reached after {found.n_samples} samples: {told}", RuntimeWarning, stacklevel=2
         )
-    if found.n_samples > 1 and not (np.any(found.cost_se) if model.batch_shape else found.cost_se):
+    varied = np.any(found.cost_se) if model.batch_shape else found.cost_se
+    if not varied and found._tree and found.n_samples > 1 and np.all(found.best_cost == found.cost):
         warnings.warn(
             f"all {found.n_samples} sampled costs are equal: the standard errors are zero because nothing varied",
             RuntimeWarning,
