@@ -100,7 +100,7 @@ cdef class Job:
         """`fold` by pointers."""
         cdef Py_ssize_t rows = self.job.block_rows, base = first_block * rows
         cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
-        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each)
+        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each) if n_blocks > 1 else 1
         cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size)))
         cdef sc_job job = self.job
         cdef sc_scratch unused
