@@ -17,7 +17,7 @@ CYTHON_FILES := $(wildcard stochcore/*.pyx stochcore/*.pxd)
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo build test test-slow test-isa test-serial test-emulated test-neon doctest sanitize pictures bench \
-	bench-smoke bench-peers lint lint-python lint-cython lint-c lint-types lint-spelling format dist clean distclean
+	bench-smoke bench-peers examples lint lint-python lint-cython lint-c lint-types lint-spelling format dist clean distclean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,11 +98,17 @@ sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and Undefined
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	$(PYTEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) $(ARGS)
 
-doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md and in the docstrings
-	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md docs/families.md docs/costs.md stochcore $(ARGS)
+doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md, docs and docstrings
+	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md docs/families.md docs/costs.md docs/estimators.md stochcore $(ARGS)
 
-pictures: .venv/dev.stamp .venv/built.stamp  ## draw the pictures of docs/families.md again
+pictures: .venv/dev.stamp .venv/built.stamp  ## draw the pictures of docs/families.md and docs/estimators.md again
 	$(BIN)/python docs/draw_families.py
+	$(BIN)/python docs/draw_estimators.py
+
+# Those that need no download.
+examples: .venv/built.stamp  ## run the examples and draw their pictures again (ARGS='--seed 1')
+	$(BIN)/python examples/staircase.py --out examples/staircase.png $(ARGS)
+	$(BIN)/python examples/best_subset.py --out examples/best_subset.png $(ARGS)
 
 # ---- benchmarks ------------------------------------------------------------------------------------------------------
 
