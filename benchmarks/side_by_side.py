@@ -30,7 +30,7 @@ ALL = int(CONFIG["threads"])  # type: ignore[call-overload]
 THREADS = (1,) if ALL == 1 else (1, ALL)
 OURS = "stochcore"
 Run = Callable[[], Any]
-PEERS = ("numpy", "mkl", "numba", "torch", "jax", "alone")
+PEERS = ("numpy", "mkl", "numba", "torch", "jax", "scipy", "alone")
 PACKAGES = {"mkl": "mkl_random", "alone": "stochcore"}
 INSTALLED = tuple(peer for peer in PEERS if importlib.util.find_spec(PACKAGES.get(peer, peer)))
 
@@ -52,7 +52,13 @@ class Work:
 
 def can(who: str, threads: int) -> bool:
     """Can this one be held to so many threads?"""
-    return {"numpy": threads == 1, "mkl": threads == 1, "jax": threads == ALL, "alone": threads > 1}.get(who, True)
+    return {
+        "numpy": threads == 1,
+        "mkl": threads == 1,
+        "jax": threads == ALL,
+        "scipy": threads == 1,
+        "alone": threads > 1,
+    }.get(who, True)
 
 
 def cases(entries: Iterable[tuple[Any, ...]], peers: Iterable[str]) -> Any:

@@ -157,6 +157,43 @@ def families(threads):
     yield "estimate joint", (e.cost, joint._structure.leaves(e.grad), joint._structure.leaves(e.grad_se))
 
 
+def graphs(n, seed):
+    """A weighted pair for each number of a list, of three kinds."""
+    ends = sc.Stream(seed).integers(n, shape=(3 * n, 2))
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    whole = np.rint(numbers(len(ends), seed) * 20)
+    for kind, weight in (("unit", np.ones(len(ends))), ("whole", whole), ("real", numbers(len(ends), seed))):
+        yield kind, np.column_stack([ends, weight])
+
+
+def sums():
+    """Costs of bits and classes that are sums over sites and pairs."""
+    for n in (7, 33, 300):
+        model = sc.Bernoulli(logits=numbers(n, 41))
+        yield f"bits {n} table", model, sc.costs.Table(numbers((n, 2), 42))
+        for kind, edges in graphs(n, n):
+            yield f"bits {n} maxcut {kind}", model, sc.costs.MaxCut(edges, n_nodes=n)
+            yield f"bits {n} ising {kind}", model, sc.costs.Ising(edges, numbers(n, 43), n_nodes=n)
+            yield f"bits {n} qubo {kind}", model, sc.costs.QUBO(edges, np.rint(numbers(n, 44) * 9), n_nodes=n)
+        yield f"bits {n} linear", model, sc.costs.Linear(numbers(n, 45))
+        yield f"bits {n} quadratic", model, sc.costs.Quadratic(numbers((n, n), 46), numbers(n, 47))
+    yield "classes table", sc.Categorical(logits=numbers(45, 48).reshape(9, 5)), sc.costs.Table(numbers((9, 5), 49))
+
+
+def further_costs(threads):
+    for name, model, cost in sums():
+        y = model.sample(700, sc.Stream(5).at(16))
+        yield f"cost {name}", cost(y)
+        if cost.can_flip:
+            yield f"flip {name}", cost.flip(y[:9])
+        for estimator in ("leave_one_out", "antithetic"):
+            e = sc.estimate(model, cost, 700, estimator=estimator, seed=3, n_threads=threads)
+            yield f"{estimator} {name}", (e.cost, e.cost_se, e.grad, e.grad_se, e.best_cost, e.best_y)
+    y = numbers((9, 33), 50)
+    quadratic = sc.costs.Quadratic(numbers((33, 33), 46), numbers(33, 47))
+    yield "cost real", (quadratic(y), quadratic.grad_y(y), sc.costs.Linear(numbers(33, 45))(y))
+
+
 def descent(threads):
     model, cost = sc.Bernoulli(logits=np.zeros(20)), sc.costs.Linear(numbers(20, 15))
     for optimizer in (sc.SGD(0.1), sc.Momentum(0.1), sc.RMSProp(0.1), sc.Adam(0.1)):
@@ -188,7 +225,7 @@ def networks(threads):
 
 def lines(threads=None):
     """Yield every line."""
-    for stage in (noise, distributions, estimates, families, descent, networks):
+    for stage in (noise, distributions, estimates, families, descent, networks, further_costs):
         for name, value in stage(threads):
             arrays = value if isinstance(value, (tuple, list)) else (value,)
             yield f"{name.replace(' ', '_')} {digest(*arrays)}"

@@ -171,8 +171,8 @@ static void first_bits(ptrdiff_t rows)
     const ptrdiff_t n = f.period;
     f.top = top;
     for (ptrdiff_t i = 0; i < rows * (n + 64); i++) {
-        const uint64_t t = thresholds[i / (n + 64) * n + i % (n + 64) % n] >> 37;
-        top[i] = (int16_t)((int)SC_MIN(t, 65535) - 32768);
+        const uint64_t first = thresholds[i / (n + 64) * n + i % (n + 64) % n] >> 37;
+        top[i] = (int16_t)((int)SC_MIN(first, 65535) - 32768);
     }
 }
 
@@ -237,7 +237,8 @@ static void estimates(const char *name, int kind)
     const ptrdiff_t problems = f.n_problems, n = problems * f.n_scores;
     sc_scratch own;
     const char *cost = kind == SC_COST_LINEAR ? "linear" : "quadratic";
-    sc_job job = {f, {kind, f.n_sites, weights, weights + 64, NULL}, {0}, samples, n, ROWS};
+    sc_job job = {.family = f, .stream = samples, .n_parameters = n, .block_rows = ROWS};
+    job.cost = (sc_cost){.kind = kind, .problem_stride = f.n_sites, .linear = weights, .quadratic = weights + 64};
     sc_cancel cancel;
     int64_t bad;
     if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
@@ -247,7 +248,8 @@ static void estimates(const char *name, int kind)
     print("cost_%s_%s", cost, name);
     for (int way = 0; way < 8; way++) {
         job.family.by_probs = way & 1;
-        job.estimator = (sc_estimator){.kind = way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, .unit = 1, .baseline = weights};
+        job.estimator =
+            (sc_estimator){.kind = way & 2 ? SC_LEAVE_ONE_OUT : SC_SCORE_FUNCTION, .unit = 1, .baseline = weights};
         if (way & 4) {
             job.estimator.within = 1;
             job.estimator.sample_baseline = weights + 7;
@@ -285,7 +287,8 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     first_bits(1);
     t->linear_tables(sites, weights, costs);
     take(costs, (size_t)sc_tables_size(sites) * sizeof *costs);
-    sc_job job = {f, {SC_COST_LINEAR, 0, weights, NULL, costs}, {0}, aligned, sites, ROWS};
+    sc_job job = {.family = f, .stream = aligned, .n_parameters = sites, .block_rows = ROWS};
+    job.cost = (sc_cost){.kind = SC_COST_LINEAR, .linear = weights, .tables = costs};
     if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
     sc_cancel_begin(&cancel, NULL);
     for (int way = 0; way < 6; way++) {
@@ -308,6 +311,85 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     else print("packed_%d", (int)sites);
 }
 
+/* ---- costs of packed bits, and flips ------------------------------------------------------------------------------ */
+static double weighed(const void *row_of_bits, ptrdiff_t sites, void *data)
+{
+    double sum = 0.0;
+    for (ptrdiff_t d = 0; d < sites; d++) sum += ((const uint8_t *)row_of_bits)[d] * ((const double *)data)[d % 7];
+    return sum;
+}
+
+/* J of 600 rows of bytes, and of the rows of an estimate; how it changes with each bit. */
+static void priced(const char *name, const sc_cost *cost, ptrdiff_t sites)
+{
+    static uint8_t bytes[600 * 300];
+    static double memory[64 * MOST], out[600], node[4 * MOST], at[300], delta[300];
+    sc_scratch own;
+    sc_cancel cancel;
+    int64_t bad;
+    sc_job job = {.family = f, .cost = *cost, .stream = {.seed = 8}, .n_parameters = sites, .block_rows = ROWS};
+    job.estimator = (sc_estimator){.kind = SC_LEAVE_ONE_OUT, .unit = 1};
+    for (ptrdiff_t i = 0; i < 600 * sites; i++) bytes[i] = (uint8_t)(random_bits() >> 63);
+    if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
+    if (sc_price_size(cost->kind, sites, 600) > (ptrdiff_t)COUNT(memory)) failed = 1;
+    sc_cancel_begin(&cancel, NULL);
+    for (ptrdiff_t rows = 600; rows > 0; rows = rows * 2 / 5) {
+        failed |= t->cost_rows(&f, cost, bytes, rows, memory, &cancel, out);
+        take(out, (size_t)rows * sizeof *out);
+    }
+    for (int half = 0; half < 2; half++, job.estimator.kind = SC_ANTITHETIC, job.estimator.unit = 2) {
+        job.estimator.mirrored = half;
+        if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
+        failed |= t->estimate_block(&job, 0, 100, NULL, NULL, &own, &cancel, node, &bad);
+        take(node, (size_t)(6 + 3 * sites) * sizeof *node);
+    }
+    fill64(at, sites, 1.0);
+    if (cost->slope) t->flip_row(cost, 0, at, sites, delta), take(delta, (size_t)sites * sizeof *delta);
+    print("price_%s_%d", name, (int)sites);
+}
+
+static void prices(ptrdiff_t sites, ptrdiff_t period)
+{
+    static double symmetric[300 * 300], q[300 * 300], around[1200], table[600], tables[32 * MOST];
+    static int64_t start[301], upper[300];
+    static int32_t neighbour[1200];
+    static uint64_t pairs[2000];
+    ptrdiff_t n = 0, each = 0;
+    build(SC_BERNOULLI, 1, sites, 0, period);
+    for (ptrdiff_t i = 0; i < period; i++) thresholds[i] = row[i % sites];
+    first_bits(1);
+    fill64(q, sites * sites, 1.0), fill64(symmetric, sites * sites, 1.0), fill64(table, 2 * sites, 1.0);
+    for (ptrdiff_t i = 0; i < sites; i++) {
+        start[i] = n, upper[i] = n;
+        for (ptrdiff_t j = 0; j < sites; j++) {
+            const ptrdiff_t gap = i < j ? j - i : i - j;
+            if (gap != 1 && gap != 5) continue;
+            around[n] = q[i < j ? i * sites + j : j * sites + i], neighbour[n] = (int32_t)j, n++;
+            if (j < i) upper[i] = n;
+            else pairs[each++] = (uint64_t)j << 32 | (uint64_t)i;
+        }
+    }
+    start[sites] = n;
+    const ptrdiff_t both = each;
+    for (ptrdiff_t i = 0; i < sites; i++) pairs[each++] = (uint64_t)sites << 32 | (uint64_t)i;
+    const sc_cut_terms groups[3] = {{0, both, 0, 0}, {both / 3, both / 2, 2, 1}, {both, sites, 3, 1}};
+    sc_cost cost = {.kind = SC_COST_FORM, .linear = weights, .slope = weights};
+    cost.form = (sc_form){.constant = 0.3, .start = start, .upper = upper, .neighbour = neighbour, .weight = around};
+    priced("form", &cost, sites);
+    cost.form.groups = groups, cost.form.pairs = pairs, cost.form.n_groups = 3, cost.form.n_planes = 16;
+    cost.form.cut_constant = 0.7, cost.form.unit = 0.25, cost.form.offset = 4 * both / 2 + 8 * sites;
+    priced("cut", &cost, sites);
+    cost = (sc_cost){.kind = SC_COST_QUADRATIC, .linear = weights, .quadratic = q, .slope = table};
+    cost.symmetric = symmetric;
+    priced("quadratic", &cost, sites);
+    t->site_tables(sites, table, tables);
+    take(tables, (size_t)sc_tables_size(sites) * sizeof *tables);
+    cost = (sc_cost){.kind = SC_COST_TABLE, .table = table, .n_classes = 2, .tables = tables, .slope = weights};
+    priced("table", &cost, sites);
+    cost = (sc_cost){.kind = SC_COST_COMPILED, .function = weighed, .data = weights, .sign = -1.0};
+    priced("compiled", &cost, sites);
+}
+
 /* ---- other families --------------------------------------------------------------------------------------------- */
 enum { SITES = 12 }; /* of each; outcomes of 21 rows */
 
@@ -318,8 +400,8 @@ static void family(const char *name, const double *noise)
     static uint64_t k[21 * 64];
     const ptrdiff_t n = 21 * f.n_elements, each = f.n_scores * f.n_problems;
     const double baseline[4] = {0.5, 0.25};
-    sc_job job = {
-        f, {SC_COST_GIVEN, 0, NULL, NULL, NULL}, {.kind = SC_LEAVE_ONE_OUT, .within = 1, .unit = 1, .baseline = baseline}, samples, each, 21};
+    sc_job job = {.family = f, .stream = samples, .n_parameters = each, .block_rows = 21};
+    job.estimator = (sc_estimator){.kind = SC_LEAVE_ONE_OUT, .within = 1, .unit = 1, .baseline = baseline};
     sc_scratch own;
     sc_cancel cancel;
     int64_t bad;
@@ -555,5 +637,6 @@ int main(int argc, char **argv)
     packed(7, 112, -1), packed(7, 112, 3);
     packed(68, 68, -1), packed(68, 68, 60);
     packed(300, 300, -1), packed(300, 300, 299);
+    prices(20, 80), prices(300, 300);
     return failed;
 }

@@ -213,14 +213,11 @@ static inline void vb_mark(uint8_t *p, vb m, uint8_t bits) /* p[i] |= bits where
     for (int i = 0; i < 32; i++) p[i] |= m.v[i] ? bits : 0;
 }
 /* 32 words dealt out as sc_deal does (noise.h): their first 16 bits as signed numbers, in order */
-static inline int16_t sc_first16(const vw *a, const vw *b, int i)
-{
-    return (int16_t)((i & 8 ? b : a)->v[(i & 4) * 2 + i / 16 * 4 + i % 4] >> 16);
-}
+#define SC_FIRST16(i) ((int16_t)(((i) & 8 ? b : a).v[((i) & 4) * 2 + (i) / 16 * 4 + (i) % 4] >> 16))
 static inline void vw_compare16(vw a, vw b, const int16_t *t, vb *less, vb *tied) /* beside t */
 {
     for (int i = 0; i < 32; i++) {
-        const int first = sc_first16(&a, &b, i);
+        const int first = SC_FIRST16(i);
         less->v[i] = first < t[i], tied->v[i] = first == t[i];
     }
 }
@@ -229,7 +226,7 @@ static inline void vw_count16(vw a, vw b, const int16_t *t, ptrdiff_t n, ptrdiff
 {
     int16_t first[32];
     uint8_t equal[32] = {0};
-    for (int i = 0; i < 32; i++) first[i] = sc_first16(&a, &b, i), count[i] = 0;
+    for (int i = 0; i < 32; i++) first[i] = SC_FIRST16(i), count[i] = 0;
     for (; n > 0; n--, t += stride)
         for (int i = 0; i < 32; i++) count[i] += first[i] > t[i], equal[i] |= first[i] == t[i];
     for (int i = 0; i < 32; i++) tied->v[i] = equal[i];

@@ -174,7 +174,7 @@ def compiled(fn: Any, data: Any = None) -> Compiled:
     if dtype is None:
         raise TypeError(f"`fn` must be {WANTED}, got {pointer}")
     if pointer.data is not None and data is not None:
-        raise ValueError("`data` must be left out for a LowLevelCallable, which brings its own")
+        raise ValueError("`data` must be left out for a LowLevelCallable that has its own")
     address = pointer.data if data is None else _address_of(data)
     return Compiled(fn, pointer, dtype, data, address or 0, 1.0)
 
@@ -209,7 +209,7 @@ def _read(fn: Any) -> Pointer | None:
         return _parsed(address, name or "")
     if kind == "LowLevelCallable":
         name, address, context = open_capsule(tuple.__getitem__(fn, 0))
-        return _parsed(address, name or "", context)
+        return _parsed(address, name or "", context or None)
     if module == "numba" and hasattr(fn, "address") and hasattr(fn, "_sig"):
         words = tuple(str(word).replace("*", " *") for word in fn._sig.args)
         return Pointer(fn.address, str(fn._sig.return_type), words)
@@ -218,26 +218,24 @@ def _read(fn: Any) -> Pointer | None:
     ctypes = sys.modules.get("ctypes")
     if ctypes is not None and isinstance(fn, ctypes._CFuncPtr):
         return _of_ctypes(ctypes, fn)
-    if kind == "builtin_function_or_method" and "_cffi_backend" in sys.modules and "cffi" in (fn.__doc__ or "")[-99:]:
-        raise TypeError("`fn` of cffi must be a pointer: ffi.addressof(lib, name)")
     return None
 
 
 def _of_cffi(fn: Any) -> Pointer | None:
-    cffi = sys.modules["_cffi_backend"]
+    cffi: Any = sys.modules["_cffi_backend"]
     try:
-        kind = cffi.typeof(fn)  # type: ignore[attr-defined]
+        kind = cffi.typeof(fn)
     except TypeError:
         return None
     if kind.kind != "function":
         return None
-    address = int(cffi.cast(cffi.new_primitive_type("uintptr_t"), fn))  # type: ignore[attr-defined]
+    address = int(cffi.cast(cffi.new_primitive_type("uintptr_t"), fn))
     return _parsed(address, kind.cname)
 
 
 def _of_ctypes(ctypes: Any, fn: Any) -> Pointer:
     if fn._flags_ & CALLS_PYTHON:
-        raise TypeError("`fn` of ctypes must not hold the GIL, got one of a PyDLL")
+        raise TypeError("`fn` of ctypes must not want the GIL, got one of a PyDLL")
     if fn.argtypes is None:
         raise TypeError("`fn` of ctypes must have its `argtypes` and `restype` set, got no argtypes")
     names = {
@@ -247,7 +245,8 @@ def _of_ctypes(ctypes: Any, fn: Any) -> Pointer:
 
     def told(kind: Any) -> str:
         if isinstance(kind, type) and issubclass(kind, ctypes._Pointer):
-            own = names.get(kind._type_, kind._type_.__name__)
+            pointed: Any = kind._type_  # type: ignore[attr-defined]
+            own = names.get(pointed, pointed.__name__)
             return f"{'int64_t' if own == 'ptrdiff_t' else own} *"
         return names.get(kind, getattr(kind, "__name__", str(kind)))
 
@@ -267,7 +266,7 @@ def _address_of(data: Any) -> int:
         if cffi.typeof(data).kind in ("pointer", "array", "function"):
             return int(cffi.cast(cffi.new_primitive_type("uintptr_t"), data))
     ctypes: Any = sys.modules.get("ctypes")
-    if ctypes is not None and isinstance(data, (ctypes._Pointer, ctypes.c_void_p)):
+    if ctypes is not None and isinstance(data, (ctypes._Pointer, ctypes.c_void_p, ctypes.Array)):
         return ctypes.cast(data, ctypes.c_void_p).value or 0
-    rule = "None, a NumPy array, a pointer of ctypes or cffi, or a capsule"
+    rule = "None, a NumPy array, a pointer or an array of ctypes or cffi, or a capsule"
     raise TypeError(f"`data` must be {rule}, got {_check._short(data)}")

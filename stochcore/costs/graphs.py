@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -65,23 +66,22 @@ class Form(Formula):
 
     def _take_form(self, n: int, i: Array, j: Array, q: Array, b: Array, constant: float) -> None:
         """Keep constant + b . y + sum q y_i y_j; the same as a cut has the weights -q/2 and b + sum q/2."""
-        self.constant, self.linear, self.first, self.second, self.weight = constant, b, i, j, q
+        self._keep(i, j, q, b, constant)
         unit = _unit(np.concatenate([q / 2, b]))
         exact = unit and max(_most(q) / 2, _most(b)) / unit * (2 * q.size + n + 1) < EXACT
         self._cut = _cut_of(n, i, j, -q / 2, b + _at_ends(n, i, j, q / 2), constant) if exact else None
-        self._finite()
 
     def _take_cut(self, n: int, i: Array, j: Array, w: Array, alone: Array, constant: float) -> None:
         """Keep constant + alone . y + sum w [y_i != y_j]; the same as a form has the weights -2 w and alone + sum w."""
-        self.constant, self.first, self.second = constant, i, j
-        self.linear, self.weight = alone + _at_ends(n, i, j, w), -2.0 * w
+        with np.errstate(over="ignore"):
+            self._keep(i, j, -2.0 * w, alone + _at_ends(n, i, j, w), constant)
         self._cut = _cut_of(n, i, j, w, alone, constant)
-        self._finite()
 
-    def _finite(self) -> None:
-        """Refuse weights whose sums overflow."""
-        if not (np.isfinite(self.constant) and np.all(np.isfinite(self.linear)) and np.all(np.isfinite(self.weight))):
+    def _keep(self, i: Array, j: Array, q: Array, b: Array, constant: float) -> None:
+        """Keep the form, unless its sums overflow."""
+        if not (math.isfinite(constant) and np.all(np.isfinite(b)) and np.all(np.isfinite(q))):
             raise ValueError("`cost` must have weights whose sums are finite, got some too large for float64")
+        self.constant, self.linear, self.first, self.second, self.weight = constant, b, i, j, q
 
     @property
     def n_nodes(self) -> int:
@@ -165,7 +165,9 @@ class QUBO(Form):
 
     def _take_pairs(self, pairs: Pairs, b: ArrayLike | None, factor: float) -> None:
         i, j, q, diagonal = pairs.summed()
-        self._take_form(pairs.n, i, j, factor * q, _vector("b", b, pairs.n) + diagonal, 0.0)
+        with np.errstate(over="ignore"):
+            q, alone = factor * q, _vector("b", b, pairs.n) + diagonal
+        self._take_form(pairs.n, i, j, q, alone, 0.0)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -212,8 +214,9 @@ class Ising(Form):
         pairs = pairs_of("J", J, n_nodes)
         i, j, w = pairs.undirected("J")
         field = _vector("h", h, pairs.n)
-        constant = float(np.add.accumulate(np.concatenate([[0.0], w, -field]))[-1])
-        self._take_cut(pairs.n, i, j, -2.0 * w, 2.0 * field, constant)
+        with np.errstate(over="ignore"):
+            constant = float(np.add.accumulate(np.concatenate([[0.0], w, -field]))[-1])
+            self._take_cut(pairs.n, i, j, -2.0 * w, 2.0 * field, constant)
 
 
 class MaxCut(Form):
@@ -236,7 +239,7 @@ class MaxCut(Form):
     >>> import stochcore as sc
     >>> triangle = sc.costs.MaxCut([(0, 1), (1, 2), (0, 2)])
     >>> triangle([[0, 0, 0], [0, 1, 1]])
-    array([-0., -2.])
+    array([ 0., -2.])
     """
 
     def __init__(self, graph: Any, *, n_nodes: int | None = None) -> None:

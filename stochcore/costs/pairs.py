@@ -85,9 +85,9 @@ def pairs_of(name: str, graph: Any, n_nodes: int | None) -> Pairs:
 def _of_sparse(name: str, graph: Any) -> Pairs:
     if len(graph.shape) != 2 or graph.shape[0] != graph.shape[1]:
         raise ValueError(f"`{name}` must be a square matrix, got shape {tuple(graph.shape)}")
-    coo = graph.tocoo()
-    weight = _weights(name, coo.data)
-    return Pairs(graph.shape[0], np.asarray(coo.row, np.int64), np.asarray(coo.col, np.int64), weight, True)
+    entries = graph.tocoo()
+    i, j = (np.asarray(at, np.int64) for at in (entries.row, entries.col))
+    return Pairs(graph.shape[0], i, j, _weights(name, entries.data), True)
 
 
 def _of_networkx(name: str, graph: Any) -> Pairs:

@@ -180,7 +180,7 @@ class Table(Formula):
     @property
     def n_classes(self) -> int:
         """Number of classes."""
-        return self.table.shape[-1]
+        return int(self.table.shape[-1])
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -233,7 +233,7 @@ class Table(Formula):
             raise ValueError(f"`n_classes` must be {self.n_classes}, those of the table, got {n_classes}")
         own = self._samples(y)
         table = np.broadcast_to(self.table, (*own.shape, self.n_classes))
-        return table - np.take_along_axis(table, own[..., None].astype(np.intp), axis=-1)
+        return np.asarray(table - np.take_along_axis(table, own[..., None].astype(np.intp), axis=-1))
 
     def __repr__(self) -> str:
         return f"costs.Table(<{' x '.join(map(str, self.table.shape))}>)"
