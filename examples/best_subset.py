@@ -39,7 +39,8 @@ class Criterion:
     def __init__(self, x: Array, target: Array, price: float) -> None:
         x = x - x.mean(axis=0)
         x, target = x / np.sqrt((x**2).mean(axis=0)), target - target.mean()
-        self.n, self.price, self.known = len(target), price, {}
+        self.n, self.price = len(target), price
+        self.known: dict[bytes, float] = {}
         self.gram, self.moments, self.total = x.T @ x, x.T @ target, target @ target
 
     def __call__(self, y: Array) -> Array:
@@ -58,7 +59,7 @@ class Criterion:
             b = self.moments[used]
             coefficients = np.linalg.solve(self.gram[used[:, :, None], used[:, None, :]], b[:, :, None])[:, :, 0]
             rss[rows] = self.total - (b * coefficients).sum(axis=1)
-        return self.n * np.log(rss) + self.price * sizes
+        return np.asarray(self.n * np.log(rss) + self.price * sizes)
 
 
 def greedy(cost: Criterion, y: Array, change: str) -> Array:
@@ -138,7 +139,7 @@ def draw_probabilities(axes: Axes, found: dict[str, Any]) -> None:
                   alpha=1 if best[i] else 0.6, label=name, zorder=3 if best[i] else 2)  # fmt: skip
     # Names in the order in which the features rose; one that did not get up stands at its level.
     level = 1.045
-    for i in sorted(np.flatnonzero(best), key=lambda i: -probs[:, i].mean()):
+    for i in sorted(np.flatnonzero(best).tolist(), key=lambda i: -probs[:, i].mean()):
         level = min(level - 0.056, probs[-1, i] - 0.011)
         axes.text(1.03, level, found["names"][i], transform=axes.transAxes, fontsize=9, color=BLUE)
     axes.set_xlim(0, steps[-1])
@@ -202,13 +203,11 @@ def main() -> None:
     x, names, target = data.data, list(data.feature_names), data.target
     wide, labels = second_order((x - x.mean(axis=0)) / x.std(axis=0), names)
     aic, bic = 2.0, math.log(len(target))
+    n_steps, seed = options.steps, options.seed
     problems = [
-        solve(*problem, options.steps, options.seed)
-        for problem in (
-            ("10 features, BIC", x, names, target, bic),
-            ("64 features, BIC", wide, labels, target, bic),
-            ("64 features, AIC", wide, labels, target, aic),
-        )
+        solve("10 features, BIC", x, names, target, bic, n_steps, seed),
+        solve("64 features, BIC", wide, labels, target, bic, n_steps, seed),
+        solve("64 features, AIC", wide, labels, target, aic, n_steps, seed),
     ]
     picture(problems).savefig(options.out)
     print(f"picture: {options.out}")
