@@ -103,8 +103,10 @@ sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and Undefined
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	$(PYTEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) $(ARGS)
 
+PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md)
+
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md, docs and docstrings
-	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' README.md docs/families.md docs/costs.md docs/estimators.md stochcore $(ARGS)
+	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' $(PAGES) stochcore $(ARGS)
 
 pictures: .venv/dev.stamp .venv/built.stamp  ## draw the pictures of docs/families.md and docs/estimators.md again
 	$(BIN)/python docs/draw_families.py
