@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _optimize
+from ._distributions import Sites
 from .costs import BuiltIn, Cost, fitting
-from .distributions import Family
-from .estimate import Estimate
-from .estimators import Estimator, ScoreFunction, resolve, sample_estimate
+from .distributions import Compiled, Family
+from .distributions.parameters import Structure
+from .estimate import BLOCKS_PER_SHARD
+from .estimators import Estimator, MovingAverage, prepared, resolve
+from .estimators.base import as_plain as plain_estimator
+from .estimators.base import from_plain as estimator_of_plain
+from .exact import exact
 from .noise import Stream, _restore, as_stream
-from .optimizers import Optimizer, as_plain, checked, from_plain
+from .optimizers import Optimizer, Rate, as_plain, checked, from_plain
 
 Array = NDArray[Any]
 
@@ -44,9 +49,13 @@ class Trainer(Protocol):
 
 
 class FamilyTrainer:
-    """The trainer of a family: every step is one `sc.estimate` on noise of its own."""
+    """The trainer of a family: every step is one `sc.estimate` on noise of its own.
 
-    best: tuple[Array, Array] | None
+    What an estimate needs is prepared once. Tables of logits move in place, where the model has such; other models are
+    made again for each step.
+    """
+
+    best: tuple[Any, Any] | None
 
     def __init__(
         self,
@@ -56,55 +65,161 @@ class FamilyTrainer:
         estimator: Estimator,
         stream: Stream,
         n_threads: int | None,
+        entropy: Rate | None = None,
     ) -> None:
+        self._made_of = family, cost, n_samples, estimator, stream, n_threads, entropy
         self._family = family
         self._unconstrained = family._unconstrained()
         self._cost, self._n_samples, self._estimator = cost, n_samples, estimator
         self._stream, self._n_threads = stream, n_threads
         self._structure = self._unconstrained._structure
         self.parameters = self._structure.flatten(self._unconstrained.parameters)
-        self.completed = 0
         self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
         self.best = None
+        self._now, self._bits = self._live()
+        self._run = prepared(self._now, cost, n_samples, estimator, stream, errors=False)
+        problems = math.prod(family.batch_shape)
+        self._descent = _optimize.Descent(
+            self, self._bits, self.parameters, problems, n_samples, estimator.dependent_samples
+        )
+        self.average = None
+        if isinstance(estimator, MovingAverage):
+            assert self._run is not None
+            self.average = np.zeros(problems + 1)
+            self._descent.follow(self.average, self._run.jobs[0][0].baseline, estimator.decay)
+        self._entropy = entropy
+        if entropy is not None:
+            self.records = np.empty((0, 4 * problems + 2))
+            try:
+                self.entropy()
+            except NotImplementedError as error:
+                raise ValueError(f"`entropy` must be left out for this model: {error}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _trainer_again, (self._made_of, self.parameters, self.best, self.average)
+
+    def _live(self) -> tuple[Family, Sites | None]:
+        """Return a model of the parameters, and its tables where they can follow these."""
+        now = self._unconstrained.with_parameters(self._structure.build(self.parameters))
+        tables = getattr(now, "_tables", None)
+        if not (isinstance(now, Compiled) and isinstance(tables, Sites) and tables.moves):
+            return now, None
+        seen = self._structure.build(self.parameters).view()
+        seen.flags.writeable = False
+        now._arguments = {now.given: seen}
+        now.__dict__["parameters"] = seen
+        return now, tables
+
+    def stand(self, best: tuple[Any, Any] | None, average: Array | None) -> None:
+        """Stand where another trainer stood."""
+        self.best = best
+        if self.average is not None and average is not None:
+            self.average[:] = average
+
+    @property
+    def completed(self) -> int:
+        """How many steps of the last run are done."""
+        return self._descent.completed
+
+    @completed.setter
+    def completed(self, value: int) -> None:
+        self._descent.begin()
 
     def run(self, kind: int, scalars: Array, first_step: int, moments: Array) -> Array:
         """Take the steps first_step, first_step + 1, ... and return their records."""
-        self.completed, self.records = 0, np.empty((len(scalars), self.records.shape[1]))
-        cost, cost_se, grad_norm, best_cost = columns(self.records, self._family.batch_shape)
-        width = self._n_samples * self._family.n_elements
-        for row in range(len(scalars)):
-            family, noise = self._now(first_step + row), self._stream.at((first_step + row) * width)
-            now = sample_estimate(
-                family, self._cost, self._n_samples, self._estimator, noise, n_threads=self._n_threads
-            )
-            grad, best = self._structure.leaves(now.grad), self._better(now)
-            cost[row], cost_se[row], best_cost[row] = now.cost, now.cost_se, best[0]
-            grad_norm[row] = _optimize.norm(grad)
-            _optimize.commit(self, kind, scalars, row, grad, self.parameters, moments, best)
+        self._descent.begin()
+        self.records = np.empty((len(scalars), self.records.shape[1]))
+        run, width = self._run, self._n_samples * self._family.n_elements
+        if len(scalars):
+            _check.addresses(self._stream.offset, (first_step + len(scalars)) * width)
+        weights = None if self._entropy is None else entropy_weights(self._entropy, first_step, len(scalars))
+        steps = kind, scalars, first_step, moments, self.records, weights
+        if run and run.inside and run.blocks <= BLOCKS_PER_SHARD and len(scalars):
+            job = run.jobs[0][0]
+            self._descent.run(job, self._stream, width, run.blocks, *steps, self._n_threads)
+        else:
+            self._take_each(width, *steps)
         return self.records
+
+    def _take_each(
+        self, width: int, kind: int, scalars: Array, first_step: int, moments: Array, records: Array, weights: Any
+    ) -> None:
+        """Take steps whose estimates are made in Python."""
+        for row in range(len(scalars)):
+            step = first_step + row
+            self._move(step)
+            if self._run:
+                node = self._run.tree(self._now, self._stream.at(step * width), self._n_threads).total()
+            else:
+                node = self._listed()
+            self._descent.take(node, kind, scalars, row, step, moments, records, weights)
+
+    def _listed(self) -> Array:
+        """Return the node of all outcomes: no sample among them is the best."""
+        found = exact(self._now, self._cost)
+        costs = np.asarray(found.cost).reshape(-1, 1)
+        stats = np.concatenate([costs, np.zeros_like(costs), np.full_like(costs, np.inf), np.zeros_like(costs)], axis=1)
+        grad = self._structure.leaves(found.grad)
+        return np.concatenate([[2.0, 1.0], stats.reshape(-1), grad, np.zeros(2 * grad.size)])
+
+    def _move(self, step: int) -> None:
+        """Let model and prepared run follow the parameters."""
+        if self._bits is not None and np.isfinite(self.parameters).all():
+            self._bits.move(self.parameters)
+            if self._run:
+                self._run.renew_factor(self._now)
+        else:
+            try:
+                self._now = self._unconstrained.with_parameters(self._structure.build(self.parameters))
+            except ValueError as error:
+                raise diverged(step, str(error)) from None
+            if self._run:
+                self._run.move(self._now)
+
+    def renew_factor(self) -> None:
+        """Let the factors of scores follow the parameters."""
+        if self._run:
+            self._run.renew_factor(self._now)
+
+    def entropy(self) -> tuple[Array, Array]:
+        """Return the entropies of the problems, and their gradient."""
+        grad = self._structure.leaves(self._now.entropy_grad)
+        values = np.array(self._now.entropy, dtype=np.float64).reshape(-1)
+        return values, np.array(grad, dtype=np.float64)
+
+    def tables_at(self, step: int) -> Any:
+        """Return the tables of the model as it is now."""
+        self._move(step)
+        return self._now._parts()[0][0]
 
     def model(self) -> Family:
         """Return the family as it is now, given as it was given."""
         return self._family._given_as(self._unconstrained.with_parameters(self._structure.build(self.parameters)))
 
-    def _now(self, step: int) -> Family:
-        try:
-            return self._unconstrained.with_parameters(self._structure.build(self.parameters))
-        except ValueError as error:
-            raise diverged(step, str(error)) from None
+    def better(self, step: int, costs: Array) -> tuple[Any, Any]:
+        """Return the smallest cost of each problem so far, and its y, after a step with some that are smaller."""
+        family, stream = self._now, self._stream.at(step * self._n_samples * self._family.n_elements)
+        cost, number = costs[2], costs[3]
+        if not isinstance(family, Compiled) or not family.batch_shape:
+            y = self._estimator.draw(family, stream, int(number[0]))
+            return cost[0], Structure.of(y).map(lambda part: part[0], y)
+        smallest, best_y = np.full(len(cost), np.inf), np.zeros((len(cost), *family.event_shape), family.dtype)
+        if self.best is not None:
+            smallest[:], best_y[...] = self.best[0].reshape(-1), self.best[1].reshape(best_y.shape)
+        for problem in np.flatnonzero(cost < smallest):
+            drawn = self._estimator.draw(family, stream, int(number[problem]))[0]
+            smallest[problem], best_y[problem] = cost[problem], drawn.reshape(best_y.shape)[problem]
+        return smallest.reshape(family.batch_shape), best_y.reshape(family.site_shape)
 
-    def _better(self, now: Estimate) -> tuple[Array, Array]:
-        """Return the smallest cost of each problem so far, and its y."""
-        cost = now.best_cost
-        if self.best is None:
-            return cost, now.best_y
-        better = cost < self.best[0]
-        if not better.any():  # a NumPy truth value even for one problem
-            return self.best
-        if not self._family.batch_shape:
-            return cost, now.best_y
-        wide = better.reshape(better.shape + (1,) * len(self._family.event_shape))  # type: ignore[attr-defined]
-        return np.where(better, cost, self.best[0]), np.where(wide, now.best_y, self.best[1])
+
+def _trainer_again(
+    made_of: tuple[Any, ...], parameters: Array, best: tuple[Any, Any] | None, average: Array | None
+) -> FamilyTrainer:
+    """Make a trainer that stands where another stood, for pickle."""
+    trainer = FamilyTrainer(*made_of)
+    trainer.parameters[:] = parameters
+    trainer.stand(best, average)
+    return trainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +236,7 @@ class Plan:
     seed: int | Stream
     n_threads: int | None
     maximize: bool
+    entropy: Rate | None = None
 
     def trainer(self) -> Trainer:
         """Return what takes the steps, at the start."""
@@ -132,6 +248,8 @@ class Plan:
                 f"got {_check._short(self.model)}"
             )
         name = type(self.model).__name__
+        if self.entropy is not None:
+            raise TypeError(f"`entropy` must be left out for a {name}: its cost has the entropy of its units")
         if self.cost is not None:
             raise TypeError(f"`cost` must be left out for a {name}, which brings its own")
         if self.data is None:
@@ -154,47 +272,100 @@ class Plan:
         cost, estimator = fitting(model, self.cost), resolve(self.estimator)
         estimator.check(model, cost, self.n_samples)
         if self.maximize:
-            cost, estimator = negative(cost), negative_baseline(estimator)
-        return FamilyTrainer(model, cost, self.n_samples, estimator, as_stream(self.seed), self.n_threads)
+            cost, estimator = negative(cost), estimator.negated()
+        stream = as_stream(self.seed)
+        return FamilyTrainer(model, cost, self.n_samples, estimator, stream, self.n_threads, self.entropy)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of independent problems."""
         return self.model.batch_shape if isinstance(self.model, Family) else ()
 
-    def about(self) -> tuple[dict[str, Any], Any]:
-        """Return what a file holds of the plan, in plain words, and the baseline."""
-        try:
-            optimizer = as_plain(self.optimizer)
-        except TypeError:
-            optimizer = None  # a learning rate of the user's own
-        estimator = self.estimator
+    @property
+    def record_width(self) -> int:
+        """Numbers that a step leaves."""
+        problems = math.prod(self.batch_shape)
+        return 3 * problems + 1 + (0 if self.entropy is None else problems + 1)
+
+    def about(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a file holds of the plan, in plain words, and the estimator's arrays."""
+        estimator, arrays = self.estimator, {}
+        if not isinstance(estimator, str):
+            estimator, arrays = plain_estimator(estimator) or (None, {})  # type: ignore[assignment]
         plain = {
-            "optimizer": optimizer,
-            "estimator": estimator if isinstance(estimator, str) else estimator.name,
+            "optimizer": _plain_or_none(self.optimizer),
+            "estimator": estimator,
+            "entropy": None if self.entropy is None else [_plain_or_none(self.entropy)],
             "seed": self.seed._key() if isinstance(self.seed, Stream) else int(self.seed),
             "n_samples": self.n_samples,
             "batch_size": self.batch_size,
             "maximize": self.maximize,
         }
-        return plain, getattr(estimator, "baseline", None)
+        return plain, arrays
 
     @staticmethod
-    def again(plain: dict[str, Any], baseline: Any, optimizer: Optimizer | None, **given: Any) -> Plan:
+    def again(
+        plain: dict[str, Any],
+        arrays: dict[str, Any],
+        optimizer: Optimizer | None,
+        estimator: str | Estimator | None,
+        entropy: Rate | None,
+        **given: Any,
+    ) -> Plan:
         """Return the plan that `about` told of, with what no file holds."""
         optimizer = from_plain(plain["optimizer"]) if optimizer is None else checked(optimizer)
         if optimizer is None:
             raise TypeError("`optimizer` must be given: no file can hold the learning rate that was used")
+        if estimator is None:
+            estimator = plain["estimator"]
+            if estimator is None:
+                raise TypeError("`estimator` must be given: no file can hold the one that was used")
+            if isinstance(estimator, dict):
+                estimator = estimator_of_plain(estimator, arrays)
+        kept = plain.get("entropy")
+        if (kept is None) != (entropy is None) and entropy is not None:
+            raise ValueError("`entropy` must be left out: there was none")
+        if kept is not None and entropy is None:
+            entropy = from_plain(kept[0])
+            if entropy is None:
+                raise TypeError("`entropy` must be given: no file can hold the schedule that was used")
         seed = plain["seed"]
         return Plan(
             optimizer=optimizer,
-            estimator=plain["estimator"] if baseline is None else resolve(plain["estimator"], baseline),
+            estimator=estimator,
+            entropy=checked_entropy(entropy),
             seed=_restore(*seed) if isinstance(seed, list) else seed,
             n_samples=plain["n_samples"],
             batch_size=plain["batch_size"],
             maximize=plain["maximize"],
             **given,
         )
+
+
+def _plain_or_none(value: Any) -> Any:
+    """Return an optimiser or a schedule in plain words; None where it is a function of the user's own."""
+    try:
+        return as_plain(value)
+    except TypeError:
+        return None
+
+
+def checked_entropy(entropy: Any) -> Rate | None:
+    """Return a weight or a schedule of weights."""
+    if entropy is None or callable(entropy):
+        return entropy  # type: ignore[no-any-return]
+    return _check.real("entropy", entropy)
+
+
+def entropy_weights(entropy: Rate, first_step: int, n_steps: int) -> Array:
+    """Return the weights of steps first_step .. first_step + n_steps."""
+    if not callable(entropy):
+        return np.full(n_steps, float(entropy))
+    weights = np.array([float(entropy(step)) for step in range(first_step, first_step + n_steps)])
+    for step, weight in enumerate(weights, first_step):
+        if not math.isfinite(weight):
+            raise ValueError(f"`entropy` must be finite, got {weight} at step {step}")
+    return weights
 
 
 def diverged(step: int, what: str) -> ValueError:
@@ -214,18 +385,22 @@ def negative(cost: Cost | BuiltIn) -> Cost | BuiltIn:
     return minus
 
 
-def negative_baseline(estimator: Estimator) -> Estimator:
-    """Return the estimator for minus the cost."""
-    if not isinstance(estimator, ScoreFunction) or estimator.baseline is None:
-        return estimator
-    return ScoreFunction(-_check.reals("baseline", estimator.baseline))
-
-
-def columns(records: Array, batch_shape: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
-    """Return cost, cost_se, grad_norm and best_cost as views of records."""
+def columns(records: Array, batch_shape: tuple[int, ...]) -> dict[str, Array]:
+    """Return what records hold, as views of them by name."""
     rows, n = len(records), math.prod(batch_shape)
-    cost, cost_se, best_cost = (records[:, a : a + n].reshape(rows, *batch_shape) for a in (0, n, 2 * n + 1))
-    return cost, cost_se, records[:, 2 * n], best_cost
+
+    def of_problems(first: int) -> Array:
+        return records[:, first : first + n].reshape(rows, *batch_shape)
+
+    found = {
+        "cost": of_problems(0),
+        "cost_se": of_problems(n),
+        "grad_norm": records[:, 2 * n],
+        "best_cost": of_problems(2 * n + 1),
+    }
+    if records.shape[1] > 3 * n + 1:
+        found |= {"entropy_weight": records[:, 3 * n + 1], "entropy": of_problems(3 * n + 2)}
+    return found
 
 
 class History(Mapping[str, Array]):
@@ -236,19 +411,27 @@ class History(Mapping[str, Array]):
     cost, cost_se : ndarray of shape (n_steps, *batch)
         Estimated cost before the step, and its standard error.
     grad_norm : ndarray of shape (n_steps,)
-        Euclidean norm of the estimated gradient.
+        Euclidean norm of the gradient that the optimiser was given, that of the entropy included.
     best_cost : ndarray of shape (n_steps, *batch)
         The best cost met so far: of single samples for a family, of steps for a network.
+    entropy_weight, entropy : ndarray of shape (n_steps,), (n_steps, *batch)
+        With ``minimize(entropy=...)`` alone: the weight of each step, and the entropy of the model before it.
     """
 
-    _names = ("cost", "cost_se", "grad_norm", "best_cost")
+    cost: Array
+    cost_se: Array
+    grad_norm: Array
+    best_cost: Array
+    entropy_weight: Array
+    entropy: Array
 
     def __init__(self, records: Array, batch_shape: tuple[int, ...], sign: int) -> None:
-        self.cost, self.cost_se, self.grad_norm, self.best_cost = columns(records, batch_shape)
-        if sign < 0:
-            self.cost, self.best_cost = -self.cost, -self.best_cost
-        for name in self._names:
-            self[name].flags.writeable = False
+        found = columns(records, batch_shape)
+        self._names = tuple(found)
+        for name, array in found.items():
+            shown = -array if sign < 0 and name in ("cost", "best_cost") else array
+            shown.flags.writeable = False
+            setattr(self, name, shown)
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._names:

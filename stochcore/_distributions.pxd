@@ -21,5 +21,8 @@ cdef class Sites(Tables):
     cdef object parameters, logs
 
     cdef int bernoulli_tables(self, object parameters) except -1
-    cdef int bernoulli_thresholds(self) except -1
+    cdef int bernoulli_thresholds(self, const double *p) except -1
+    cdef int move_to(self, object parameters, const double *logits) except -1
+    cdef int entropy_at(self, double *sites, double *scores) except -1
+    cdef int move_classes(self, const double *masses) except -1
     cdef int categorical_tables(self, const double[::1] parameters) except -1

@@ -2,10 +2,12 @@
 
 from math import gcd
 
+cimport numpy as cnp
+
 import numpy as np
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from ._dispatch cimport (
     SC_AFFINE, SC_BERNOULLI, SC_BY_CLASS, SC_CATEGORICAL, SC_CHAINS, SC_F64, SC_GAUSSIAN, SC_GIVEN, SC_I32, SC_I64,
@@ -13,6 +15,8 @@ from ._dispatch cimport (
     finish, kernels, sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
 from ._noise cimport stream_of
+
+cnp.import_array()
 
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
 cdef Py_ssize_t LADDER_BLOCK = 1 << 17  # where a site's tables should be used often
@@ -398,28 +402,63 @@ cdef class Sites(Tables):
     def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
                  Py_ssize_t n_classes):
         cdef bint bits = kind == "bernoulli"
+        cdef const double[::1] first
         super().__init__(kind, np.uint8 if bits else np.int32, n_problems, n_sites, n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
         if bits:
             self.probs, self.complement = np.empty((2, self.width))
             self.bernoulli_tables(np.asarray(parameters))
+            first = self.probs
+            self.bernoulli_thresholds(&first[0])
         else:
             self.categorical_tables(parameters)
         self.set_scores("by class", n_sites * (1 if bits else n_classes), probs=self.probs,
                         slope=self.complement)
-        if bits:
-            self.bernoulli_thresholds()
-        else:
+        if not bits:
             self.set_classes(self.probs, True)
         for table in (self.probs, self.complement, self.logs):
             if table is not None:
                 table.flags.writeable = False
 
+    @property
+    def moves(self):
+        """Can other logits go into the same memory?"""
+        return not self.family.by_probs and self.family.map.plain and self.family.kind in (SC_BERNOULLI, SC_CATEGORICAL)
+
+    cdef int move_to(self, object parameters, const double *logits) except -1:
+        """Go over to other logits, in place: for tables that nobody else holds."""
+        cdef cnp.ndarray p = self.probs, q = self.complement, logs = self.logs
+        cdef double *probs = <double *>cnp.PyArray_DATA(p)
+        self.parameters = parameters
+        if self.family.kind == SC_BERNOULLI:
+            self.logs = None
+            kernels().bernoulli_means(self.width, logits, probs, <double *>cnp.PyArray_DATA(q))
+            return self.bernoulli_thresholds(probs)
+        kernels().categorical_logits(self.width, self.family.n_classes, logits, probs, <double *>cnp.PyArray_DATA(logs))
+        return self.move_classes(probs)
+
     def move(self, object parameters):
-        """Go over to other logits of bits, in place: for tables that nobody else holds."""
-        self.probs.flags.writeable = self.complement.flags.writeable = True
-        self.bernoulli_tables(parameters)
-        self.bernoulli_thresholds()
+        """The same by an array that stays."""
+        cdef const double[::1] given = parameters
+        self.move_to(parameters, &given[0])
+
+    cdef int move_classes(self, const double *masses) except -1:
+        """Write other thresholds of few classes where the old ones are."""
+        cdef Py_ssize_t classes = self.family.n_classes, n = self.width, period = self.family.period, i, c, at
+        cdef uint64_t *thresholds = <uint64_t *>self.family.thresholds
+        cdef int16_t *top
+        cdef uint64_t own[64]
+        for i in range(n):
+            kernels().class_thresholds(classes, masses + i * classes, own)
+            for c in range(max(classes - 1, 1)):
+                top = <int16_t *>self.family.top + c * (period + 64)
+                for at in range(i, period, n):
+                    thresholds[c * period + at] = own[c]
+                    top[at] = <int16_t>(<int32_t>min(own[c] >> 37, <uint64_t>0xFFFF) - 0x8000)
+        for c in range(max(classes - 1, 1)):
+            top = <int16_t *>self.family.top + c * (period + 64)
+            memcpy(top + period, top, 64 * sizeof(int16_t))
+        return 0
 
     cdef int bernoulli_tables(self, object parameters) except -1:
         """probs = p, complement = 1 - p, accurate where it is small."""
@@ -433,10 +472,9 @@ cdef class Sites(Tables):
             kernels().bernoulli_means(self.width, &given[0], &p[0], &q[0])
         return 0
 
-    cdef int bernoulli_thresholds(self) except -1:
+    cdef int bernoulli_thresholds(self, const double *p) except -1:
         """Where they exist already, in place."""
         cdef Py_ssize_t n = self.width
-        cdef const double[::1] p = self.probs
         cdef uint64_t[::1] thresholds
         cdef int16_t[::1] top
         if self.family.period == 0:
@@ -444,7 +482,7 @@ cdef class Sites(Tables):
             thresholds, top = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.int16)
             self.keep += [thresholds, top]
             self.family.thresholds, self.family.top = &thresholds[0], &top[0]
-        kernels().bernoulli_thresholds(n, &p[0], self.family.period, <uint64_t *>self.family.thresholds,
+        kernels().bernoulli_thresholds(n, p, self.family.period, <uint64_t *>self.family.thresholds,
                                        <int16_t *>self.family.top)
         return 0
 
@@ -478,6 +516,37 @@ cdef class Sites(Tables):
         self.probs, self.complement, self.logs = np.asarray(p), None, np.asarray(logs)
         return 0
 
+    def entropy(self, double[::1] sites, double[::1] scores):
+        """H of each site, and its derivatives by what scores are by."""
+        self.entropy_at(&sites[0], &scores[0])
+
+    cdef int entropy_at(self, double *sites, double *scores) except -1:
+        """The same by pointers. Of a bit with logit l, m = min(p, q): H = softplus(-|l|) + |l| m, dH/dl = -l p q."""
+        cdef Py_ssize_t n = self.width, i
+        cdef cnp.ndarray given = self.parameters, array = self.probs, other = self.complement, logs
+        cdef const double *l = <const double *>cnp.PyArray_DATA(given)
+        cdef const double *p = <const double *>cnp.PyArray_DATA(array)
+        cdef const double *q
+        if self.complement is None or self.family.by_probs:
+            logs = self.log_probs
+            l = <const double *>cnp.PyArray_DATA(logs)
+            q = NULL if self.complement is None else <const double *>cnp.PyArray_DATA(other)
+            for i in range(n):
+                if q != NULL:
+                    entropy_of_bit(p[i], q[i], l[n + i], l[i], sites + i, scores + i)
+                else:
+                    entropy_of_classes(self.family.n_classes, self.family.by_probs, p + i * self.family.n_classes,
+                                       l + i * self.family.n_classes, sites + i, scores + i * self.family.n_classes)
+            return 0
+        q = <const double *>cnp.PyArray_DATA(other)
+        for i in range(n):
+            sites[i] = -abs(l[i])
+        kernels().functions.softplus(n, sites, sites)
+        for i in range(n):
+            sites[i] += abs(l[i]) * min(p[i], q[i])
+            scores[i] = -l[i] * p[i] * q[i]
+        return 0
+
     def log_prob(self, object y, double[::1] out, object n_threads):
         """log p of len(out) rows of one problem's sites each; row r belongs to problem r mod n_problems."""
         cdef const uint8_t[::1] raw = y.view(np.uint8)
@@ -492,6 +561,29 @@ cdef class Sites(Tables):
             for i in prange((n + rows - 1) // rows, nogil=True, num_threads=threads, schedule="static"):
                 log_prob_block(t, &f, &logs[0], &raw[0], i * rows, min((i + 1) * rows, n), &out[0], &cancel)
         finish(&cancel)
+
+
+cdef void entropy_of_bit(double p, double q, double log_p, double log_q, double *entropy,
+                         double *by_p) noexcept nogil:
+    """H = -p log p - q log q, dH/dp = log q - log p; what is never drawn adds nothing to H."""
+    entropy[0] = -(p * log_p if p > 0.0 else 0.0) - (q * log_q if q > 0.0 else 0.0)
+    by_p[0] = log_q - log_p
+
+
+cdef void entropy_of_classes(Py_ssize_t classes, bint by_probs, const double *p, const double *log_p, double *entropy,
+                             double *scores) noexcept nogil:
+    """H = -sum p log p; by logits -p (log p + H), by probs tangent to the simplex: -log p less its mean."""
+    cdef Py_ssize_t c
+    cdef double sum = 0.0, logs = 0.0
+    for c in range(classes):
+        sum += p[c] * log_p[c] if p[c] > 0.0 else 0.0
+        logs += log_p[c]
+    entropy[0] = -sum
+    for c in range(classes):
+        if by_probs:
+            scores[c] = logs / <double>classes - log_p[c]
+        else:
+            scores[c] = -p[c] * (log_p[c] - sum) if p[c] > 0.0 else 0.0
 
 
 cdef void log_prob_block(const sc_table *t, const sc_family *f, const double *logs, const uint8_t *y, Py_ssize_t first,

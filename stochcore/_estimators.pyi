@@ -11,7 +11,6 @@ class Job:
     def __init__(
         self,
         tables: Tables,
-        stream: Any,
         block_rows: int,
         n_parameters: int,
         kind: str,
@@ -25,8 +24,14 @@ class Job:
         factor: Array | None,
         cost: Weights | None,
     ) -> None: ...
+    @property
+    def baseline(self) -> Array: ...
+    @property
+    def factor(self) -> Array | None: ...
+    def move(self, tables: Tables) -> int: ...
     def fold(
         self,
+        stream: Any,
         node: Array,
         empty: bool,
         first_block: int,
@@ -36,6 +41,9 @@ class Job:
         j: Array | None,
         n_threads: int | None,
     ) -> int: ...
+    def whole(
+        self, stream: Any, first_block: int, n_blocks: int, stop: int, n_threads: int | None
+    ) -> tuple[Array, int]: ...
 
 def fold_terms(
     tables: Tables,

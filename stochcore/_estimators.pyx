@@ -3,11 +3,14 @@
 Blocks go out in waves, so that memory is bounded and signals are looked at; a wave's size changes no bits.
 """
 
+cimport numpy as cnp
+
 import numpy as np
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
+from . cimport sc_stream
 from ._costs cimport Weights
 from ._dispatch cimport (
     SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_LOCAL,
@@ -15,8 +18,11 @@ from ._dispatch cimport (
     sc_terms, sc_terms_scratch, stop as stop_all, team,
 )
 from ._distributions cimport Tables
-from ._noise cimport stream_of
+from ._noise cimport Address
 
+cnp.import_array()
+
+cdef Py_ssize_t KEPT = 1 << 15  # numbers of scratch that a job keeps, at most, unless it is asked to
 cdef Py_ssize_t WAVE = 64  # blocks in flight, at most
 cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but two blocks a thread at least
 
@@ -28,23 +34,17 @@ _KINDS = {
 
 
 cdef class Job:
-    """Job(tables, stream, block_rows, n_parameters, kind, mirrored, unit, within, baseline, sample_baseline, first_sample,
+    """Job(tables, block_rows, n_parameters, kind, mirrored, unit, within, baseline, sample_baseline, first_sample,
         parameter_baseline, factor, cost)
 
     `cost` is None where J will be given.
     """
 
-    cdef sc_job job
-    cdef object keep  # what the struct points at
-    cdef Py_ssize_t node_size
-
-    def __init__(self, Tables tables, object stream, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind,
-                 bint mirrored, Py_ssize_t unit, bint within, const double[::1] baseline,
-                 const double[::1] sample_baseline, Py_ssize_t first_sample, const double[::1] parameter_baseline,
-                 const double[::1] factor, Weights cost):
-        self.keep = (tables, baseline, sample_baseline, parameter_baseline, factor, cost)
+    def __init__(self, Tables tables, Py_ssize_t block_rows, Py_ssize_t n_parameters, str kind, bint mirrored,
+                 Py_ssize_t unit, bint within, double[::1] baseline, const double[::1] sample_baseline,
+                 Py_ssize_t first_sample, const double[::1] parameter_baseline, double[::1] factor, Weights cost):
+        self.keep = [tables, baseline, sample_baseline, parameter_baseline, factor, cost]
         self.job.family = tables.family
-        self.job.stream = stream_of(stream)
         self.job.block_rows = block_rows
         self.job.n_parameters = n_parameters
         self.job.estimator.kind = _KINDS[kind]
@@ -59,47 +59,101 @@ cdef class Job:
             self.job.cost = cost.cost
         self.node_size = 2 + 4 * tables.family.n_problems + 3 * n_parameters
 
-    def fold(self, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop,
-             object y, const double[::1] j, object n_threads):
+    @property
+    def baseline(self):
+        """One number a problem, live."""
+        return np.asarray(self.keep[1])
+
+    @property
+    def factor(self):
+        """One number a score, live; or None."""
+        return None if self.keep[4] is None else np.asarray(self.keep[4])
+
+    cpdef int move(self, Tables tables) except -1:
+        """Go over to a model of the same shapes, or to what has become of tables that were moved in place."""
+        self.keep[0] = tables
+        self.job.family = tables.family
+        return 0
+
+    def fold(self, Address stream, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks,
+             Py_ssize_t stop, object y, const double[::1] j, object n_threads):
         """Fold blocks first_block .. first_block + n_blocks, the last up to sample `stop`, into `node`.
 
         `empty`: the node holds nothing yet. y (flat outcomes) and j (costs) of exactly these samples where they are
         given; otherwise they are made here. Returns -1, or the number of a sample whose cost is not finite.
         """
+        cdef Py_ssize_t width = y.nbytes // (stop - first_block * self.job.block_rows) if y is not None else 0
+        cdef const uint8_t[::1] given_y = y.view(np.uint8) if y is not None else None
+        return self.fold_at(&stream.c, &node[0], empty, first_block, n_blocks, stop,
+                            &given_y[0] if y is not None else NULL, width, &j[0] if j is not None else NULL, n_threads)
+
+    def whole(self, Address stream, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop, object n_threads):
+        """A new node of blocks that are made here, and what `fold` returns."""
+        cdef cnp.npy_intp size = self.node_size
+        cdef cnp.ndarray node = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_DOUBLE)
+        return node, self.fold_at(&stream.c, <double *>cnp.PyArray_DATA(node), True, first_block, n_blocks, stop, NULL, 0, NULL,
+                                  n_threads)
+
+    cdef int64_t fold_at(self, const sc_stream *stream, double *node, bint empty, Py_ssize_t first_block,
+                         Py_ssize_t n_blocks, Py_ssize_t stop, const uint8_t *y0, Py_ssize_t width, const double *j0,
+                         object n_threads) except -2:
+        """`fold` by pointers."""
         cdef Py_ssize_t rows = self.job.block_rows, problems = self.job.family.n_problems, base = first_block * rows
-        cdef Py_ssize_t width = y.nbytes // (stop - base) if y is not None else 0
         cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
         cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each)
-        cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size))), i, at, count
-        cdef const uint8_t[::1] given_y = y.view(np.uint8) if y is not None else None
-        cdef const uint8_t *y0 = &given_y[0] if y is not None else NULL
-        cdef const double *j0 = &j[0] if j is not None else NULL
-        cdef const sc_table *t = kernels()
-        cdef sc_cancel cancel
+        cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size)))
+        cdef sc_job job = self.job
         cdef sc_scratch unused
-        cdef Py_ssize_t stride = sc_place_scratch(&self.job, NULL, &unused), size = self.node_size
-        cdef double[::1] memory = np.empty(threads * stride + wave * (size + 1))
-        cdef double *scratch = &memory[0]
-        cdef double *nodes = scratch + threads * stride
-        cdef int64_t *bad = <int64_t *>(nodes + wave * size)
-        for at in range(0, n_blocks, wave):
-            count = min(wave, n_blocks - at)
-            for i in range(count):
-                bad[i] = -1
-            begin(&cancel)
-            for i in prange(count, nogil=True, num_threads=threads, schedule="dynamic"):  # results go by number
-                one_block(t, &self.job, base + (at + i) * rows, stop if at + i == n_blocks - 1 else 0, y0, j0, base,
-                          width, scratch + threadid() * stride, &cancel, nodes + i * size, bad + i)
-            if finish(&cancel) == SC_COST_NOT_FINITE:
-                return min([bad[i] for i in range(count) if bad[i] >= 0])
+        cdef Py_ssize_t stride = sc_place_scratch(&job, NULL, &unused)
+        cdef cnp.npy_intp size = threads * stride + wave * (self.node_size + 1)
+        cdef bint kept = (size <= KEPT or self.keeps) and not self.busy
+        cdef cnp.ndarray memory = self.memory if kept else None
+        job.stream = stream[0]
+        if memory is None or cnp.PyArray_DIM(memory, 0) < size:
+            memory = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_DOUBLE)
+        if kept:
+            self.memory, self.busy = memory, True
+        try:
+            return fold_waves(&job, <double *>cnp.PyArray_DATA(memory), stride, threads, wave, self.node_size, node,
+                              empty, base, n_blocks, stop, y0, width, j0)
+        finally:
+            if kept:
+                self.busy = False
+
+
+cdef int64_t fold_waves(const sc_job *job, double *scratch, Py_ssize_t stride, int threads, Py_ssize_t wave,
+                        Py_ssize_t size, double *node, bint empty, Py_ssize_t base, Py_ssize_t n_blocks,
+                        Py_ssize_t stop, const uint8_t *y0, Py_ssize_t width, const double *j0) except -2:
+    """Blocks from sample `base` on, `wave` of them at a time."""
+    cdef double *nodes = scratch + threads * stride
+    cdef int64_t *bad = <int64_t *>(nodes + wave * size)
+    cdef const sc_table *t = kernels()
+    cdef sc_cancel cancel
+    cdef Py_ssize_t i, at, count, rows = job.block_rows
+    for at in range(0, n_blocks, wave):
+        count = min(wave, n_blocks - at)
+        for i in range(count):
+            bad[i] = -1
+        begin(&cancel)
+        if count == 1:
             with nogil:
-                i = 0
-                if empty:
-                    memcpy(&node[0], nodes, size * sizeof(double))
-                    i = 1
-                t.fold(&node[0], nodes + i * size, count - i, problems, self.job.n_parameters)
-            empty = False
-        return -1
+                one_block(t, job, base + at * rows, stop if at == n_blocks - 1 else 0, y0, j0, base, width, scratch,
+                          &cancel, nodes, bad)
+        else:
+            for i in prange(count, nogil=True, num_threads=threads, schedule="dynamic"):  # results go by number
+                one_block(t, job, base + (at + i) * rows, stop if at + i == n_blocks - 1 else 0, y0, j0, base, width,
+                          scratch + threadid() * stride, &cancel, nodes + i * size, bad + i)
+        if finish(&cancel) == SC_COST_NOT_FINITE:
+            return min([bad[i] for i in range(count) if bad[i] >= 0])
+        with nogil:
+            i = 0
+            if empty:
+                memcpy(node, nodes, size * sizeof(double))
+                i = 1
+            if i < count:
+                t.fold(node, nodes + i * size, count - i, job.family.n_problems, job.n_parameters)
+        empty = False
+    return -1
 
 
 def fold_terms(Tables tables, const double[:, :, ::1] costs, const double[:, ::1] terms, Py_ssize_t first, bint mapped,

@@ -2,22 +2,50 @@ from typing import Any
 
 import numpy as np
 
+from ._distributions import Sites
+from ._estimators import Job
+
+Array = np.ndarray[Any, Any]
+
 def update(
     kind: int,
-    scalars: np.ndarray[Any, Any],
+    scalars: Array,
     row: int,
-    grad: np.ndarray[Any, Any],
-    param: np.ndarray[Any, Any],
-    moments: np.ndarray[Any, Any],
+    grad: Array,
+    param: Array,
+    moments: Array,
 ) -> None: ...
-def commit(
-    run: Any,
-    kind: int,
-    scalars: np.ndarray[Any, Any],
-    row: int,
-    grad: np.ndarray[Any, Any],
-    param: np.ndarray[Any, Any],
-    moments: np.ndarray[Any, Any],
-    best: Any,
-) -> None: ...
-def norm(x: np.ndarray[Any, Any]) -> float: ...
+def norm(x: Array) -> float: ...
+
+class Descent:
+    completed: int
+    def __init__(
+        self, trainer: Any, bits: Sites | None, parameters: Array, problems: int, n_samples: int, dependent: int
+    ) -> None: ...
+    def follow(self, average: Array, baseline: Array, decay: float) -> None: ...
+    def begin(self) -> None: ...
+    def take(
+        self,
+        node: Array,
+        kind: int,
+        scalars: Array,
+        row: int,
+        step: int,
+        moments: Array,
+        records: Array,
+        weights: Array | None,
+    ) -> None: ...
+    def run(
+        self,
+        job: Job,
+        stream: Any,
+        width: int,
+        blocks: int,
+        kind: int,
+        scalars: Array,
+        first_step: int,
+        moments: Array,
+        records: Array,
+        weights: Array | None,
+        n_threads: int | None,
+    ) -> None: ...

@@ -1,8 +1,20 @@
-"""optimize: a step of an optimiser on NumPy arrays."""
+"""optimize: a step of an optimiser on NumPy arrays; runs of steps on families."""
 
+cimport numpy as cnp
 from libc.math cimport sqrt
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
 
+import numpy as np
+
+from . cimport sc_stream
 from ._dispatch cimport kernels, sc_step_scalars
+from ._distributions cimport Sites
+from ._estimate cimport read_costs, read_gradient
+from ._estimators cimport Job
+from ._noise cimport Address
+
+cnp.import_array()
 
 ctypedef fused real_t:
     float
@@ -31,26 +43,152 @@ def update(int kind, const double[:, ::1] scalars, Py_ssize_t row, const real_t[
         kernels().update64(kind, s, n, &grad[0], &param[0], &moments[0, 0], &moments[1, 0])
 
 
-def commit(object run, int kind, const double[:, ::1] scalars, Py_ssize_t row, const double[::1] grad,
-           double[::1] param, double[:, ::1] moments, object best):
-    """Take one step and write it down: run.best = best, run.completed = row + 1.
-
-    Python runs signal handlers between bytecodes, so never in here: Ctrl-C finds a step done or not begun.
-    """
-    cdef Py_ssize_t n = param.shape[0]
-    check(scalars, row, n, grad.shape[0], moments.shape[0], moments.shape[1])
-    cdef const sc_step_scalars *s = <const sc_step_scalars *>&scalars[row, 0]
-    kernels().update64(kind, s, n, &grad[0], &param[0], &moments[0, 0], &moments[1, 0])
-    run.best = best
-    run.completed = row + 1
-
-
 def norm(const double[::1] x):
     """The Euclidean norm; eight sums side by side, so its bits depend on x alone."""
+    return norm_of(x.shape[0], &x[0] if x.shape[0] else NULL)
+
+
+cdef double norm_of(Py_ssize_t n, const double *x) noexcept nogil:
     cdef double[8] sums
     cdef Py_ssize_t i
     for i in range(8):
         sums[i] = 0.0
-    for i in range(x.shape[0]):
+    for i in range(n):
         sums[i & 7] += x[i] * x[i]
     return sqrt(((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])))
+
+
+cdef class Descent:
+    """Descent(trainer, bits, parameters, problems, n_samples, dependent)
+
+    Steps of a family, from the node of an estimate to moved parameters. `trainer` is a FamilyTrainer: it draws a best
+    sample again, and makes what has no kernel. Python runs signal handlers between bytecodes, so never inside `commit`:
+    Ctrl-C finds a step done or not begun.
+    """
+
+    cdef readonly Py_ssize_t completed  # steps of the last run
+    cdef object trainer
+    cdef Sites bits
+    cdef double[::1] sites, scores
+    cdef double[::1] parameters, grad, costs, best, average, baseline
+    cdef Py_ssize_t problems, n_samples, dependent
+    cdef double decay
+
+    def __init__(self, object trainer, Sites bits, double[::1] parameters, Py_ssize_t problems, Py_ssize_t n_samples,
+                 Py_ssize_t dependent):
+        self.trainer, self.bits, self.parameters = trainer, bits, parameters
+        self.sites, self.scores = np.empty((2, parameters.shape[0]))
+        self.problems, self.n_samples, self.dependent = problems, n_samples, dependent
+        self.average = self.baseline = None
+        self.grad, self.costs, self.best = np.empty(parameters.shape[0]), np.empty(4 * problems), np.empty(problems)
+        self.completed = 0
+
+    def follow(self, double[::1] average, double[::1] baseline, double decay):
+        """Keep a moving average of the costs, [problems] and its weight; the baseline is what it says."""
+        self.average, self.baseline, self.decay = average, baseline, decay
+
+    def begin(self):
+        """Start a run."""
+        cdef Py_ssize_t i
+        self.completed = 0
+        if self.average is not None and self.average[self.problems] > 0.0:
+            for i in range(self.problems):
+                self.baseline[i] = self.average[i] / self.average[self.problems]
+        best = self.trainer.best
+        np.asarray(self.best)[:] = np.inf if best is None else np.asarray(best[0]).reshape(-1)
+
+    def take(self, cnp.ndarray node, int kind, const double[:, ::1] scalars, Py_ssize_t row, Py_ssize_t step,
+             double[:, ::1] moments, double[:, ::1] records, const double[::1] weights):
+        """Take the step that a node asks for."""
+        check(scalars, row, self.parameters.shape[0], self.grad.shape[0], moments.shape[0], moments.shape[1])
+        self.commit(<const double *>cnp.PyArray_DATA(node), kind, scalars, row, step, moments, records, weights)
+
+    def run(self, Job job, Address stream, Py_ssize_t width, Py_ssize_t blocks, int kind,
+            const double[:, ::1] scalars, Py_ssize_t first_step, double[:, ::1] moments, double[:, ::1] records,
+            const double[::1] weights, object n_threads):
+        """Take a step for each row of scalars, whose costs are priced inside."""
+        cdef cnp.ndarray node = np.empty(job.node_size)
+        cdef double *memory = <double *>cnp.PyArray_DATA(node)
+        cdef Py_ssize_t row
+        cdef int64_t bad
+        cdef sc_stream noise = stream.c
+        cdef object flat = np.asarray(self.parameters)
+        check(scalars, 0, self.parameters.shape[0], self.grad.shape[0], moments.shape[0], moments.shape[1])
+        job.keeps = True
+        for row in range(scalars.shape[0]):
+            if self.bits is not None and finite(self.parameters.shape[0], &self.parameters[0]):
+                self.bits.move_to(flat, &self.parameters[0])
+            else:
+                job.move(self.trainer.tables_at(first_step + row))
+            if job.job.estimator.factor != NULL:
+                self.trainer.renew_factor()
+            noise.offset = stream.c.offset + <uint64_t>(first_step + row) * <uint64_t>width
+            bad = job.fold_at(&noise, memory, True, 0, blocks, self.n_samples, NULL, 0, NULL, n_threads)
+            if bad >= 0:
+                raise ValueError(f"`cost` must be finite, got NaN or infinity for sample {bad}")
+            self.commit(memory, kind, scalars, row, first_step + row, moments, records, weights)
+
+    cdef int commit(self, const double *node, int kind, const double[:, ::1] scalars, Py_ssize_t row, Py_ssize_t step,
+                    double[:, ::1] moments, double[:, ::1] records, const double[::1] weights) except -1:
+        """Write a step down and take it; all or nothing."""
+        cdef Py_ssize_t problems = self.problems, n = self.parameters.shape[0], i
+        cdef double *costs = &self.costs[0]
+        cdef double *record = &records[row, 0]
+        cdef double *grad = &self.grad[0]
+        cdef const double *least = costs + 2 * problems
+        cdef const sc_step_scalars *s = <const sc_step_scalars *>&scalars[row, 0]
+        cdef bint better = False
+        cdef object best = None
+        read_costs(node, problems, self.dependent, costs)
+        read_gradient(node, problems, n, False, grad, NULL)
+        memcpy(record, costs, 2 * problems * sizeof(double))
+        if weights is not None:
+            record[3 * problems + 1] = weights[row]
+            self.add_entropy(weights[row], record + 3 * problems + 2)
+        record[2 * problems] = norm_of(n, grad)
+        for i in range(problems):
+            better = better or least[i] < self.best[i]
+            record[2 * problems + 1 + i] = least[i] if least[i] < self.best[i] else self.best[i]
+        if better:
+            best = self.trainer.better(step, np.asarray(self.costs).reshape(4, -1))
+        kernels().update64(kind, s, n, grad, &self.parameters[0], &moments[0, 0], &moments[1, 0])
+        for i in range(problems):
+            self.best[i] = record[2 * problems + 1 + i]
+        if self.average is not None:
+            for i in range(problems + 1):
+                self.average[i] = self.decay * self.average[i] + (1.0 - self.decay) * (costs[i] if i < problems else 1.0)
+            for i in range(problems):
+                self.baseline[i] = self.average[i] / self.average[problems]
+        if better:
+            self.trainer.best = best
+        self.completed = row + 1
+        return 0
+
+
+    cdef int add_entropy(self, double weight, double *entropy) except -1:
+        """grad -= weight times the gradient of the entropy, which is written down."""
+        cdef Py_ssize_t n = self.parameters.shape[0], width, i, p
+        cdef double *sites = &self.sites[0]
+        cdef double[::1] told
+        if self.bits is None:
+            told, self.scores = self.trainer.entropy()
+            for p in range(self.problems):
+                entropy[p] = told[p]
+        else:
+            self.bits.entropy_at(sites, &self.scores[0])
+            width = self.bits.width // self.problems
+            for p in range(self.problems):
+                entropy[p] = 0.0
+                for i in range(width):
+                    entropy[p] += sites[p * width + i]
+        for i in range(n):
+            self.grad[i] -= weight * self.scores[i]
+        return 0
+
+
+cdef bint finite(Py_ssize_t n, const double *x) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double zero = 0.0
+    for i in range(n):
+        zero += 0.0 * x[i]
+    return zero == 0.0

@@ -7,7 +7,7 @@ import pickle
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,11 +95,13 @@ class Tree:
             total = self._merge(total, node)
         return total
 
-    def read(self) -> tuple[Array, Array]:
-        """Read the total: rows mean cost, its error, best, its sample; rows gradient, its error."""
-        layout, node = self.layout, self.total()
-        many = node[1] >= ENOUGH_GROUPS
-        return _estimate.read(node, layout.problems, layout.parameters, bool(many), layout.dependent)
+    def read(self) -> tuple[Array, Array, Array]:
+        """Read the total: rows mean cost, its error, best, its sample; gradient; its error."""
+        layout = self.layout
+        costs, grad, grad_se = _estimate.read(
+            self.total(), layout.problems, layout.parameters, ENOUGH_GROUPS, layout.dependent
+        )
+        return costs.reshape(4, -1), grad, grad_se
 
     def _merge(self, left: Array, right: Array) -> Array:
         merged = left.copy()
@@ -107,8 +109,7 @@ class Tree:
         return merged
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where an estimate comes from: what has to agree before two can be merged."""
 
     model: Any
@@ -119,7 +120,7 @@ class Source:
 
     def differs(self, other: Source) -> str | None:
         """Name the first thing that differs, or None. Values are compared by their pickles, functions by identity."""
-        for name in Source.__dataclass_fields__:
+        for name in self._fields:
             mine, its = getattr(self, name), getattr(other, name)
             if mine is not its and _value(mine) != _value(its):
                 return name
@@ -293,27 +294,20 @@ def from_tree(
     tree: Tree, *, source: Source, first_sample: int, seconds: float, unbiased: bool, evals: int = 1
 ) -> Estimate:
     """Read an Estimate off the total of a tree."""
-    layout, node = tree.layout, tree.total()
-    n, groups = int(node[0]), float(node[1])
-    many = groups >= ENOUGH_GROUPS
-    costs, (grad, grad_se) = _estimate.read(node, layout.problems, layout.parameters, many, layout.dependent)
-    cost, cost_se, best, best_sample = costs.reshape(4, *layout.batch_shape) if layout.batch_shape else costs[:, 0]
-    return Estimate(
-        cost=cost,
-        cost_se=cost_se,
-        grad=layout.structure.build(grad),
-        grad_se=layout.structure.build(grad_se),
-        n_samples=n,
-        n_evals=n * layout.problems * evals,
-        seconds=seconds,
-        unbiased=unbiased,
-        first_sample=first_sample,
-        best_cost=best,
-        source=source,
-        _best_sample=best_sample,
-        _tree=tree,
-        dof=groups - 1 if many else n // layout.unit - 1,
+    layout = tree.layout
+    found = object.__new__(Estimate)
+    own = found.__dict__  # a frozen dataclass's own way takes microseconds
+    _estimate.fill(
+        own, tree.total(), layout.problems, layout.parameters, ENOUGH_GROUPS, layout.dependent, layout.unit, evals
     )
+    if layout.batch_shape:
+        for name in ("cost", "cost_se", "best_cost", "_best_sample"):
+            own[name] = own[name].reshape(layout.batch_shape)
+    if layout.structure.shape is None or len(layout.structure.shape) != 1:
+        own["grad"], own["grad_se"] = layout.structure.build(own["grad"]), layout.structure.build(own["grad_se"])
+    own["seconds"], own["unbiased"], own["first_sample"] = seconds, unbiased, first_sample
+    own["source"], own["_tree"] = source, tree
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -420,4 +421,11 @@ def _unpickle(version: int, *state: Any) -> Stream:
 
 def as_stream(seed: SeedLike | Stream) -> Stream:
     """Return `seed` as a Stream: a Stream as it is, anything else as ``Stream(seed)``."""
-    return seed if isinstance(seed, Stream) else Stream(seed)
+    if isinstance(seed, Stream):
+        return seed
+    return _of_seed(seed) if type(seed) is int else Stream(seed)
+
+
+@lru_cache(maxsize=256)
+def _of_seed(seed: int) -> Stream:
+    return Stream(seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import math
 import os
 import time
 from collections.abc import Callable
@@ -17,12 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._descent import FamilyTrainer, History, Plan, diverged
+from ._descent import FamilyTrainer, History, Plan, checked_entropy, diverged
 from ._files import read_npz, write_npz
 from ._progress import Progress
-from .estimators import Estimator, resolve
+from .costs import fitting
+from .distributions import Family
+from .estimators import Auto, Estimator, resolve, sample_estimate
 from .noise import Stream, as_stream
-from .optimizers import SGD, Adam, Momentum, Optimizer, RMSProp, checked
+from .optimizers import SGD, Adam, Momentum, Optimizer, Rate, RMSProp, checked
 from .version import __version__
 
 __all__ = ["SGD", "Adam", "Fit", "History", "Momentum", "RMSProp", "minimize"]
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 
 RUN_SECONDS = 0.05  # a run of steps between two looks at the clock takes about so long
 MOST_STEPS = 4096  # and has at most so many
-FORMAT = 1  # of the file that Fit.save writes
+FORMAT = 2  # of the file that Fit.save writes
 
 
 class Fit:
@@ -42,7 +43,8 @@ class Fit:
     model
         The model after the last completed step, given as it was given to `minimize`.
     history : History
-        Arrays cost, cost_se, grad_norm, best_cost; also by name, ``fit.history["cost"]``.
+        Arrays cost, cost_se, grad_norm, best_cost, and entropy where it has a weight; also by name,
+        ``fit.history["cost"]``.
     best_cost : float or ndarray of shape (*batch)
         The best cost of a single sample (for a network: of a step); infinite before the first step.
     best_y : ndarray of shape (*sites), or None
@@ -59,7 +61,7 @@ class Fit:
         self._plan = plan
         self._trainer = plan.trainer()
         self._moments = np.zeros((2, self._trainer.parameters.size), dtype=self._trainer.parameters.dtype)
-        self._records = np.empty((0, 3 * math.prod(plan.batch_shape) + 1))
+        self._records = np.empty((0, plan.record_width))
         self.n_steps = 0
         self.seconds = 0.0
 
@@ -124,7 +126,7 @@ class Fit:
         other = Fit(replace(self._plan, n_threads=_check.threads(n_threads)))
         other._put(self._trainer.parameters, self._moments, self._records[: self.n_steps], self.seconds)
         if isinstance(other._trainer, FamilyTrainer) and isinstance(self._trainer, FamilyTrainer):
-            other._trainer.best = self._trainer.best
+            other._trainer.stand(self._trainer.best, self._trainer.average)
         other._descend(n_steps, progress)
         return other
 
@@ -193,7 +195,7 @@ class Fit:
             The file cannot be written.
         """
         trainer = self._trainer
-        plan, baseline = self._plan.about()
+        plan, options = self._plan.about()
         about = {
             "format": FORMAT,
             "version": __version__,
@@ -206,11 +208,14 @@ class Fit:
             "moments": self._moments,
             "records": self._records[: self.n_steps],
         }
-        if isinstance(trainer, FamilyTrainer) and trainer.best is not None:
-            arrays["best_cost"], best_y = trainer.best
-            arrays |= _named_arrays("best_y", best_y)
-        if baseline is not None:
-            arrays["baseline"] = np.asarray(baseline)
+        if isinstance(trainer, FamilyTrainer):
+            if trainer.best is not None:
+                arrays["best_cost"], best_y = trainer.best
+                arrays |= _named_arrays("best_y", best_y)
+            if trainer.average is not None:
+                arrays["average"] = trainer.average
+        for name, value in options.items():
+            arrays |= _named_arrays(f"estimator.{name}", value)
         write_npz(Path(path), {"about": np.array(json.dumps(about)), **arrays})
 
     @classmethod
@@ -222,6 +227,8 @@ class Fit:
         *,
         data: Any = None,
         optimizer: Optimizer | None = None,
+        estimator: str | Estimator | None = None,
+        entropy: Rate | None = None,
         n_threads: int | None = None,
     ) -> Fit:
         """Read a fit that `save` wrote; its `resume` goes on with the bits of a descent that never paused.
@@ -236,6 +243,10 @@ class Fit:
         optimizer : Optimizer, optional
             Must be given where the learning rate was a function of one's own, which no file can hold;
             otherwise the file says.
+        estimator : str or Estimator, optional
+            Must be given where it was a class of one's own or holds a function.
+        entropy : float or schedule, optional
+            Must be given where it was a function of one's own.
         n_threads : int, optional
 
         Returns
@@ -253,11 +264,14 @@ class Fit:
         if repr(model) != about["model"]:
             raise ValueError(f"`model` must be like that of {str(path)!r}, {about['model']}, got {model!r}")
         given = {"model": model, "cost": cost, "data": data, "n_threads": _check.threads(n_threads)}
-        plan = Plan.again(about["plan"], arrays.get("baseline"), optimizer, **given)
+        names = {name.split("/")[0] for name in arrays if name.startswith("estimator.")}
+        options = {name.removeprefix("estimator."): _tree(name, arrays) for name in names}
+        plan = Plan.again(about["plan"], options, optimizer, estimator, entropy, **given)
         fit = cls(plan)
         fit._put(arrays["parameters"], arrays["moments"], arrays["records"], about["seconds"])
-        if isinstance(fit._trainer, FamilyTrainer) and "best_cost" in arrays:
-            fit._trainer.best = arrays["best_cost"], _tree("best_y", arrays)
+        if isinstance(fit._trainer, FamilyTrainer):
+            best = (arrays["best_cost"], _tree("best_y", arrays)) if "best_cost" in arrays else None
+            fit._trainer.stand(best, arrays.get("average"))
         return fit
 
 
@@ -284,8 +298,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         written = about["format"]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"`path` must be a file by Fit.save, got {str(path)!r}") from None
-    if written != FORMAT:
-        raise ValueError(f"`path` must be a Fit of format {FORMAT}, got {str(path)!r} of format {written}")
+    if written not in (1, FORMAT):
+        raise ValueError(f"`path` must be a Fit of format 1 or {FORMAT}, got {str(path)!r} of format {written}")
+    if "baseline" in arrays:  # format 1
+        about["plan"]["estimator"] = {"name": about["plan"]["estimator"], "options": {}}
+        arrays["estimator.baseline"] = arrays.pop("baseline")
     return about, arrays
 
 
@@ -300,6 +317,7 @@ def minimize(
     batch_size: int = 50,
     estimator: str | Estimator = "leave_one_out",
     baseline: ArrayLike | None = None,
+    entropy: Rate | None = None,
     seed: int | Stream = 0,
     n_threads: int | None = None,
     maximize: bool = False,
@@ -329,6 +347,11 @@ def minimize(
         As in `estimate`.
     baseline : array_like, optional
         As in `estimate`.
+    entropy : float or schedule, optional
+        Families only: minimise E[J] - lambda_t H instead, H the entropy of the model and lambda_t this weight at step t
+        (`stochcore.schedules`); with `maximize`, maximise E[J] + lambda_t H. The gradient of H is exact. A weight that
+        falls to zero is annealing: it keeps a model of independent sites from deciding too early. The family must know
+        its `entropy`.
     seed : int or Stream
     n_threads : int, optional
         At most so many threads; the bits do not depend on it.
@@ -364,6 +387,8 @@ def minimize(
     steps = _check.integer("n_steps", n_steps, 0)
     if not isinstance(maximize, (bool, np.bool_)):
         raise TypeError(f"`maximize` must be a bool, got {_check._short(maximize)}")
+    if estimator == "auto" or isinstance(estimator, Auto):
+        estimator = _chosen(model, cost, estimator, seed)
     fit = Fit(
         Plan(
             model=model,
@@ -376,7 +401,16 @@ def minimize(
             seed=as_stream(seed),
             n_threads=_check.threads(n_threads),
             maximize=bool(maximize),
+            entropy=checked_entropy(entropy),
         )
     )
     fit._descend(steps, progress)
     return fit
+
+
+def _chosen(model: Any, cost: Any, estimator: str | Estimator, seed: int | Stream) -> str | Estimator:
+    """Let a pilot at the start choose the estimator, once."""
+    auto = resolve(estimator)
+    if not isinstance(auto, Auto) or not isinstance(model, Family):
+        return estimator
+    return auto.chosen(model, fitting(model, cost), as_stream(seed), sample_estimate)

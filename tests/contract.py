@@ -201,6 +201,22 @@ def descent(threads):
         yield f"minimize {type(optimizer).__name__}", (fit.model.logits, fit.history["cost"])
 
 
+def annealing(threads):
+    """Entropies, and descents with a weight on them and with a moving average."""
+    weight = sc.schedules.linear_decay(0.5, 20)
+    options = {"optimizer": sc.SGD(0.001), "n_steps": 12, "n_samples": 40, "entropy": weight, "n_threads": threads}
+    for name, model in (*models(), *others()):
+        if name in ("ranking", "ranking long", "first", "set"):
+            continue
+        leaves = model._structure.leaves
+        yield f"entropy {name}", (model.entropy, leaves(model.entropy_grad))
+        if model.n_elements > 100 or "probs" in name or "wide" in name or name == "geometric logits":
+            continue
+        cost = sc.costs.Linear(np.full(model.event_shape, 0.125))
+        fit = sc.minimize(model, cost, estimator="moving_average", **options)
+        yield f"annealed {name}", (leaves(fit.model.parameters), fit.history.cost, fit.history.entropy)
+
+
 def networks(threads):
     data = sc.Stream(16).uniform((100, 30))
     for estimator in ("leave_one_out", "score_function"):
@@ -225,7 +241,7 @@ def networks(threads):
 
 def lines(threads=None):
     """Yield every line."""
-    for stage in (noise, distributions, estimates, families, descent, networks, further_costs):
+    for stage in (noise, distributions, estimates, families, descent, networks, further_costs, annealing):
         for name, value in stage(threads):
             arrays = value if isinstance(value, (tuple, list)) else (value,)
             yield f"{name.replace(' ', '_')} {digest(*arrays)}"

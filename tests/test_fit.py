@@ -26,6 +26,8 @@ LINEAR = sc.costs.Linear(WEIGHTS)
 
 def bits(fit):
     parts = [fit.model.parameters, fit._moments, fit.best_y, *(fit.history[name] for name in fit.history)]
+    if fit._trainer.average is not None:
+        parts.append(fit._trainer.average)
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
@@ -46,6 +48,26 @@ RUNS = {
         sc.Bernoulli(logits=np.zeros((2, 10)), batch_ndims=1),
         sc.costs.Linear(WEIGHTS.reshape(2, 10), batch_ndims=1),
         {"seed": 2**64 - 1},
+    ),
+    "groups": (START, LINEAR, {"estimator": sc.estimators.LeaveOneOut(k=4)}),
+    "disarm": (START, LINEAR, {"estimator": "disarm", "optimizer": sc.SGD(0.1)}),
+    "a baseline for each parameter": (
+        START,
+        LINEAR,
+        {"estimator": sc.estimators.ScoreFunction(np.linspace(0, 1, 20)), "maximize": True},
+    ),
+    "moving average": (START, LINEAR, {"estimator": "moving_average", "optimizer": sc.Adam(0.1)}),
+    "moving averages": (
+        sc.Bernoulli(logits=np.zeros((2, 10)), batch_ndims=1),
+        sc.costs.Linear(WEIGHTS.reshape(2, 10), batch_ndims=1),
+        {"estimator": sc.estimators.MovingAverage(0.5, initial=[1.0, 2.0]), "maximize": True},
+    ),
+    "moving average, callable": (START, lambda y: y @ WEIGHTS, {"estimator": sc.estimators.MovingAverage(decay=0.7)}),
+    "entropy": (START, LINEAR, {"entropy": 0.3, "optimizer": sc.Adam(0.1)}),
+    "annealed": (
+        sc.Categorical(logits=np.zeros((20, 3))),
+        LINEAR,
+        {"entropy": schedules.linear_decay(1.0, 50), "optimizer": sc.SGD(0.5), "maximize": True},
     ),
 }
 
@@ -122,9 +144,9 @@ def test_a_file_of_another_model_or_format_says_so(tmp_path):
         sc.Fit.load(path, other, LINEAR)
     with np.load(path) as file:
         arrays = dict(file)
-    arrays["about"] = np.array(str(arrays["about"]).replace('"format": 1', '"format": 9'))
+    arrays["about"] = np.array(str(arrays["about"]).replace('"format": 2', '"format": 9'))
     np.savez(path, **arrays)
-    with pytest.raises(ValueError, match=r"^`path` must be a Fit of format 1, got '.*' of format 9$"):
+    with pytest.raises(ValueError, match=r"^`path` must be a Fit of format 1 or 2, got '.*' of format 9$"):
         sc.Fit.load(path, START, LINEAR)
 
 

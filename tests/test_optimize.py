@@ -187,7 +187,7 @@ def test_no_steps_return_the_start():
         (
             {"estimator": "magic", "n_steps": 0},
             ValueError,
-            "'score_function', 'leave_one_out', ",
+            f"`estimator` must be one of {', '.join(map(repr, sc.estimators.ESTIMATORS))}, got 'magic'",
         ),
     ],
 )

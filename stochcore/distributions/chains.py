@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._distributions import Sites, Tables
+from . import entropies
 from .compiled import Compiled
 from .parameters import Mapped, value_of
 
@@ -129,6 +130,9 @@ class MarkovChain(Compiled):
     def support(self) -> range:
         """States."""
         return range(self.n_states)
+
+    def _entropies(self) -> tuple[Array, Array]:
+        return entropies.chain(self)
 
     def _outcomes(self, y: ArrayLike) -> Array:
         return _check.outcomes("y", y, self.site_shape, self.n_states, self.dtype)

@@ -264,6 +264,23 @@ class Compiled(Family):
         self._tables.scores(array.reshape(-1), len(each), each)
         return self._structure.write(self._structure.build(each.reshape((*lead, -1)), lead), out)
 
+    @property
+    def entropy(self) -> Any:
+        """H = -E[log p(y)], in nats, shape (*batch): in closed form, or summed over all outcomes that are drawn."""
+        sites = self._entropies()[0]
+        return row_sums(sites.reshape(math.prod(self.batch_shape), -1)).reshape(self.batch_shape)[()]
+
+    @property
+    def entropy_grad(self) -> Any:
+        """The gradient of `entropy` (of its sum over problems) by the parameters, in their structure."""
+        scores, out = self._entropies()[1], np.empty((1, self._structure.size))
+        self._tables.pull(np.ascontiguousarray(scores).reshape(1, -1), out)
+        return self._structure.build(out[0])
+
+    def _entropies(self) -> tuple[Array, Array]:
+        """Return H of the sites (or chains), and its derivatives by what scores are by, problem by problem."""
+        raise self._no_entropy
+
     def outcome_probs(self, y: ArrayLike, *, out: Array | None = None) -> Array:
         """Return p(y; w) of each sample: the product over its sites, in their order.
 

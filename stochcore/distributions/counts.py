@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _functions
 from .._distributions import Tables, count_masses
+from . import entropies
 from .compiled import Compiled, must_be_free
 from .parameters import Mapped, value_of
 
@@ -96,6 +97,9 @@ class Counts(Compiled):
 
     def _outcomes(self, y: ArrayLike) -> Array:
         return _check.counts("y", y, self.site_shape, self._limits(), self.dtype)
+
+    def _entropies(self) -> tuple[Array, Array]:
+        return entropies.counts(self)
 
     def _limits(self) -> tuple[Any, Any]:
         return self.shift, MOST if self.dtype == np.int64 else 2**31 - 1
@@ -455,6 +459,9 @@ class Geometric(Counts):
         self._first, self._n = np.ones_like(most), most
         self._begin("trials", int(most.max()))
         self._tables.set_trials(self._rate.reshape(-1))
+
+    def _entropies(self) -> tuple[Array, Array]:
+        return entropies.geometric(self)
 
     def _affine(self) -> tuple[Any, Any]:
         if self.given == "logits":

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+CLOSED = (
+    "Bernoulli, Categorical, Ordinal, Poisson, Binomial, NegativeBinomial, Geometric, RoundedNormal, Normal, "
+    "MarkovChain and a Joint of these"
+)
+
 
 class Family(ABC):
     """A model y = f(z; w) of one's own: subclass it, and every estimator takes it.
@@ -199,6 +204,22 @@ class Family(ABC):
         flat: list[Array] = []
         _leaves(structure, pieces, flat)
         return [np.ascontiguousarray(np.concatenate(flat, axis=1)).reshape(-1)]
+
+    @property
+    def entropy(self) -> Any:
+        """H = -E[log p(y)], in nats, shape (*batch)."""
+        raise self._no_entropy
+
+    @property
+    def entropy_grad(self) -> Any:
+        """The gradient of `entropy` (of its sum over problems) by the parameters, in their structure."""
+        raise self._no_entropy
+
+    @property
+    def _no_entropy(self) -> NotImplementedError:
+        return NotImplementedError(
+            f"the entropy of a {type(self).__name__} has no closed form here, that of {CLOSED} has"
+        )
 
     @property
     def has_certain_outcomes(self) -> bool:

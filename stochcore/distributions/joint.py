@@ -167,6 +167,17 @@ class Joint(Family):
         return {name: family.variance for name, family in self.families.items()}
 
     @property
+    def entropy(self) -> Any:
+        """H = -E[log p(y)], in nats: the sum over the families."""
+        parts = [family.entropy for family in self.families.values()]
+        return sum(parts[1:], parts[0])
+
+    @property
+    def entropy_grad(self) -> dict[str, Any]:
+        """The gradient of `entropy` by the parameters, by name."""
+        return {name: family.entropy_grad for name, family in self.families.items()}
+
+    @property
     def support(self) -> dict[str, Any]:
         """Values of one site, by name."""
         return {name: family.support for name, family in self.families.items()}

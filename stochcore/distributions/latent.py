@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _functions
 from .._distributions import MAX_OUTCOMES, Tables
+from . import entropies
 from .compiled import Compiled, must_be_free
 from .parameters import Argument, Mapped, value_of
 
@@ -121,6 +122,9 @@ class Normal(WithScale):
     def support(self) -> tuple[float, float]:
         """The ends of the line."""
         return -math.inf, math.inf
+
+    def _entropies(self) -> tuple[Array, Array]:
+        return entropies.normal(self)
 
     def _outcomes(self, y: ArrayLike) -> Array:
         return _check.numbers("y", y, self.site_shape)
@@ -242,6 +246,9 @@ class RoundedNormal(WithScale):
         y = _check.output(out, noise.shape, self.dtype, ("z", noise))
         y[...] = np.clip(np.floor((self._mean + self._scale * noise) / self._step + 0.5), -self._limit, self._limit)
         return y
+
+    def _entropies(self) -> tuple[Array, Array]:
+        return entropies.rounded(self)
 
     def _outcomes(self, y: ArrayLike) -> Array:
         return _check.counts("y", y, self.site_shape, (-self._limit, self._limit), self.dtype)
@@ -430,6 +437,9 @@ class Ordinal(Compiled):
         x = self._location + noise
         y[...] = (x[..., None] >= self._cuts).sum(axis=-1)
         return y
+
+    def _entropies(self) -> tuple[Array, Array]:
+        return entropies.ordinal(self)
 
     def _outcomes(self, y: ArrayLike) -> Array:
         return _check.outcomes("y", y, self.site_shape, self.n_classes, self.dtype)

@@ -93,7 +93,7 @@ class Structure:
     def build(self, flat: Array, lead: tuple[int, ...] = ()) -> Any:
         """Return arrays from the numbers on the last axis of `flat`, which has the axes `lead` before it."""
         if self.shape is not None:
-            return flat.reshape((*lead, *self.shape))
+            return flat if flat.shape == self.shape and not lead else flat.reshape((*lead, *self.shape))
         built, at = {}, 0
         for name, field in self.fields:
             built[name] = field.build(flat[..., at : at + field.size], lead)

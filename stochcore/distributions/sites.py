@@ -101,6 +101,11 @@ class LogitsOrProbs(Compiled):
         self._tables.log_prob(array.reshape(-1), result.reshape(-1), _check.threads(n_threads))
         return result
 
+    def _entropies(self) -> tuple[Array, Array]:
+        sites, scores = np.empty(math.prod(self.site_shape)), np.empty(self._values.size)
+        self._tables.entropy(sites, scores)
+        return sites, scores
+
     def _outcomes(self, y: ArrayLike) -> Array:
         return _check.outcomes("y", y, self.site_shape, self.n_classes, self.dtype)
 

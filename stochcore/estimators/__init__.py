@@ -9,10 +9,10 @@ from .differences import FiniteDifference
 from .enumerated import Exact
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
-from .run import estimate, sample_estimate
+from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
-from .weights import Antithetic, Disarm, LeaveOneOut, OptimalBaseline, ScoreFunction
+from .weights import Antithetic, Disarm, LeaveOneOut, MovingAverage, OptimalBaseline, ScoreFunction
 
 __all__ = [
     "ESTIMATORS",
@@ -29,6 +29,7 @@ __all__ = [
     "LeaveOneOut",
     "LocalExpectation",
     "MeasureValued",
+    "MovingAverage",
     "OptimalBaseline",
     "Pathwise",
     "Price",
@@ -37,6 +38,7 @@ __all__ = [
     "UnorderedSet",
     "available",
     "estimate",
+    "prepared",
     "resolve",
     "sample_estimate",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Family
+from ..distributions.parameters import Structure
 
 Array = NDArray[Any]
 
@@ -41,6 +43,7 @@ class Estimator:
     least: int = 1
     samples_per_unit: int = 1
     dependent_samples: int = 1
+    stays: bool = True  # as it is: nothing that it is made of can change, so a model may keep what it needs
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what of model or cost this estimator cannot do without, or None where it can be used."""
@@ -53,6 +56,10 @@ class Estimator:
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
         """Return how often J is called for a sample."""
         return 1
+
+    def negated(self) -> Estimator:
+        """Return the same estimator for minus the cost."""
+        return self
 
     def numbers_per_sample(self, model: Family) -> int:
         """Return how many numbers a block holds for a sample."""
@@ -79,6 +86,7 @@ class Estimator:
 
 
 ESTIMATORS: dict[str, type[Estimator]] = {}
+_PLAIN: dict[str, Estimator] = {}  # those without options that were asked for by name
 
 
 def named(kind: type[Estimator]) -> type[Estimator]:
@@ -99,11 +107,13 @@ def _needs_nothing(kind: type[Estimator]) -> bool:
 
 def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Estimator:
     """Return an estimator from its name or itself; `baseline` is short for ``ScoreFunction(baseline)``."""
+    if baseline is None and type(estimator) is str and estimator in _PLAIN:
+        return _PLAIN[estimator]
     if isinstance(estimator, str):
         kind = _check.choice("estimator", estimator, ESTIMATORS)
         if not _needs_nothing(kind):
             raise ValueError(f"`estimator` {estimator!r} has options that must be given: {_signature(kind)}")
-        made = kind()
+        made = _PLAIN.setdefault(estimator, kind())
     elif isinstance(estimator, Estimator):
         made = estimator
     else:
@@ -114,6 +124,32 @@ def resolve(estimator: str | Estimator, baseline: ArrayLike | None = None) -> Es
     if made.name != "score_function" or getattr(made, "baseline", None) is not None:
         raise ValueError(f"`baseline` goes with estimator 'score_function' without one of its own, got {made!r}")
     return type(made)(baseline)  # type: ignore[call-arg]
+
+
+def as_plain(estimator: Estimator) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return an estimator in plain words, and its arrays by option; None where a file cannot hold it."""
+    kind = type(estimator)
+    words: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    if ESTIMATORS.get(getattr(kind, "name", "")) is not kind or not is_dataclass(estimator):
+        return None
+    for option in fields(estimator):
+        value = getattr(estimator, option.name)
+        if value is None or isinstance(value, (bool, int, float, str)):
+            words[option.name] = value
+            continue
+        try:
+            arrays[option.name] = Structure.of(value).map(
+                lambda part, name=option.name: _check.reals(name, part), value
+            )
+        except (TypeError, ValueError):
+            return None
+    return {"name": kind.name, "options": words}, arrays
+
+
+def from_plain(plain: dict[str, Any], arrays: dict[str, Any]) -> Estimator:
+    """Undo `as_plain`."""
+    return ESTIMATORS[plain["name"]](**plain["options"], **arrays)
 
 
 def _signature(kind: type[Estimator]) -> str:

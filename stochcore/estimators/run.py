@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -105,24 +104,27 @@ def estimate(
     >>> abs(e.grad - [0.25, -0.19661193]) < 4 * e.grad_se
     array([ True,  True])
     """
-    stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
+    stopping = None
+    if n_samples is None or not (target_se is min_samples is max_samples is max_seconds is None):
+        stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
+        n_samples = stopping.max_samples
     found = sample_estimate(
         model,
-        fitting(model, cost),
-        stopping.max_samples,
+        cost,
+        n_samples,
         resolve(estimator, baseline),
         as_stream(seed),
         first_sample=first_sample,
-        n_threads=_check.threads(n_threads),
+        n_threads=None if n_threads is None else _check.threads(n_threads),
         stopping=stopping,
     )
-    short = stopping.short_of(found._tree) if stopping.levels and found._tree else {}
-    if short:
+    if stopping and stopping.levels and found._tree and (short := stopping.short_of(found._tree)):
         told = ", ".join(f"{name} {error:.3g} > {stopping.levels[name]:.3g}" for name, error in short.items())
         warnings.warn(
             f"`target_se` was not reached after {found.n_samples} samples: {told}", RuntimeWarning, stacklevel=2
         )
-    if found._tree and found.n_samples > 1 and not np.any(found.cost_se) and np.all(found.best_cost == found.cost):
+    varied = np.any(found.cost_se) if model.batch_shape else found.cost_se
+    if not varied and found._tree and found.n_samples > 1 and np.all(found.best_cost == found.cost):
         warnings.warn(
             f"all {found.n_samples} sampled costs are equal: the standard errors are zero because nothing varied",
             RuntimeWarning,
@@ -133,7 +135,7 @@ def estimate(
 
 def sample_estimate(
     model: Family,
-    cost: BuiltIn | Cost,
+    cost: BuiltIn | Cost | None,
     n_samples: int,
     estimator: Estimator,
     stream: Stream,
@@ -144,176 +146,254 @@ def sample_estimate(
 ) -> Estimate:
     """Estimate with arguments that are resolved already; says nothing where all costs are equal."""
     started = time.perf_counter()
+    if stopping and stopping.levels:  # a bound need not be a multiple
+        n_samples -= n_samples % estimator.samples_per_unit
+    run = prepared(model, cost, n_samples, estimator, stream, first_sample)
+    if run is None:
+        return exact(model, fitting(model, cost))
+    _check.addresses(stream.offset, (first_sample + run.n_samples) * model.n_elements)
+    tree = run.tree(model, stream, n_threads, (stopping, started) if stopping and stopping.watches else None)
+    return from_tree(
+        tree,
+        source=Source(model, run.cost, run.estimator, stream, __version__),
+        first_sample=first_sample,
+        seconds=time.perf_counter() - started,
+        unbiased=run.unbiased,
+        evals=run.evals,
+    )
+
+
+def prepared(
+    model: Family,
+    cost: BuiltIn | Cost | None,
+    n_samples: int,
+    estimator: Estimator,
+    stream: Stream,
+    first_sample: int = 0,
+    *,
+    errors: bool = True,
+) -> Run | None:
+    """Check the arguments and return what is the same in every estimate with them; a model keeps the last one.
+
+    Without `errors` nobody asks for those of the gradient. None: the estimator does not sample.
+    """
+    kept: Run | None = getattr(model, "_run", None)
+    if (
+        kept is not None
+        and kept.estimator is estimator
+        and kept.cost is cost
+        and kept.errors is errors
+        and type(n_samples) is type(first_sample) is int
+        and n_samples == kept.n_samples
+        and not first_sample
+    ):
+        return kept
+    cost = fitting(model, cost)
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     n_samples = _check.integer("n_samples", n_samples, 1)
+    keep = isinstance(model, Compiled) and estimator.stays
     if isinstance(estimator, Auto):
         estimator = estimator.chosen(model, cost, stream, sample_estimate)
-    if stopping and stopping.levels:  # a bound need not be a multiple
-        n_samples -= n_samples % estimator.samples_per_unit
     estimator.check(model, cost, n_samples)
     if not estimator.samples:
-        return exact(model, cost)
+        return None
     unit = estimator.samples_per_unit
     rows = block_rows(estimator.numbers_per_sample(model), unit)
     layout = Layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
         raise ValueError(f"`first_sample` must be a multiple of {layout.shard_rows}, got {first_sample}")
-    _check.addresses(stream.offset, (first_sample + n_samples) * model.n_elements)
-
-    plan, inner, priced = None, estimator, cost
-    if isinstance(estimator, ControlVariate):
-        plan = estimator.plan(model, cost, stream, sample_estimate)
-        inner, priced = estimator.inner, plan.cost
-    fold = Run(model, priced, inner, stream, layout, n_samples, first_sample, n_threads).fold()
-    tree = Tree(layout)
-    first_block = first_sample // layout.block_rows
-    last_block = first_block + layout.blocks(n_samples)
-    for start in range(first_block, last_block, BLOCKS_PER_SHARD):
-        blocks = min(BLOCKS_PER_SHARD, last_block - start)
-        stop = first_sample + n_samples if start + blocks == last_block else (start + blocks) * layout.block_rows
-        node = np.empty(layout.node_size)
-        fold(node, start, blocks, stop)
-        if plan:
-            plan.onto(node)
-        tree.push(start // BLOCKS_PER_SHARD, 1, node)
-        more = stop < first_sample + n_samples
-        if more and stopping and stopping.watches and stopping.ends(tree, stop - first_sample, started):
-            break
-    return from_tree(
-        tree,
-        source=Source(model, cost, estimator, stream, __version__),
-        first_sample=first_sample,
-        seconds=time.perf_counter() - started,
-        unbiased=estimator.unbiased and not model.has_certain_outcomes,
+    run = Run(
+        cost,
+        estimator,
+        layout,
+        n_samples,
+        first_sample,
+        blocks=layout.blocks(n_samples),
         evals=estimator.evals_per_sample(model, cost),
+        unbiased=estimator.unbiased and not model.has_certain_outcomes,
+        errors=errors,
     )
+    weighing = run.weighing(model)
+    if weighing is not None:
+        run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)
+    if keep and first_sample == 0:
+        model.__dict__["_run"] = run
+    return run
+
+
+def _jobs(run: Run, model: Family, weighing: Weighing) -> list[tuple[Job, int]]:
+    """Return the kernels' descriptions: a job for each part of theta, and the part's size."""
+    cost, given = run.priced(model), None
+    if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
+        given = cost.weights_of(model, flips=weighing.flips)
+        run.inside = True
+    jobs, at = [], 0
+    for tables, size in model._parts():
+        own = None if weighing.by_parameter is None else weighing.by_parameter[at : at + size]
+        job = Job(
+            tables,
+            run.layout.block_rows,
+            size,
+            weighing.kind,
+            weighing.mirrored,
+            run.estimator.samples_per_unit,
+            run.within,
+            weighing.baseline,
+            weighing.by_sample,
+            run.first_sample,
+            own,
+            weighing.factor,
+            given,
+        )
+        jobs.append((job, size))
+        at += size
+    return jobs
+
+
+@dataclass
+class Pass:
+    """One estimate on its way."""
+
+    model: Family
+    cost: Any
+    stream: Stream
+    n_threads: int | None
+    prepared: Any = None  # what a `Terms` estimator has made ready
 
 
 @dataclass
 class Run:
-    """An estimate on its way: what every shard needs."""
+    """What the shards of an estimate need, besides the model and its noise."""
 
-    model: Family
     cost: BuiltIn | Cost
     estimator: Estimator
-    stream: Stream
     layout: Layout
     n_samples: int
     first_sample: int
-    n_threads: int | None
+    blocks: int
+    evals: int
+    unbiased: bool
+    errors: bool
+    inside: bool = False  # are costs priced where samples are drawn?
+    mirrored: bool = False
+    jobs: list[tuple[Job, int]] = field(default_factory=list)
 
-    def fold(self) -> Callable[[Array, int, int, int], None]:
-        """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
-        if self._weighing is None:
-            assert isinstance(self.estimator, Terms)
-            prepared = self.estimator.prepare(self.model, self.cost, self.stream)
-            return lambda node, first, blocks, stop: self._fold_terms(node, first, blocks, stop, prepared)
-        if self._inside:
-            (job, _), *_ = self._jobs
-            return lambda node, first, blocks, stop: self._fold(job, node, True, first, blocks, stop, None, None)
-        return self._fold_chunks
+    @property
+    def inner(self) -> Estimator:
+        """The estimator that makes the nodes."""
+        return self.estimator.inner if isinstance(self.estimator, ControlVariate) else self.estimator
 
-    @cached_property
-    def _weighing(self) -> Weighing | None:
-        weighing: Weighing | None = self.estimator.weighing(self.model, self.cost, self.n_samples)
+    def priced(self, model: Family) -> BuiltIn | Cost:
+        """Return what is sampled: the cost, or one of the kind that a control variate makes of it."""
+        if isinstance(self.estimator, ControlVariate):
+            return Adjusted(model, self.cost, self.estimator.h, 1.0)
+        return self.cost
+
+    def weighing(self, model: Family) -> Weighing | None:
+        """Return what the kernels are told, or None where they are told terms."""
+        weighing: Weighing | None = self.inner.weighing(model, self.priced(model), self.n_samples)
         return weighing
 
-    @property
-    def _inside(self) -> bool:
-        """Are costs priced where samples are drawn?"""
-        return isinstance(self.cost, BuiltIn) and isinstance(self.model, Compiled)
+    def tree(
+        self, model: Family, stream: Stream, n_threads: int | None, stopping: tuple[Stopping, float] | None = None
+    ) -> Tree:
+        """Fold the shards of samples of a model, all of them or until it is time to stop."""
+        layout, end = self.layout, self.first_sample + self.n_samples
+        shard = self._maker(model, stream, n_threads)
+        if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
+            return Tree(layout, [(0, 1, shard(0, self.blocks, end))])
+        tree = Tree(layout)
+        first_block = self.first_sample // layout.block_rows
+        last_block = first_block + self.blocks
+        for start in range(first_block, last_block, BLOCKS_PER_SHARD):
+            blocks = min(BLOCKS_PER_SHARD, last_block - start)
+            stop = end if start + blocks == last_block else (start + blocks) * layout.block_rows
+            tree.push(start // BLOCKS_PER_SHARD, 1, shard(start, blocks, stop))
+            if stopping and stop < end and stopping[0].ends(tree, stop - self.first_sample, stopping[1]):
+                break
+        return tree
+
+    def _maker(self, model: Family, stream: Stream, n_threads: int | None) -> Callable[[int, int, int], Array]:
+        """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
+        if self.inside:
+            whole = self.jobs[0][0].whole
+            return lambda first, blocks, stop: _finite(*whole(stream, first, blocks, stop, n_threads))
+        plan, now = None, Pass(model, self.cost, stream, n_threads)
+        if isinstance(self.estimator, ControlVariate):
+            plan = self.estimator.plan(model, self.cost, stream, sample_estimate)
+            now.cost = plan.cost
+        fold = self._fold_chunks
+        if not self.jobs:
+            assert isinstance(self.inner, Terms)
+            now.prepared, fold = self.inner.prepare(model, now.cost, stream), self._fold_terms
+
+        def shard(first: int, blocks: int, stop: int) -> Array:
+            node = fold(now, first, blocks, stop)
+            if plan:
+                plan.onto(node)
+            return node
+
+        return shard
+
+    def move(self, model: Family) -> None:
+        """Go over to a model of the same shapes."""
+        if self.jobs:
+            for (job, _), (tables, _) in zip(self.jobs, model._parts(), strict=True):
+                job.move(tables)
+            self.renew_factor(model)
+
+    def renew_factor(self, model: Family) -> None:
+        """Let the factors of scores follow the model's parameters."""
+        for job, _ in self.jobs:
+            weighing = None if job.factor is None else self.weighing(model)
+            if job.factor is not None and weighing is not None:
+                job.factor[:] = weighing.factor
 
     @property
-    def _within(self) -> bool:
+    def within(self) -> bool:
         """Are there too few groups to compare, so that error bars come from inside them?"""
-        return self.layout.blocks(self.n_samples) < ENOUGH_GROUPS
+        return self.errors and self.blocks < ENOUGH_GROUPS
 
-    @cached_property
-    def _jobs(self) -> list[tuple[Job, int]]:
-        """The kernels' descriptions: a job for each part of theta, and the part's size."""
-        model, cost, given, weighing = self.model, self.cost, None, self._weighing
-        assert weighing is not None
-        if isinstance(cost, BuiltIn) and isinstance(model, Compiled):
-            given = cost.weights_of(model, flips=weighing.flips)
-        jobs, at = [], 0
-        for tables, size in model._parts():
-            own = None if weighing.by_parameter is None else weighing.by_parameter[at : at + size]
-            job = Job(
-                tables,
-                self.stream,
-                self.layout.block_rows,
-                size,
-                weighing.kind,
-                weighing.mirrored,
-                self.estimator.samples_per_unit,
-                self._within,
-                weighing.baseline,
-                weighing.by_sample,
-                self.first_sample,
-                own,
-                weighing.factor,
-                given,
-            )
-            jobs.append((job, size))
-            at += size
-        return jobs
-
-    def _fold(
-        self,
-        job: Job,
-        node: Array,
-        empty: bool,
-        first: int,
-        blocks: int,
-        stop: int,
-        y: Array | None,
-        j: Array | None,
-    ) -> None:
-        """Fold blocks into a node; a cost that is not finite becomes an error that names its sample."""
-        bad = job.fold(node, empty, first, blocks, stop, y, j, self.n_threads)
-        if bad >= 0:
-            raise ValueError(f"`cost` must be finite, got NaN or infinity for sample {bad}")
-
-    def _fold_chunks(self, node: Array, first: int, blocks: int, stop: int) -> None:
+    def _fold_chunks(self, now: Pass, first: int, blocks: int, stop: int) -> Array:
         """Fold a shard with a Python cost: draw a chunk, call the cost, weigh the chunk."""
-        layout, model = self.layout, self.model
+        layout, model = self.layout, now.model
         step = max(1, CHUNK_OUTCOMES // (layout.block_rows * model.n_elements))
         head = 2 + 4 * layout.problems
-        nodes = [np.empty(head + 3 * size) for _, size in self._jobs]
+        nodes = [np.empty(head + 3 * size) for _, size in self.jobs]
         seen: list[tuple[Array, Array]] = []
         for start in range(first, first + blocks, step):
             count = min(step, first + blocks - start)
             begin = start * layout.block_rows
             end = stop if start + count == first + blocks else begin + count * layout.block_rows
-            y = self._samples(begin, end, count)
-            j = evaluate(self.cost, y, model.batch_shape).reshape(-1)
-            if isinstance(self.cost, Adjusted):
-                seen.append((self.cost.raw.reshape(end - begin, -1), self._numbers(begin, end, count)))
-            for (job, _), part, flat in zip(self._jobs, nodes, model._flat(y), strict=True):
-                self._fold(job, part, start == first, start, count, end, flat, j)
-        node[:head] = nodes[0][:head]
+            y = self._samples(now, begin, end, count)
+            j = evaluate(now.cost, y, model.batch_shape).reshape(-1)
+            if isinstance(now.cost, Adjusted):
+                seen.append((now.cost.raw.reshape(end - begin, -1), self._numbers(begin, end, count)))
+            for (job, _), part, flat in zip(self.jobs, nodes, model._flat(y), strict=True):
+                _finite(part, job.fold(now.stream, part, start == first, start, count, end, flat, j, now.n_threads))
         if seen:  # the least cost is that of J, not of what was weighed
-            keep_least(node, *map(np.concatenate, zip(*seen, strict=True)))
+            keep_least(nodes[0], *map(np.concatenate, zip(*seen, strict=True)))
+        if len(nodes) == 1:
+            return nodes[0]
         thirds = [part[head:].reshape(3, -1) for part in nodes]
-        node[head:] = np.concatenate(thirds, axis=1).reshape(-1)
+        return np.concatenate([nodes[0][:head], np.concatenate(thirds, axis=1).reshape(-1)])
 
-    def _samples(self, begin: int, end: int, blocks: int) -> Any:
+    def _samples(self, now: Pass, begin: int, end: int, blocks: int) -> Any:
         """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
-        model, width, n = self.model, self.model.n_elements, end - begin
-        if self._weighing is None or not self._weighing.mirrored:
-            return model.sample(n, self.stream.at(begin * width), n_threads=self.n_threads)
-        own = self.stream.at(begin // 2 * width)
-        y = model.sample(n // 2, own, n_threads=self.n_threads)
-        opposite = model.sample(n // 2, own.antithetic(), n_threads=self.n_threads)
+        model, width, n = now.model, now.model.n_elements, end - begin
+        if not self.mirrored:
+            return model.sample(n, now.stream.at(begin * width), n_threads=now.n_threads)
+        own = now.stream.at(begin // 2 * width)
+        y = model.sample(n // 2, own, n_threads=now.n_threads)
+        opposite = model.sample(n // 2, own.antithetic(), n_threads=now.n_threads)
         return Structure.of(y).map(lambda a, b: self._woven(a, b, blocks), y, opposite)
 
     def _numbers(self, begin: int, end: int, blocks: int) -> Array:
         """Return the numbers of the samples that `_samples` draws."""
-        numbers, weighing = np.arange(begin, end), self._weighing
-        mirrored = weighing is not None and weighing.mirrored
-        return self._woven(numbers[::2], numbers[1::2], blocks) if mirrored else numbers
+        numbers = np.arange(begin, end)
+        return self._woven(numbers[::2], numbers[1::2], blocks) if self.mirrored else numbers
 
     def _woven(self, a: Array, b: Array, blocks: int) -> Array:
         """Return first the rows of a and then those of b, in each block."""
@@ -321,15 +401,23 @@ class Run:
         ends = [*cuts[1:], len(a)]
         return np.concatenate([part[i:k] for i, k in zip(cuts, ends, strict=True) for part in (a, b)])
 
-    def _fold_terms(self, node: Array, first: int, blocks: int, stop: int, prepared: Any) -> None:
+    def _fold_terms(self, now: Pass, first: int, blocks: int, stop: int) -> Array:
         """Fold a shard of terms that are made in Python, block by block."""
-        estimator, rows = self.estimator, self.layout.block_rows
+        estimator, rows = self.inner, self.layout.block_rows
         assert isinstance(estimator, Terms)
+        node = np.empty(self.layout.node_size)
         for block in range(first, first + blocks):
             end = stop if block == first + blocks - 1 else (block + 1) * rows
             one = node if block == first else np.empty(node.size)
-            estimator.fold(
-                self.model, self.cost, self.stream, block * rows, end, self._within, one, self.n_threads, prepared
-            )
+            within, begin = self.within, block * rows
+            estimator.fold(now.model, now.cost, now.stream, begin, end, within, one, now.n_threads, now.prepared)
             if block > first:
                 self.layout.merge(node, one)
+        return node
+
+
+def _finite(node: Array, bad: int) -> Array:
+    """Return a node; a cost that is not finite becomes an error that names its sample."""
+    if bad >= 0:
+        raise ValueError(f"`cost` must be finite, got NaN or infinity for sample {bad}")
+    return node

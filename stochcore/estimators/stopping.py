@@ -69,7 +69,7 @@ class Stopping:
 
     def short_of(self, tree: Tree) -> dict[str, float]:
         """Say which errors are still too large."""
-        costs, (_, grad_se) = tree.read()
+        costs, _, grad_se = tree.read()
         worst = {
             "cost": float(np.max(costs[1])),
             "grad": float(np.max(grad_se, initial=0.0)),

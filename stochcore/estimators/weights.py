@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Bernoulli, Family
+from ..distributions.parameters import Structure
 from .base import Estimator, named
 
 Array = NDArray[Any]
@@ -69,11 +70,22 @@ class ScoreFunction(Weighted):
     baseline: ArrayLike | None = None
     name = "score_function"
 
+    @property
+    def stays(self) -> bool:  # type: ignore[override]
+        """A baseline is an array of somebody else's."""
+        return self.baseline is None
+
     def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
         if self.baseline is None:
             return super().weighing(model, cost, n_samples)
         return Weighing(self.name, *_baselines(self.baseline, model, n_samples))
+
+    def negated(self) -> ScoreFunction:
+        """Return the same estimator for minus the cost."""
+        if self.baseline is None:
+            return self
+        return ScoreFunction(Structure.of(self.baseline).map(lambda b: -_check.reals("baseline", b), self.baseline))
 
 
 @named
@@ -112,6 +124,53 @@ class LeaveOneOut(Weighted):
         made = super().weighing(model, cost, n_samples)
         made.kind = "leave_one_out" if self.k is None else "groups"
         return made
+
+
+@named
+@dataclass(frozen=True, eq=False)
+class MovingAverage(Weighted):
+    """MovingAverage(decay=0.9, initial=0.0)
+
+    g = 1/n sum_i (J_i - b_t) grad log p(y_i; w), b_t the moving average of the mean costs of the steps before step t.
+
+    "Reinforcement comparison": Sutton, "Temporal credit assignment in reinforcement learning", 1984; Williams 1992,
+    section 9. In ``sc.minimize`` m_t = decay m_{t-1} + (1 - decay) Jbar_{t-1} from m_0 = 0, divided by its weight 1 -
+    decay^t, so that it has no memory of its start (as in Adam); each problem has its own. Only completed steps count,
+    so b_t is independent of the samples of step t: unbiased. (An average that has already seen the batch that it is
+    the baseline of is not.) One evaluation of J a sample; every family. `Fit` keeps it, in files too.
+
+    Parameters
+    ----------
+    decay : float
+        In [0, 1).
+    initial : array_like
+        The baseline of the first step, which has no past, and of a single ``sc.estimate``, which never has one: a
+        number, or one for each problem, shape (*batch).
+    """
+
+    decay: float = 0.9
+    initial: ArrayLike = 0.0
+    name = "moving_average"
+
+    def __post_init__(self) -> None:
+        decay = _check.real("decay", self.decay)
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"`decay` must lie in [0, 1), got {self.decay}")
+        initial = _check.reals("initial", self.initial).copy()
+        object.__setattr__(self, "decay", decay)
+        object.__setattr__(self, "initial", initial if initial.ndim else float(initial))
+
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
+        """Return what the kernels are told at the first step."""
+        initial = np.asarray(self.initial)
+        if initial.shape not in ((), model.batch_shape):
+            raise ValueError(f"`initial` must be a number or have shape {model.batch_shape}, got {initial.shape}")
+        start = np.array(np.broadcast_to(initial, model.batch_shape), dtype=np.float64).reshape(-1)
+        return Weighing("score_function", start)
+
+    def negated(self) -> MovingAverage:
+        """Return the same estimator for minus the cost."""
+        return MovingAverage(self.decay, -np.asarray(self.initial))
 
 
 @named
