@@ -80,7 +80,7 @@ cdef class Weights:
         cdef Py_ssize_t blocks = (n + block - 1) // block, stride, i
         cdef Py_ssize_t work = n_sites if self.cost.kind == SC_COST_QUADRATIC else 64 * (
             self.cost.kind == SC_COST_COMPILED) + 1
-        cdef int threads = team(n_threads, n * width * work)
+        cdef int threads = team(n_threads, n * width * work) if blocks > 1 else 1
         cdef const sc_table *t = kernels()
         cdef sc_family family
         cdef sc_cancel cancel
