@@ -1,6 +1,4 @@
-"""optimize: steps of leave-one-out and Adam on Bernoulli sites, from few, where overhead decides, to many; small calls,
-held to microseconds.
-"""
+"""optimize: steps of leave-one-out and Adam on Bernoulli sites, from few to many; small calls, held to microseconds."""
 
 import time
 from collections.abc import Callable

@@ -185,6 +185,11 @@ def promises(lines: list[Line], found: dict[str, Any]) -> list[list[str]]:
             verdict = judge(used <= info["floor"], used <= info["goal"])
             told = f"{info['what']}, beside {info['own']:.1f} ns in a C loop"
             rows.append([told, f"{info['floor']} ns", f"{info['goal']} ns", f"{used:.1f} ns", verdict])
+        if info.get("microseconds"):
+            used = info["microseconds"]
+            verdict = judge(used <= info["floor"], used <= info["goal"])
+            words = [f"{number:.3g} microseconds" for number in (info["floor"], info["goal"], used)]
+            rows.append([f"{info['what']}, CPU time", *words, verdict])
     return rows
 
 

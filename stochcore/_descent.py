@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import _check, _optimize
 from ._distributions import Sites
-from .costs import BuiltIn, Cost, fitting
+from .costs import BuiltIn, Cost
 from .distributions import Compiled, Family
 from .distributions.parameters import Structure
 from .estimate import BLOCKS_PER_SHARD
-from .estimators import Estimator, MovingAverage, prepared, resolve
-from .estimators.base import as_plain as plain_estimator
-from .estimators.base import from_plain as estimator_of_plain
+from .estimators import Estimator, MovingAverage, prepared
 from .exact import exact
-from .noise import Stream, _restore, as_stream
-from .optimizers import Optimizer, Rate, as_plain, checked, from_plain
+from .noise import Stream
+from .optimizers import Rate
 
 Array = NDArray[Any]
 
@@ -222,141 +219,6 @@ def _trainer_again(
     return trainer
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a descent is made of, besides where it stands."""
-
-    model: Any
-    cost: Any
-    data: Any
-    batch_size: int
-    optimizer: Optimizer
-    n_samples: int
-    estimator: str | Estimator
-    seed: int | Stream
-    n_threads: int | None
-    maximize: bool
-    entropy: Rate | None = None
-
-    def trainer(self) -> Trainer:
-        """Return what takes the steps, at the start."""
-        if isinstance(self.model, Family):
-            return self._family_trainer(self.model)
-        if not hasattr(self.model, "trainer"):
-            raise TypeError(
-                "`model` must be a family such as Bernoulli or a network such as BernoulliVAE, "
-                f"got {_check._short(self.model)}"
-            )
-        name = type(self.model).__name__
-        if self.entropy is not None:
-            raise TypeError(f"`entropy` must be left out for a {name}: its cost has the entropy of its units")
-        if self.cost is not None:
-            raise TypeError(f"`cost` must be left out for a {name}, which brings its own")
-        if self.data is None:
-            raise TypeError(f"`data` must be given for a {name}")
-        if self.maximize:
-            raise ValueError(f"`maximize` must be False for a {name}: its cost is minus its bound")
-        trainer: Trainer = self.model.trainer(
-            self.data,
-            batch_size=self.batch_size,
-            n_samples=self.n_samples,
-            estimator=self.estimator,
-            seed=self.seed,
-            n_threads=self.n_threads,
-        )
-        return trainer
-
-    def _family_trainer(self, model: Family) -> FamilyTrainer:
-        if self.data is not None:
-            raise TypeError(f"`data` must be left out for a {type(model).__name__}: it has a `cost`")
-        cost, estimator = fitting(model, self.cost), resolve(self.estimator)
-        estimator.check(model, cost, self.n_samples)
-        if self.maximize:
-            cost, estimator = negative(cost), estimator.negated()
-        stream = as_stream(self.seed)
-        return FamilyTrainer(model, cost, self.n_samples, estimator, stream, self.n_threads, self.entropy)
-
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        """Shape of independent problems."""
-        return self.model.batch_shape if isinstance(self.model, Family) else ()
-
-    @property
-    def record_width(self) -> int:
-        """Numbers that a step leaves."""
-        problems = math.prod(self.batch_shape)
-        return 3 * problems + 1 + (0 if self.entropy is None else problems + 1)
-
-    def about(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what a file holds of the plan, in plain words, and the estimator's arrays."""
-        estimator, arrays = self.estimator, {}
-        if not isinstance(estimator, str):
-            estimator, arrays = plain_estimator(estimator) or (None, {})  # type: ignore[assignment]
-        plain = {
-            "optimizer": _plain_or_none(self.optimizer),
-            "estimator": estimator,
-            "entropy": None if self.entropy is None else [_plain_or_none(self.entropy)],
-            "seed": self.seed._key() if isinstance(self.seed, Stream) else int(self.seed),
-            "n_samples": self.n_samples,
-            "batch_size": self.batch_size,
-            "maximize": self.maximize,
-        }
-        return plain, arrays
-
-    @staticmethod
-    def again(
-        plain: dict[str, Any],
-        arrays: dict[str, Any],
-        optimizer: Optimizer | None,
-        estimator: str | Estimator | None,
-        entropy: Rate | None,
-        **given: Any,
-    ) -> Plan:
-        """Return the plan that `about` told of, with what no file holds."""
-        optimizer = from_plain(plain["optimizer"]) if optimizer is None else checked(optimizer)
-        if optimizer is None:
-            raise TypeError("`optimizer` must be given: no file can hold the learning rate that was used")
-        if estimator is None:
-            estimator = plain["estimator"]
-            if estimator is None:
-                raise TypeError("`estimator` must be given: no file can hold the one that was used")
-            if isinstance(estimator, dict):
-                estimator = estimator_of_plain(estimator, arrays)
-        kept = plain.get("entropy")
-        if (kept is None) != (entropy is None) and entropy is not None:
-            raise ValueError("`entropy` must be left out: there was none")
-        if kept is not None and entropy is None:
-            entropy = from_plain(kept[0])
-            if entropy is None:
-                raise TypeError("`entropy` must be given: no file can hold the schedule that was used")
-        seed = plain["seed"]
-        return Plan(
-            optimizer=optimizer,
-            estimator=estimator,
-            entropy=checked_entropy(entropy),
-            seed=_restore(*seed) if isinstance(seed, list) else seed,
-            n_samples=plain["n_samples"],
-            batch_size=plain["batch_size"],
-            maximize=plain["maximize"],
-            **given,
-        )
-
-
-def _plain_or_none(value: Any) -> Any:
-    """Return an optimiser or a schedule in plain words; None where it is a function of the user's own."""
-    try:
-        return as_plain(value)
-    except TypeError:
-        return None
-
-
-def checked_entropy(entropy: Any) -> Rate | None:
-    """Return a weight or a schedule of weights."""
-    if entropy is None or callable(entropy):
-        return entropy  # type: ignore[no-any-return]
-    return _check.real("entropy", entropy)
-
-
 def entropy_weights(entropy: Rate, first_step: int, n_steps: int) -> Array:
     """Return the weights of steps first_step .. first_step + n_steps."""
     if not callable(entropy):
@@ -371,18 +233,6 @@ def entropy_weights(entropy: Rate, first_step: int, n_steps: int) -> Array:
 def diverged(step: int, what: str) -> ValueError:
     """Return the error for a descent that left the finite numbers."""
     return ValueError(f"the descent diverged before step {step}, try a smaller `learning_rate`: {what}")
-
-
-def negative(cost: Cost | BuiltIn) -> Cost | BuiltIn:
-    """Return minus `cost`, exactly."""
-    if isinstance(cost, BuiltIn):
-        return cost.negated()
-
-    def minus(y: Array) -> ArrayLike:
-        values = np.asarray(cost(y))
-        return -values.astype(np.float64) if values.dtype.kind in "iufb" else values
-
-    return minus
 
 
 def columns(records: Array, batch_shape: tuple[int, ...]) -> dict[str, Array]:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._descent import FamilyTrainer, History, Plan, checked_entropy, diverged
+from ._descent import FamilyTrainer, History, diverged
 from ._files import read_npz, write_npz
+from ._plan import Plan, checked_entropy
 from ._progress import Progress
 from .costs import fitting
 from .distributions import Family
