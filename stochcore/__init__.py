@@ -30,7 +30,7 @@ from .estimators import estimate
 from .exact import exact
 from .networks import BernoulliVAE
 from .noise import Stream
-from .optimize import SGD, Adam, Fit, Momentum, RMSProp, minimize
+from .optimize import SGD, Adam, Fit, Momentum, Natural, RMSProp, minimize
 from .unbiased import Unbiasedness, check_unbiased
 from .version import __version__
 
@@ -50,6 +50,7 @@ __all__ = [
     "Linear",
     "MarkovChain",
     "Momentum",
+    "Natural",
     "NegativeBinomial",
     "Normal",
     "Ordinal",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import _check, _optimize
 from ._distributions import Sites
 from .costs import BuiltIn, Cost
-from .distributions import Compiled, Family
+from .distributions import Bernoulli, Compiled, Family
 from .distributions.parameters import Structure
 from .estimate import BLOCKS_PER_SHARD
 from .estimators import Estimator, MovingAverage, prepared
@@ -63,8 +63,9 @@ class FamilyTrainer:
         stream: Stream,
         n_threads: int | None,
         entropy: Rate | None = None,
+        natural: bool = False,
     ) -> None:
-        self._made_of = family, cost, n_samples, estimator, stream, n_threads, entropy
+        self._made_of = family, cost, n_samples, estimator, stream, n_threads, entropy, natural
         self._family = family
         self._unconstrained = family._unconstrained()
         self._cost, self._n_samples, self._estimator = cost, n_samples, estimator
@@ -79,6 +80,10 @@ class FamilyTrainer:
         self._descent = _optimize.Descent(
             self, self._bits, self.parameters, problems, n_samples, estimator.dependent_samples
         )
+        if natural:
+            if self._bits is None or not isinstance(family, Bernoulli):
+                raise ValueError(f"`optimizer` Natural is for Bernoulli models without a Linear, got {family!r}")
+            self._descent.natural = True
         self.average = None
         if isinstance(estimator, MovingAverage):
             assert self._run is not None

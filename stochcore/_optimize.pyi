@@ -19,6 +19,7 @@ def norm(x: Array) -> float: ...
 
 class Descent:
     completed: int
+    natural: bool
     def __init__(
         self, trainer: Any, bits: Sites | None, parameters: Array, problems: int, n_samples: int, dependent: int
     ) -> None: ...

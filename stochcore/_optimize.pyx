@@ -16,6 +16,8 @@ from ._noise cimport Address
 
 cnp.import_array()
 
+cdef double LEAST_INFORMATION = 1e-300
+
 ctypedef fused real_t:
     float
     double
@@ -67,6 +69,7 @@ cdef class Descent:
     """
 
     cdef readonly Py_ssize_t completed  # steps of the last run
+    cdef public bint natural  # divide by the Fisher information of bits
     cdef object trainer
     cdef Sites bits
     cdef double[::1] sites, scores
@@ -82,6 +85,7 @@ cdef class Descent:
         self.average = self.baseline = None
         self.grad, self.costs, self.best = np.empty(parameters.shape[0]), np.empty(4 * problems), np.empty(problems)
         self.completed = 0
+        self.natural = False
 
     def follow(self, double[::1] average, double[::1] baseline, double decay):
         """Keep a moving average of the costs, [problems] and its weight; the baseline is what it says."""
@@ -146,6 +150,8 @@ cdef class Descent:
         if weights is not None:
             record[3 * problems + 1] = weights[row]
             self.add_entropy(weights[row], record + 3 * problems + 2)
+        if self.natural:
+            self.divide()
         record[2 * problems] = norm_of(n, grad)
         for i in range(problems):
             better = better or least[i] < self.best[i]
@@ -164,6 +170,16 @@ cdef class Descent:
         if better:
             self.trainer.best = best
         self.completed = row + 1
+        return 0
+
+    cdef int divide(self) except -1:
+        """The natural gradient: grad over p (1 - p), of which next to nothing is left where a bit is decided."""
+        cdef cnp.ndarray probs = self.bits.probs, complement = self.bits.complement
+        cdef const double *p = <const double *>cnp.PyArray_DATA(probs)
+        cdef const double *q = <const double *>cnp.PyArray_DATA(complement)
+        cdef Py_ssize_t i
+        for i in range(self.parameters.shape[0]):
+            self.grad[i] /= max(p[i] * q[i], LEAST_INFORMATION)
         return 0
 
     cdef int add_entropy(self, double weight, double *entropy) except -1:

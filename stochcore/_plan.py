@@ -17,7 +17,7 @@ from .estimators import Estimator, resolve
 from .estimators.base import as_plain as plain_estimator
 from .estimators.base import from_plain as estimator_of_plain
 from .noise import Stream, _restore, as_stream
-from .optimizers import Optimizer, Rate, as_plain, checked, from_plain
+from .optimizers import Natural, Optimizer, Rate, as_plain, checked, from_plain
 
 Array = NDArray[Any]
 
@@ -48,6 +48,8 @@ class Plan:
                 f"got {_check._short(self.model)}"
             )
         name = type(self.model).__name__
+        if isinstance(self.optimizer, Natural):
+            raise TypeError(f"`optimizer` must be a plain one for a {name}, got {self.optimizer!r}")
         if self.entropy is not None:
             raise TypeError(f"`entropy` must be left out for a {name}: its cost has the entropy of its units")
         if self.cost is not None:
@@ -74,7 +76,8 @@ class Plan:
         if self.maximize:
             cost, estimator = negative(cost), estimator.negated()
         stream = as_stream(self.seed)
-        return FamilyTrainer(model, cost, self.n_samples, estimator, stream, self.n_threads, self.entropy)
+        natural = isinstance(self.optimizer, Natural)
+        return FamilyTrainer(model, cost, self.n_samples, estimator, stream, self.n_threads, self.entropy, natural)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _networks
-from .estimators import Estimator, LeaveOneOut, ScoreFunction, resolve
+from .estimators import Estimator, LeaveOneOut, resolve
 from .noise import BATCHING, BINARISING, EVALUATION, LAYERS, Stream, as_stream
 
 Array = NDArray[Any]
@@ -169,8 +169,8 @@ def checked_images(name: str, array: Array, n_visible: int, stride: int) -> Arra
 def samples(n_samples: int, estimator: str | Estimator) -> tuple[int, bool, float]:
     """Return how many samples, whether they are each other's baseline, and the baseline if not."""
     K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
-    if not isinstance(chosen, (LeaveOneOut, ScoreFunction)):
-        raise ValueError(f"`estimator` must be 'leave_one_out' or 'score_function' here, got {chosen.name!r}")
+    if chosen.name not in ("leave_one_out", "score_function") or getattr(chosen, "k", None):
+        raise ValueError(f"`estimator` must be 'leave_one_out' or 'score_function' here, got {chosen!r}")
     if chosen.least > K:
         raise ValueError(f"`n_samples` must be at least {chosen.least} for {chosen.name}, got {K}")
     given = getattr(chosen, "baseline", None)

@@ -190,7 +190,7 @@ def add_verify(commands: Any) -> None:
     check.set_defaults(run=run_verify)
     check.add_argument("--quick", action="store_true", help="fewer numbers: a few seconds")
     check.add_argument("--seed", metavar="N", type=SEED, default=0, help="of the statistical tests (0)")
-    words = "instead: hold every estimator against enumeration, on every family and cost"
+    words = "instead: hold every estimator against enumeration"
     check.add_argument("--estimators", action="store_true", help=words)
 
 

@@ -24,10 +24,10 @@ from .costs import fitting
 from .distributions import Family
 from .estimators import Auto, Estimator, resolve, sample_estimate
 from .noise import Stream, as_stream
-from .optimizers import SGD, Adam, Momentum, Optimizer, Rate, RMSProp, checked
+from .optimizers import SGD, Adam, Momentum, Natural, Optimizer, Rate, RMSProp, checked
 from .version import __version__
 
-__all__ = ["SGD", "Adam", "Fit", "History", "Momentum", "RMSProp", "minimize"]
+__all__ = ["SGD", "Adam", "Fit", "History", "Momentum", "Natural", "RMSProp", "minimize"]
 
 Array = NDArray[Any]
 
@@ -339,7 +339,7 @@ def minimize(
         At least 0.
     n_samples : int
         Samples for each step; for a network, for each image of the batch.
-    optimizer : SGD, Momentum, RMSProp or Adam
+    optimizer : SGD, Momentum, RMSProp or Adam, or one of these in a Natural
     data : array_like
         For networks: what to learn from.
     batch_size : int

@@ -245,6 +245,56 @@ def test_an_entropy_of_a_network_says_so():
         sc.minimize(model, data=np.eye(4), batch_size=2, n_steps=1, n_samples=2, entropy=1.0)
 
 
+# Natural gradients
+
+
+@pytest.mark.parametrize("name", ["bits", "bits by probs"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_natural_step_divides_by_the_information(name, inside):
+    model = FAMILIES[name]
+    cost = sc.costs.Linear(WEIGHTS) if inside else lambda y: y @ WEIGHTS
+    plain = sc.minimize(model, cost, optimizer=sc.SGD(0.1), n_steps=1, n_samples=8, entropy=0.3)
+    fit = sc.minimize(model, cost, optimizer=sc.Natural(sc.SGD(0.1)), n_steps=1, n_samples=8, entropy=0.3)
+    step, p = plain.model.logits - model.logits, model.probs
+    np.testing.assert_allclose(fit.model.logits - model.logits, step / (p * (1 - p)), rtol=1e-12, atol=1e-14)
+    natural = np.linalg.norm(step / (p * (1 - p))) / 0.1
+    np.testing.assert_allclose(fit.history.grad_norm, natural, rtol=1e-12)
+
+
+def test_natural_steps_of_the_entropy_shrink_logits_by_a_factor():
+    """The natural gradient of H by a logit l is -l: with a cost of zero, l falls by 1 - rate, decided or not."""
+    start = np.array([-200.0, -3.0, 0.5, 30.0, 600.0])
+    zero = sc.costs.Linear(np.zeros(5))
+    fit = sc.minimize(
+        sc.Bernoulli(logits=start), zero, optimizer=sc.Natural(sc.SGD(0.25)), n_steps=4, n_samples=2, entropy=1.0
+    )
+    np.testing.assert_allclose(fit.model.logits, start * 0.75**4, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["classes", "poisson", "bits of a map", "one's own"])
+def test_natural_gradients_are_for_bits(name):
+    model = FAMILIES[name]
+    message = f"`optimizer` Natural is for Bernoulli models without a Linear, got {model!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        sc.minimize(model, total, optimizer=sc.Natural(sc.SGD(0.1)), n_steps=1, n_samples=4)
+
+
+def test_bad_natural_optimisers_say_so():
+    with pytest.raises(ValueError, match=r"^`optimizer` of a Natural must be a plain one, got Natural\("):
+        sc.Natural(sc.Natural(sc.SGD(0.1)))
+    with pytest.raises(TypeError, match=r"^`optimizer` must be an SGD, Momentum, RMSProp or Adam, got 0\.1$"):
+        sc.Natural(0.1)
+    with pytest.raises(TypeError, match=r"^`optimizer` must be a plain one for a BernoulliVAE, got Natural\("):
+        sc.minimize(
+            sc.BernoulliVAE(4, 2),
+            data=np.eye(4),
+            batch_size=2,
+            n_steps=1,
+            n_samples=2,
+            optimizer=sc.Natural(sc.SGD(1.0)),
+        )
+
+
 # Moving averages
 
 

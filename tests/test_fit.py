@@ -63,6 +63,7 @@ RUNS = {
         {"estimator": sc.estimators.MovingAverage(0.5, initial=[1.0, 2.0]), "maximize": True},
     ),
     "moving average, callable": (START, lambda y: y @ WEIGHTS, {"estimator": sc.estimators.MovingAverage(decay=0.7)}),
+    "natural": (START, LINEAR, {"optimizer": sc.Natural(sc.Momentum(schedules.linear_decay(0.1, 50))), "entropy": 0.2}),
     "entropy": (START, LINEAR, {"entropy": 0.3, "optimizer": sc.Adam(0.1)}),
     "annealed": (
         sc.Categorical(logits=np.zeros((20, 3))),

@@ -434,7 +434,17 @@ PARTS = {name: np.array(a) for name, a in MODEL.parameters.items()}
         (
             lambda: MODEL.trainer(GOOD, batch_size=3, estimator="magic"),
             ValueError,
-            "`estimator` must be one of 'score_function', 'leave_one_out', got 'magic'",
+            "`estimator` must be one of 'auto', .*'score_function', 'leave_one_out', .*, got 'magic'",
+        ),
+        (
+            lambda: MODEL.trainer(GOOD, batch_size=3, n_samples=4, estimator="disarm"),
+            ValueError,
+            r"`estimator` must be 'leave_one_out' or 'score_function' here, got Disarm\(\)",
+        ),
+        (
+            lambda: MODEL.trainer(GOOD, batch_size=3, n_samples=4, estimator=sc.estimators.LeaveOneOut(k=2)),
+            ValueError,
+            r"`estimator` must be 'leave_one_out' or 'score_function' here, got LeaveOneOut\(k=2\)",
         ),
         (
             lambda: MODEL.trainer(GOOD, batch_size=3, estimator=sc.estimators.ScoreFunction([1.0, 2.0])),
