@@ -5,6 +5,7 @@ comes with standard errors of cost and gradient and the best sample; the peers' 
 """
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from side_by_side import ALL, OURS, SMOKE, THREADS, Work, cases, held_to, measured, peer
+from side_by_side import ALL, OURS, SMOKE, Work, cases, held_to, measured, peer
 
 import stochcore as sc
 
@@ -38,31 +39,40 @@ def gradient(theta: Any, w: Any, n: int, threads: int) -> Any:
     return lambda: sc.estimate(model, cost, n, n_threads=threads).grad
 
 
+HEADLINE = (100, 200) if SMOKE else (1_000, 200_000)  # all threads, beside each peer
+FLOORS = {"blas": (28, 40), "numba": (9, 12), "jax": (21, 30), "alone": (1.7, 1.9)}
+OVER_NUMPY = (14, 28)  # over the grid, on one thread
+
+
+def entry(shape: tuple[int, int], threads: int, **more: Any) -> tuple[Work, int, int]:
+    sites, n = shape
+    what = f"{sites:,} site{'s' * (sites > 1)}, {n:,} samples"
+    return Work("estimators", what, sites * n, "pairs (sample, site)", threads, **more), sites, n
+
+
 @cases(
     [
-        (
-            Work(
-                "estimators",
-                f"{sites:,} site{'s' * (sites > 1)}, {n:,} samples",
-                sites * n,
-                "pairs (sample, site)",
-                threads,
-                headline=i == 0,
-            ),
-            sites,
-            n,
-        )
-        for i, (sites, n) in enumerate(GRID)
-        for threads in THREADS
-        if threads == 1 or sites * n >= FEW or SMOKE
+        *(
+            entry(HEADLINE, ALL, floor=floor, goal=goal, against=who, headline=who == "numba")
+            for who, (floor, goal) in FLOORS.items()
+            if ALL > 1 or who not in ("blas", "alone")
+        ),
+        *(
+            entry(shape, 1, floor=OVER_NUMPY[0], goal=OVER_NUMPY[1], against="numpy", headline=i == 0)
+            for i, shape in enumerate(GRID)
+        ),
+        *(entry(shape, ALL) for shape in GRID if ALL > 1 and (math.prod(shape) >= FEW or SMOKE)),
     ],
-    peers=("numpy", "numba", "torch", "jax"),
+    peers=("numpy", "blas", "numba", "torch", "jax", "alone"),
 )
 def bench_gradient(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
     sites, n = arguments
     theta, w = np.linspace(-2, 2, sites), np.linspace(1, 2, sites)
     make = gradient if who == OURS else peer(who).gradient
-    grad = np.asarray(measured(benchmark, work, who, make(theta, w, n, work.threads)))
+    run = make(theta, w, n, work.threads)
+    grad = np.asarray(
+        measured(benchmark, work, who, run, make=lambda module: module.gradient(theta, w, n, work.threads))
+    )
     p = 1 / (1 + np.exp(-theta))
     spread = np.sqrt((w**2 * p * (1 - p)).sum())  # of J
     held_to(grad, w * p * (1 - p), 2 * (spread + 2) * np.sqrt(p * (1 - p) / n))

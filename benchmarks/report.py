@@ -19,6 +19,7 @@ OURS = "stochcore"
 NAMES = {
     "numpy": "NumPy",
     "mkl": "MKL",
+    "blas": "NumPy, BLAS on all",
     "numba": "numba",
     "torch": "torch",
     "jax": "JAX",

@@ -30,8 +30,8 @@ ALL = int(CONFIG["threads"])  # type: ignore[call-overload]
 THREADS = (1,) if ALL == 1 else (1, ALL)
 OURS = "stochcore"
 Run = Callable[[], Any]
-PEERS = ("numpy", "mkl", "numba", "torch", "jax", "scipy", "alone")
-PACKAGES = {"mkl": "mkl_random", "alone": "stochcore"}
+PEERS = ("numpy", "blas", "mkl", "numba", "torch", "jax", "scipy", "alone")
+PACKAGES = {"mkl": "mkl_random", "blas": "numpy", "alone": "stochcore"}
 INSTALLED = tuple(peer for peer in PEERS if importlib.util.find_spec(PACKAGES.get(peer, peer)))
 
 
@@ -54,6 +54,7 @@ def can(who: str, threads: int) -> bool:
     """Can this one be held to so many threads?"""
     return {
         "numpy": threads == 1,
+        "blas": threads > 1,
         "mkl": threads == 1,
         "jax": threads == ALL,
         "scipy": threads == 1,

@@ -21,7 +21,7 @@ BITS = sc.Bernoulli(logits=np.linspace(-1.5, 1.5, 8))
 
 def load(y: Array) -> Array:
     """A Python cost: the squared distance of a load from 15."""
-    return (y @ np.arange(1.0, 9.0) - 15.0) ** 2 / 10
+    return np.asarray((y @ np.arange(1.0, 9.0) - 15.0) ** 2 / 10)
 
 
 def graph(n: int = 200, share: float = 0.06) -> tuple[sc.Bernoulli, sc.costs.MaxCut]:

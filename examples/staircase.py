@@ -104,12 +104,11 @@ def picture(w: Array, stairs: Array, truth: list[sc.Estimate], at: Array, found:
             label=f"sc.estimate, {n} samples",
         )  # fmt: skip
         right.plot(w[best], 0, "o", color=ORANGE, markersize=8, markerfacecolor="white", markeredgewidth=1.8, zorder=4)
-        right.legend(
-            loc="upper left", edgecolor="white", framealpha=1, fontsize=9.5, borderaxespad=0.2, handlelength=1.6
-        )
+        right.legend(loc="upper left", frameon=False, fontsize=9.5, borderaxespad=0.2, handlelength=1.6)
         dress(right, "Its gradient, from samples", "Estimates from values of J alone, with 95% intervals.")
         bottom, top = right.get_ylim()
         right.set_ylim(bottom, top + 0.18 * (top - bottom))  # room for the legend
+        right.set_yticks([-10, -5, 0, 5, 10])
         right.set_ylabel("slope of E[J], kg per unit of w")
     return figure
 

@@ -80,7 +80,7 @@ cdef class Weights:
         cdef Py_ssize_t blocks = (n + block - 1) // block, stride, i
         cdef Py_ssize_t work = n_sites if self.cost.kind == SC_COST_QUADRATIC else 64 * (
             self.cost.kind == SC_COST_COMPILED) + 1
-        cdef int threads = team(n_threads, n * width * work)
+        cdef int threads = team(n_threads, n * width * work) if blocks > 1 else 1
         cdef const sc_table *t = kernels()
         cdef sc_family family
         cdef sc_cancel cancel
@@ -124,7 +124,9 @@ cdef void one_flip(const sc_table *t, const sc_cost *cost, Py_ssize_t problem, c
 
 cdef int type_of(dtype) except -1:
     """How the kernels call an outcome's type."""
-    return {"uint8": SC_U8, "int32": SC_I32, "int64": SC_I64, "float64": SC_F64}[dtype.name]
+    if dtype.kind == "f":
+        return SC_F64
+    return SC_U8 if dtype.itemsize == 1 else SC_I32 if dtype.itemsize == 4 else SC_I64
 
 
 def linear_tables(const double[::1] linear):

@@ -524,27 +524,27 @@ cdef class Sites(Tables):
         """The same by pointers. Of a bit with logit l, m = min(p, q): H = softplus(-|l|) + |l| m, dH/dl = -l p q."""
         cdef Py_ssize_t n = self.width, i
         cdef cnp.ndarray given = self.parameters, array = self.probs, other = self.complement, logs
-        cdef const double *l = <const double *>cnp.PyArray_DATA(given)
+        cdef const double *logit = <const double *>cnp.PyArray_DATA(given)
         cdef const double *p = <const double *>cnp.PyArray_DATA(array)
         cdef const double *q
         if self.complement is None or self.family.by_probs:
             logs = self.log_probs
-            l = <const double *>cnp.PyArray_DATA(logs)
+            logit = <const double *>cnp.PyArray_DATA(logs)
             q = NULL if self.complement is None else <const double *>cnp.PyArray_DATA(other)
             for i in range(n):
                 if q != NULL:
-                    entropy_of_bit(p[i], q[i], l[n + i], l[i], sites + i, scores + i)
+                    entropy_of_bit(p[i], q[i], logit[n + i], logit[i], sites + i, scores + i)
                 else:
                     entropy_of_classes(self.family.n_classes, self.family.by_probs, p + i * self.family.n_classes,
-                                       l + i * self.family.n_classes, sites + i, scores + i * self.family.n_classes)
+                                       logit + i * self.family.n_classes, sites + i, scores + i * self.family.n_classes)
             return 0
         q = <const double *>cnp.PyArray_DATA(other)
         for i in range(n):
-            sites[i] = -abs(l[i])
+            sites[i] = -abs(logit[i])
         kernels().functions.softplus(n, sites, sites)
         for i in range(n):
-            sites[i] += abs(l[i]) * min(p[i], q[i])
-            scores[i] = -l[i] * p[i] * q[i]
+            sites[i] += abs(logit[i]) * min(p[i], q[i])
+            scores[i] = -logit[i] * p[i] * q[i]
         return 0
 
     def log_prob(self, object y, double[::1] out, object n_threads):

@@ -13,9 +13,9 @@ from libc.string cimport memcpy
 from . cimport sc_stream
 from ._costs cimport Weights
 from ._dispatch cimport (
-    SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_LOCAL,
-    SC_OPTIMAL_BASELINE, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch, sc_scratch, sc_table,
-    sc_terms, sc_terms_scratch, stop as stop_all, team,
+    SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT,
+    SC_LOCAL, SC_OPTIMAL_BASELINE, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_place_scratch,
+    sc_scratch, sc_table, sc_terms, sc_terms_scratch, stop as stop_all, team,
 )
 from ._distributions cimport Tables
 from ._noise cimport Address
@@ -91,16 +91,16 @@ cdef class Job:
         """A new node of blocks that are made here, and what `fold` returns."""
         cdef cnp.npy_intp size = self.node_size
         cdef cnp.ndarray node = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_DOUBLE)
-        return node, self.fold_at(&stream.c, <double *>cnp.PyArray_DATA(node), True, first_block, n_blocks, stop, NULL, 0, NULL,
-                                  n_threads)
+        return node, self.fold_at(&stream.c, <double *>cnp.PyArray_DATA(node), True, first_block, n_blocks, stop, NULL,
+                                  0, NULL, n_threads)
 
     cdef int64_t fold_at(self, const sc_stream *stream, double *node, bint empty, Py_ssize_t first_block,
                          Py_ssize_t n_blocks, Py_ssize_t stop, const uint8_t *y0, Py_ssize_t width, const double *j0,
                          object n_threads) except -2:
         """`fold` by pointers."""
-        cdef Py_ssize_t rows = self.job.block_rows, problems = self.job.family.n_problems, base = first_block * rows
+        cdef Py_ssize_t rows = self.job.block_rows, base = first_block * rows
         cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
-        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each)
+        cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each) if n_blocks > 1 else 1
         cdef Py_ssize_t wave = min(n_blocks, max(2 * threads, min(WAVE, WAVE_NUMBERS // self.node_size)))
         cdef sc_job job = self.job
         cdef sc_scratch unused
@@ -158,7 +158,7 @@ cdef int64_t fold_waves(const sc_job *job, double *scratch, Py_ssize_t stride, i
 
 def fold_terms(Tables tables, const double[:, :, ::1] costs, const double[:, ::1] terms, Py_ssize_t first, bint mapped,
                bint within, Py_ssize_t n_parameters, double[::1] node):
-    """A block's node from costs [unit][of the unit][problem] and terms [unit], by scores of all problems or by theta."""
+    """A block's node from costs [unit][of it][problem] and terms [unit], by scores of all problems or by theta."""
     cdef const sc_table *table = kernels()
     cdef sc_terms t
     cdef double[::1] scratch

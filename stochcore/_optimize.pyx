@@ -143,6 +143,7 @@ cdef class Descent:
         cdef const sc_step_scalars *s = <const sc_step_scalars *>&scalars[row, 0]
         cdef bint better = False
         cdef object best = None
+        cdef double latest
         read_costs(node, problems, self.dependent, costs)
         read_gradient(node, problems, n, False, grad, NULL)
         memcpy(record, costs, 2 * problems * sizeof(double))
@@ -162,14 +163,14 @@ cdef class Descent:
             self.best[i] = record[2 * problems + 1 + i]
         if self.average is not None:
             for i in range(problems + 1):
-                self.average[i] = self.decay * self.average[i] + (1.0 - self.decay) * (costs[i] if i < problems else 1.0)
+                latest = costs[i] if i < problems else 1.0
+                self.average[i] = self.decay * self.average[i] + (1.0 - self.decay) * latest
             for i in range(problems):
                 self.baseline[i] = self.average[i] / self.average[problems]
         if better:
             self.trainer.best = best
         self.completed = row + 1
         return 0
-
 
     cdef int divide(self) except -1:
         """The natural gradient: grad over p (1 - p), of which next to nothing is left where a bit is decided."""

@@ -194,6 +194,44 @@ def further_costs(threads):
     yield "cost real", (quadratic(y), quadratic.grad_y(y), sc.costs.Linear(numbers(33, 45))(y))
 
 
+def weightings(threads):
+    """The other estimators, on some models; those of the kernels in several blocks too."""
+    left_out = (
+        "auto",
+        "exact",
+        "finite_difference",
+        "leave_one_out",
+        "measure_valued",
+        "moving_average",
+        "score_function",
+    )
+    named = {**dict(models()), **dict(others())}
+    for name in (
+        "bits 7",
+        "bits 1000",
+        "bits probs",
+        "bits batch",
+        "classes 5",
+        "classes probs",
+        "poisson",
+        "linear bits",
+    ):
+        model = named[name]
+        cost = sc.costs.Linear(numbers(model.event_shape, 61))
+        found = [sc.estimators.resolve(kind) for kind in sc.estimators.available(model, cost) if kind not in left_out]
+        for estimator in (*found, sc.estimators.LeaveOneOut(k=4)):
+            fused = estimator.weighing(model, cost, 8) is not None
+            if not fused and model.n_elements > 100:
+                continue
+            for n in (8, 3000) if fused else (8,):
+                e = sc.estimate(model, cost, n, estimator=estimator, seed=3, n_threads=threads)
+                leaves = model._structure.leaves
+                yield (
+                    f"{estimator.name} {name} {n}",
+                    (e.cost, e.cost_se, leaves(e.grad), leaves(e.grad_se), e.best_cost),
+                )
+
+
 def descent(threads):
     model, cost = sc.Bernoulli(logits=np.zeros(20)), sc.costs.Linear(numbers(20, 15))
     for optimizer in (sc.SGD(0.1), sc.Momentum(0.1), sc.RMSProp(0.1), sc.Adam(0.1)):
@@ -241,7 +279,7 @@ def networks(threads):
 
 def lines(threads=None):
     """Yield every line."""
-    for stage in (noise, distributions, estimates, families, descent, networks, further_costs, annealing):
+    for stage in (noise, distributions, estimates, families, descent, networks, further_costs, annealing, weightings):
         for name, value in stage(threads):
             arrays = value if isinstance(value, (tuple, list)) else (value,)
             yield f"{name.replace(' ', '_')} {digest(*arrays)}"

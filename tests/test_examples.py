@@ -14,7 +14,7 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
-def run(tmp_path, name, *arguments):
+def run(tmp_path, name, *arguments, panels=3):
     """Run an example in an empty folder; return what it prints."""
     out = tmp_path / "picture.png"
     words = [sys.executable, str(EXAMPLES / name), "--out", str(out), *arguments]
@@ -30,8 +30,8 @@ def run(tmp_path, name, *arguments):
     assert pixels.shape[1] > 1000
     blank = (pixels == 1).all(axis=2)
     assert 0.5 < blank.mean() < 0.97
-    for third in np.array_split(blank, 3, axis=1):  # something is in every panel
-        assert third.mean() < 0.99
+    for part in np.array_split(blank, panels, axis=1):  # something is in every panel
+        assert part.mean() < 0.99
     return done.stdout
 
 
@@ -95,6 +95,19 @@ def test_best_subsets(tmp_path, diabetes):
     assert found["10 features, BIC", "forward selection"] > best + 0.4
     assert found["64 features, BIC", "descent"] <= found["64 features, BIC", "forward selection"]
     assert found["64 features, AIC", "descent"] < found["64 features, AIC", "forward selection"] - 5
+
+
+def test_max_cut(tmp_path, tmp_path_factory):
+    rng = np.random.default_rng(5)
+    edges = [(i, j) for i, j in itertools.combinations(range(14), 2) if rng.random() < 0.4]
+    graph = tmp_path_factory.mktemp("graph") / "small.txt"
+    graph.write_text(f"14 {len(edges)}\n" + "".join(f"{i + 1} {j + 1} 1\n" for i, j in edges))
+    options = ["--seconds", "1", "--workers", "2", "--steps", "500"]
+    out = run(tmp_path, "maxcut.py", str(graph), *options, panels=2)
+    sides = np.arange(1 << 13)[:, None] >> np.arange(14) & 1
+    best = max(sum(sides[:, i] != sides[:, j] for i, j in edges))
+    assert f"small: 14 nodes, {len(edges)} edges\n" in out
+    assert f"best cut: {best} (seed " in out
 
 
 @pytest.mark.parametrize("name", ["staircase.py", "best_subset.py"])

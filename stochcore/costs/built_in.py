@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -62,7 +63,7 @@ class BuiltIn(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be made again: estimates compare costs by their pickles."""
-        return {name: value for name, value in self.__dict__.items() if name != "_made"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_made", "_fitted")}
 
     @property
     def _told(self) -> str:
@@ -82,7 +83,14 @@ class BuiltIn(ABC):
 
     def fits(self, model: Compiled) -> None:
         """Check the cost against a family: its shapes, and what its outcomes are."""
-        self.fit(model.batch_shape, model.event_shape)
+        last = self.__dict__.get("_fitted")
+        if last is None or last() is not model:  # it does not change
+            self.fit(model.batch_shape, model.event_shape)
+            self._take(model)
+            self.__dict__["_fitted"] = weakref.ref(model)
+
+    def _take(self, model: Compiled) -> None:  # noqa: B027 (any will do, where nothing is said)
+        """Check what the outcomes of a family of the right shapes are."""
 
     @property
     def _stride(self) -> int:

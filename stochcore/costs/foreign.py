@@ -70,8 +70,7 @@ class Compiled(BuiltIn):
         """Fit any shape; it is the function that counts the sites."""
         return 0
 
-    def fits(self, model: families.Compiled) -> None:
-        """Check that the model's outcomes are of the function's type."""
+    def _take(self, model: families.Compiled) -> None:
         if model.dtype != self.dtype:
             raise TypeError(
                 f"`cost` takes outcomes of {self.dtype}, and those of a {type(model).__name__} are {model.dtype}"

@@ -113,9 +113,7 @@ class Form(Formula):
             weights.set_tables(tables)
         return weights
 
-    def fits(self, model: Compiled) -> None:
-        """Check the cost against a family: its shapes, and that it is of bits."""
-        super().fits(model)
+    def _take(self, model: Compiled) -> None:
         if getattr(model, "support", None) != range(2):
             raise ValueError(f"`cost` is of bits: the model must have outcomes 0 and 1, got {model!r}")
 

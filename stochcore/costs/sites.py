@@ -206,9 +206,7 @@ class Table(Formula):
             weights.set_tables(site_tables(flat))
         return weights
 
-    def fits(self, model: Compiled) -> None:
-        """Check the cost against a family: its shapes, and its classes."""
-        super().fits(model)
+    def _take(self, model: Compiled) -> None:
         support = getattr(model, "support", None)
         if not isinstance(support, range) or support != range(self.n_classes):
             came = f"{support[0]} .. {support[-1]}" if isinstance(support, range) else repr(model)
