@@ -3,11 +3,12 @@
 Each node of a graph is a bit with a logit of its own. The descent goes down E[J] - T H, J minus the cut and H the
 entropy of the bits, while the temperature T falls to (nearly) zero along a straight line: first all cuts are alike,
 then the bits agree, step by step, on one. The gradient is a local expectation: each bit in turn is summed out, and the
-others come from a few samples. Few samples, and large steps, are better than many: their noise shakes the bits out of
-poor cuts. Descents of some seconds from many seeds run side by side until the time is up; the best cut that was ever
-sampled counts.
+others come from one sample or two: more would only take away the noise that shakes bits out of poor cuts. The steps are
+natural ones, which do not die away as the bits decide. Short descents from many seeds run side by side until the time
+is up; the best cut that was ever sampled counts.
 
-    python examples/maxcut.py G14.txt --out maxcut.png
+    python examples/maxcut.py G14.txt --rate 0.3 --samples 2 --hot 2
+    python examples/maxcut.py G22.txt --steps 20000
 
 Graphs: https://web.stanford.edu/~yyye/yyye/Gset/ (in the format of rudy).
 """
@@ -37,7 +38,7 @@ def descend(cost: sc.costs.MaxCut, options: argparse.Namespace, seed: int) -> sc
     return sc.minimize(
         sc.Bernoulli(logits=start),
         cost,
-        optimizer=sc.SGD(options.rate),
+        optimizer=sc.Natural(sc.SGD(options.rate)),
         n_steps=options.steps,
         n_samples=options.samples,
         estimator="local_expectation",
@@ -111,10 +112,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="in all (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--steps", type=int, default=10_000, help="of a descent (default: %(default)s)")
-    parser.add_argument("--samples", type=int, default=8, help="of a step (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=1.0, help="learning rate (default: %(default)s)")
-    parser.add_argument("--hot", type=float, default=4.5, help="temperature at first (default: %(default)s)")
-    parser.add_argument("--cold", type=float, default=0.2, help="temperature at last (default: %(default)s)")
+    parser.add_argument("--samples", type=int, default=1, help="of a step (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=0.05, help="learning rate (default: %(default)s)")
+    parser.add_argument("--hot", type=float, default=3.0, help="temperature at first (default: %(default)s)")
+    parser.add_argument("--cold", type=float, default=0.3, help="temperature at last (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
