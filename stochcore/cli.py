@@ -183,7 +183,8 @@ def add_verify(commands: Any) -> None:
         "on every instruction set of this CPU, then a quick battery of statistical tests.\n"
         "Prints a table of p-values; the last line says OK or FAILED, with status 0 or 1.\n"
         "With --estimators: a matrix of z-scores against enumeration, and of the coverage\n"
-        "of error bars, for every estimator, family and cost (some minutes; --quick: one).",
+        "of error bars, for every estimator, family and cost (half an hour; --quick: one\n"
+        "minute).",
         formatter_class=formatter,
         allow_abbrev=False,
     )

@@ -186,7 +186,7 @@ def matrix(*, quick: bool = False, seed: int = 0, progress: Callable[[int, int, 
     Parameters
     ----------
     quick : bool
-        Some thirty times fewer evaluations and replicates: half a minute instead of a quarter of an hour.
+        Some thirty times fewer evaluations and replicates: a minute instead of half an hour.
     seed : int
     progress : callable, optional
         Called as progress(done, total, name of what comes next).
