@@ -53,7 +53,7 @@ def entry(shape: tuple[int, int], threads: int, **more: Any) -> tuple[Work, int,
 @cases(
     [
         *(
-            entry(HEADLINE, ALL, floor=floor, goal=goal, against=who, headline=who == "numba")
+            entry(HEADLINE, ALL, floor=floor, goal=goal, against=who, headline=who == "numba", pair=True)
             for who, (floor, goal) in FLOORS.items()
             if ALL > 1 or who not in ("blas", "alone")
         ),

@@ -48,6 +48,7 @@ class Work:
     floor: float | None = None  # of the ratio to one peer
     goal: float | None = None
     against: str | None = None  # that peer
+    pair: bool = False  # and no other
 
 
 def can(who: str, threads: int) -> bool:
@@ -66,7 +67,8 @@ def cases(entries: Iterable[tuple[Any, ...]], peers: Iterable[str]) -> Any:
     """Parametrise ``work, who, *arguments``: each entry (Work, arguments ...) for us, then for each peer."""
     params = []
     for work, *arguments in entries:
-        for who in (OURS, *(peer for peer in peers if peer in INSTALLED and can(peer, work.threads))):
+        beside = [peer for peer in peers if peer in INSTALLED and can(peer, work.threads)]
+        for who in (OURS, *(peer for peer in beside if not work.pair or peer == work.against)):
             name = f"{work.what}-{work.threads}-{who}".replace(" ", "_")
             params.append(pytest.param(work, who, tuple(arguments), id=name))
     return pytest.mark.parametrize(("work", "who", "arguments"), params)
