@@ -130,6 +130,7 @@ cdef int64_t fold_waves(const sc_job *job, double *scratch, Py_ssize_t stride, i
     cdef const sc_table *t = kernels()
     cdef sc_cancel cancel
     cdef Py_ssize_t i, at, count, rows = job.block_rows
+    cdef int64_t found
     for at in range(0, n_blocks, wave):
         count = min(wave, n_blocks - at)
         for i in range(count):
@@ -144,7 +145,16 @@ cdef int64_t fold_waves(const sc_job *job, double *scratch, Py_ssize_t stride, i
                 one_block(t, job, base + (at + i) * rows, stop if at + i == n_blocks - 1 else 0, y0, j0, base, width,
                           scratch + threadid() * stride, &cancel, nodes + i * size, bad + i)
         if finish(&cancel) == SC_COST_NOT_FINITE:
-            return min([bad[i] for i in range(count) if bad[i] >= 0])
+            found = min([bad[i] for i in range(count) if bad[i] >= 0])
+            for i in range(count):  # once more, one after the other: the first is named, whoever met one first
+                bad[i] = -1
+                begin(&cancel)
+                with nogil:
+                    one_block(t, job, base + (at + i) * rows, stop if at + i == n_blocks - 1 else 0, y0, j0, base,
+                              width, scratch, &cancel, nodes + i * size, bad + i)
+                if finish(&cancel) == SC_COST_NOT_FINITE:
+                    return bad[i]
+            return found
         with nogil:
             i = 0
             if empty:
