@@ -89,10 +89,9 @@ def test_coverage(name):
 def test_coverage_of_many(name):
     model = FAMILIES[HAVE[name][0]]
     for n in (320, 40_000):  # from inside the blocks, and between them
-        found = sc.check_unbiased(model, product, name, n_samples=n, n_replicates=2500 if n < 999 else 150, seed=13)
-        slack = 0.02 if n < 999 else 0.045
-        assert abs(found.coverage_grad[0] - 0.95) < slack, n
-        assert abs(found.coverage_cost[0] - 0.95) < slack, n
+        found = sc.check_unbiased(model, product, name, n_samples=n, n_replicates=10_000 if n < 999 else 500, seed=13)
+        assert 0.93 < found.coverage_grad[0] < 0.97, n
+        assert 0.93 < found.coverage_cost[0] < 0.97, n
 
 
 @each
