@@ -18,6 +18,10 @@ from hypothesis import settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Several workers (`pytest -n`) have more threads than there are cores: one without work sleeps, and does not spin.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 settings.register_profile("stochcore", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.load_profile("stochcore")
 
