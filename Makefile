@@ -83,16 +83,19 @@ test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instr
 	    else echo "== $$isa: not on this CPU"; fi; \
 	done
 
-# A build of its own in build/NAME, put before the package in place (PYTHONSAFEPATH: also for `python -c` here).
+# A build of its own in build/NAME, put before the package in place (PYTHONSAFEPATH: also for `python -c` here), with
+# the instruction sets of this CPU alone: no test would run another.
 # $(call variant,NAME,VARIABLES)
-variant = $(2) $(BIN)/python setup.py -q build --build-base build/$(1) --build-lib build/$(1)/lib
+HERE := from stochcore import _dispatch; print(*_dispatch.runnable(), sep=",")
+variant = STOCHCORE_BUILD_ISAS="$$($(BIN)/python -c '$(HERE)')" $(2) \
+	$(BIN)/python setup.py -q build --build-base build/$(1) --build-lib build/$(1)/lib
 on_variant = PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/$(1)/lib STOCHCORE_BUILD_UNDER_TEST=$(CURDIR)/build/$(1)/lib
 
-test-serial: .venv/dev.stamp  ## run the tests on a build without OpenMP
+test-serial: .venv/dev.stamp .venv/built.stamp  ## run the tests on a build without OpenMP
 	$(call variant,serial,STOCHCORE_NO_OPENMP=1)
 	$(call on_variant,serial) $(TEST) -q $(ONE_BUILD) $(ARGS)
 
-test-emulated: .venv/dev.stamp  ## run the tests on emulated AVX-512 (needs SIMDe: apt-get install libsimde-dev)
+test-emulated: .venv/dev.stamp .venv/built.stamp  ## run the tests on emulated AVX-512 (needs SIMDe: apt-get install libsimde-dev)
 	$(call variant,emulated,STOCHCORE_TEST_EMULATE_AVX512=1)
 	$(call on_variant,emulated) STOCHCORE_ISA=avx512 $(TEST) -q $(ONE_BUILD) $(ARGS)
 
@@ -104,7 +107,7 @@ test-neon: .venv/dev.stamp  ## run the C core's tests on AArch64 (elsewhere need
 	$(TEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py special.py orders.py) -k 'neon or aarch64' $(ARGS)
 
 # libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.
-sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: .venv/dev.stamp .venv/built.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call variant,sanitize,CC=gcc STOCHCORE_SANITIZE=1)
 	$(call on_variant,sanitize) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	UBSAN_OPTIONS=print_stacktrace=1 \
