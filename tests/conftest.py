@@ -59,11 +59,21 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist and the wheel: those in STOCHCORE_DIST, or freshly built."""
     if "STOCHCORE_DIST" in os.environ:
         return Path(os.environ["STOCHCORE_DIST"])
-    folder = tmp_path_factory.mktemp("dist")
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # the one that the workers have in common
+    folder = root / "dist"
+    with held(root, "LOCK_EX"):
+        if not folder.exists():
+            build_dist(root / "dist.part").rename(folder)
+    return folder
+
+
+def build_dist(folder: Path) -> Path:
     keep = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "PYTHONPATH", "CC", "CFLAGS")}
     done = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)],
-        cwd=Path(__file__).resolve().parent.parent,
+        cwd=TESTS.parent,
         env={k: v for k, v in keep.items() if not k.startswith("STOCHCORE_")},
         capture_output=True,
         text=True,
