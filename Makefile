@@ -141,7 +141,7 @@ bench-peers: .venv/dev.stamp  ## install the peers, then measure
 	$(MAKE) bench
 
 bench-smoke: .venv/dev.stamp .venv/built.stamp  ## run each benchmark once, small, to see that it works
-	STOCHCORE_BENCH_SMOKE=1 $(PYTEST) -q --benchmark-disable benchmarks $(ARGS)
+	STOCHCORE_BENCH_SMOKE=1 $(TEST) -q benchmarks $(ARGS)
 
 # ---- the house -------------------------------------------------------------------------------------------------------
 
