@@ -68,8 +68,8 @@ typedef struct sc_table {
     int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *scratch, sc_cancel *,
                      double *out);
     void (*flip_row)(const sc_cost *, ptrdiff_t problem, const double *y, ptrdiff_t n_sites, double *delta);
-    void (*linear_tables)(ptrdiff_t sites, const double *w, double *tables);
-    void (*site_tables)(ptrdiff_t sites, const double *table, double *tables);
+    void (*word_tables)(ptrdiff_t sites, const double *table, double *tables);
+    double (*digit_tables)(ptrdiff_t sites, const double *table, uint8_t *tables);
 
     /* estimate, estimators */
     void (*merge)(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters);

@@ -136,7 +136,10 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t problem_stride
         const double *linear
         const double *quadratic
+        const double *outcomes
         const double *tables
+        const uint8_t *digits
+        double unit
         const double *table
         ptrdiff_t n_classes
         sc_form form
@@ -182,7 +185,9 @@ cdef extern from "dispatch.h" nogil:
         pass
 
     ptrdiff_t sc_place_scratch(const sc_job *, double *, sc_scratch *)
-    ptrdiff_t sc_tables_size(ptrdiff_t)
+    enum:
+        SC_BUCKET_ROW
+    ptrdiff_t sc_digits_size(ptrdiff_t)
     ptrdiff_t sc_price_size(int, ptrdiff_t, ptrdiff_t)
 
     ctypedef struct sc_step_scalars:
@@ -275,8 +280,8 @@ cdef extern from "dispatch.h" nogil:
         int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,
                          double *) noexcept nogil
         void (*flip_row)(const sc_cost *, ptrdiff_t, const double *, ptrdiff_t, double *) noexcept nogil
-        void (*linear_tables)(ptrdiff_t, const double *, double *) noexcept nogil
-        void (*site_tables)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*word_tables)(ptrdiff_t, const double *, double *) noexcept nogil
+        double (*digit_tables)(ptrdiff_t, const double *, uint8_t *) noexcept nogil
         void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t, double *, double *) noexcept nogil
