@@ -25,17 +25,28 @@ enum {
     SC_RUN_BYTES = 64
 }; /* bytes of a digit, of four numbers; bytes looked up at once */
 
-/* 2^(n - e), where every |x| <= most is below 2^e; e is -900 at least. */
-static inline double sc_digit_scale(double most, int n)
+/* 2^k for k = -1074 .. 1023 */
+static inline double sc_power(int k)
 {
-    const uint64_t exponent = SC_MAX(vl_from_f64(most) >> 52, UINT64_C(123));
-    return vl_to_f64(((uint64_t)(n + 2045) - exponent) << 52);
+    return vl_to_f64(k < -1022 ? UINT64_C(1) << (k + 1074) : (uint64_t)(k + 1023) << 52);
 }
 
-/* x scaled to a whole number, below 2^51; ties to even */
-static inline int64_t sc_units(double x, double scale)
+/* Numbers below 2^e get the unit 2^(e - n), but no smaller one than 2^-1074; what they are multiplied by has two factors,
+ * for it can be too large for one. */
+typedef struct sc_scale {
+    double first, second, unit;
+} sc_scale;
+
+static sc_scale sc_digit_scale(double most, int n)
 {
-    return (int64_t)(vl_from_f64(x * scale + 0x1.8p52) - vl_from_f64(0x1.8p52));
+    const int e = (int)(vl_from_f64(most) >> 52) - 1022, k = SC_MIN(n - e, 1074), half = k > 1000 ? 1000 : k;
+    return (sc_scale){sc_power(half), sc_power(k - half), sc_power(-k)};
+}
+
+/* A whole number of units, below 2^51; ties to even */
+static inline int64_t sc_units(double x, const sc_scale *scale)
+{
+    return (int64_t)(vl_from_f64(x * scale->first * scale->second + 0x1.8p52) - vl_from_f64(0x1.8p52));
 }
 
 /* Tables of a cost with a number for each of a site's two outcomes, t[2 d + y]; returns the unit. */
@@ -43,15 +54,15 @@ static double sc_digit_tables(ptrdiff_t sites, const double *t, uint8_t *tables)
 {
     double most = 0.0;
     for (ptrdiff_t i = 0; i < 2 * sites; i++) most = SC_MAX(most, fabs(t[i]));
-    const double scale = sc_digit_scale(most, 50);
+    const sc_scale scale = sc_digit_scale(most, 50);
     for (ptrdiff_t d = 0; d < 8 * sc_slices(sites); d += 4, tables += SC_FOUR_BYTES)
         for (ptrdiff_t s = 0; s < 16; s++) {
             uint64_t sum = UINT64_C(1) << 53;
             for (ptrdiff_t k = 0; k < SC_MIN(4, sites - d); k++)
-                sum += (uint64_t)sc_units(t[2 * (d + k) + (s >> k & 1)], scale);
+                sum += (uint64_t)sc_units(t[2 * (d + k) + (s >> k & 1)], &scale);
             for (int p = 0; p < 9; p++) tables[16 * p + s] = (uint8_t)(sum >> 6 * p & 63);
         }
-    return 1.0 / scale;
+    return scale.unit;
 }
 
 /* Which of sixteen subsets have number k */
@@ -76,12 +87,13 @@ SC_INLINE void sc_digit_of_four(const uint64_t a[4], uint32_t start, uint8_t *t)
 }
 
 /* Tables of n weights, a multiple of 8. Their digits are of 16 bits here, so that a sum of four has no carry. */
-static void sc_weight_tables(const double *w, ptrdiff_t n, double scale, uint8_t *t)
+static void sc_weight_tables(const double *w, ptrdiff_t n, const sc_scale *scale, uint8_t *t)
 {
     const vd one = vd_set1(0x1.8p52);
     const vl zero = vl_from_bits(one), low = vl_set1(0xffff);
     for (ptrdiff_t i = 0; i < n; i += 8, t += 2 * SC_FOUR_BYTES) {
-        const vl x = vl_sub(vl_from_bits(vd_add(vd_mul(vd_load(w + i), vd_set1(scale)), one)), zero);
+        const vd scaled = vd_mul(vd_mul(vd_load(w + i), vd_set1(scale->first)), vd_set1(scale->second));
+        const vl x = vl_sub(vl_from_bits(vd_add(scaled, one)), zero);
         uint64_t a[3][8];
         vl_store(a[0], vl_and(x, low));
         vl_store(a[1], vl_and(vl_shr(x, 16), low));
@@ -151,13 +163,13 @@ static void sc_weigh_columns(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites
         for (ptrdiff_t d = 0; d < sites; d++) h[d] = nothing;
         return;
     }
-    const double scale = sc_digit_scale(largest, 46);
+    const sc_scale scale = sc_digit_scale(largest, 46);
     for (ptrdiff_t i = 0; i < rows; i += 8 * SC_RUN_BYTES) {
         const ptrdiff_t n = SC_MIN(8 * SC_RUN_BYTES, (rows - i + 15) / 16 * 16);
-        sc_weight_tables(w + i, n, scale, tables);
+        sc_weight_tables(w + i, n, &scale, tables);
         for (ptrdiff_t d = 0; d < sites; d += 32) {
             vd sums[4];
-            sc_digit_sums(b->columns + i / 8 * stride + d, stride, n / 8, tables, 0x1p16, 1.0 / scale, sums);
+            sc_digit_sums(b->columns + i / 8 * stride + d, stride, n / 8, tables, 0x1p16, scale.unit, sums);
             sc_put_sums(sums, sites - d, i > 0, h + d);
         }
     }
