@@ -6,7 +6,7 @@ cimport numpy as cnp
 
 import numpy as np
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from ._dispatch cimport (
@@ -14,10 +14,12 @@ from ._dispatch cimport (
     SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_TRIALS, SC_U8, begin,
     finish, kernels, sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
+from ._arrays cimport plain
 from ._noise cimport stream_of
 
 cnp.import_array()
 
+cdef object BITS = np.dtype(np.uint8), CLASSES = np.dtype(np.int32)
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
 cdef Py_ssize_t LADDER_BLOCK = 1 << 17  # where a site's tables should be used often
 cdef Py_ssize_t LADDER_SITES = 1 << 10  # so many of them at a time, where there are more
@@ -58,13 +60,12 @@ cdef class Tables:
 
     cdef const double *numbers(self, object array) except? NULL:
         """Keep float64 numbers for the struct."""
-        cdef const double[::1] view
+        cdef cnp.ndarray own
         if array is None:
             return NULL
-        flat = np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
-        self.keep.append(flat)
-        view = flat
-        return &view[0] if view.shape[0] else NULL
+        own = array if plain(array) else np.ascontiguousarray(array, dtype=np.float64)
+        self.keep.append(own)
+        return data(own) if cnp.PyArray_SIZE(own) else NULL
 
     def set_scores(self, str kind, Py_ssize_t n_scores, *, object probs=None, object centre=None, object slope=None,
                    object scale=None, object table=None, object rows=None, Py_ssize_t n_each=0):
@@ -138,36 +139,52 @@ cdef class Tables:
             inverse = few
             self.family.inverse = &inverse[0]
 
-    def set_classes(self, const double[::1] masses, bint as_given):
+    def set_classes(self, cnp.ndarray masses, bint as_given):
         """n_classes outcomes from 0 on at each site, with these masses; `as_given`: they are probabilities."""
-        cdef Py_ssize_t classes = self.family.n_classes, i
-        cdef uint64_t[:, ::1] by_site
-        cdef const sc_table *t = kernels()
+        cdef Py_ssize_t classes = self.family.n_classes
         if classes > FEW_CLASSES:
             n = np.full(self.width, classes)
             self.family.kind = SC_LADDERS
-            self.ladders(np.zeros_like(n), n, masses, as_given)
+            self.ladders(np.zeros_like(n), n, masses.reshape(-1), as_given)
             return
-        by_site = np.empty((self.width, classes), dtype=np.uint64)
-        for i in range(self.width):
-            if as_given:
-                t.class_thresholds(classes, &masses[i * classes], &by_site[i, 0])
-            else:
-                t.ladder_thresholds(classes, &masses[i * classes], &by_site[i, 0])
         self.family.kind = SC_CATEGORICAL
-        self.few_thresholds(np.asarray(by_site).T[:max(classes - 1, 1)])
+        self.place_thresholds(max(classes - 1, 1))
+        self.few_thresholds(self.numbers(masses), as_given)
 
-    cdef int few_thresholds(self, object rows) except -1:
-        """[thresholds][sites], rows repeated as those of bits; and their first bits, with a margin (family.h)."""
-        cdef Py_ssize_t n = self.width, period = period_of(n)
-        cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, period // n)))
-        cdef int16_t[:, ::1] top = on_line((rows.shape[0], period + 64), np.int16)
-        every = np.asarray(top)
-        every[:, :period] = np.minimum(np.asarray(thresholds) >> 37, 0xFFFF).astype(np.int32) - 0x8000
-        every[:, period:] = every[:, :64]
-        self.keep += [np.asarray(thresholds), every]
+    cdef int place_thresholds(self, Py_ssize_t rows) except -1:
+        """Memory for so many thresholds of each site, and for their first bits (family.h), which begin a cache line:
+        16 of them then never cross one.
+        """
+        cdef Py_ssize_t period = period_of(self.width), at = (8 * rows * period + 63) // 64 * 64
+        cdef cnp.npy_intp size = 64 + at + 2 * rows * (period + 64)
+        cdef cnp.ndarray memory = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_UINT8)
+        cdef uint8_t *line = <uint8_t *>cnp.PyArray_DATA(memory)
+        line += (64 - (<uintptr_t>line & 63)) & 63
+        self.keep.append(memory)
         self.family.period = period
-        self.family.thresholds, self.family.top = &thresholds[0, 0], &top[0, 0]
+        self.family.thresholds, self.family.top = <uint64_t *>line, <int16_t *>(line + at)
+        return 0
+
+    cdef int few_thresholds(self, const double *masses, bint as_given) except -1:
+        """Write the thresholds of few classes: rows repeated as those of bits; and their first bits, with a margin."""
+        cdef Py_ssize_t classes = self.family.n_classes, n = self.width, period = self.family.period, i, c, at
+        cdef uint64_t *thresholds = <uint64_t *>self.family.thresholds
+        cdef const sc_table *t = kernels()
+        cdef int16_t *top
+        cdef uint64_t own[64]
+        for i in range(n):
+            if as_given:
+                t.class_thresholds(classes, masses + i * classes, own)
+            else:
+                t.ladder_thresholds(classes, masses + i * classes, own)
+            for c in range(max(classes - 1, 1)):
+                top = <int16_t *>self.family.top + c * (period + 64)
+                for at in range(i, period, n):
+                    thresholds[c * period + at] = own[c]
+                    top[at] = <int16_t>(<int32_t>min(own[c] >> 37, <uint64_t>0xFFFF) - 0x8000)
+        for c in range(max(classes - 1, 1)):
+            top = <int16_t *>self.family.top + c * (period + 64)
+            memcpy(top + period, top, 64 * sizeof(int16_t))
         return 0
 
     def set_ladders(self, object first, object n, object masses, bint as_given):
@@ -315,12 +332,13 @@ cdef Py_ssize_t period_of(Py_ssize_t n) noexcept:
     return whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
 
 
-cdef object on_line(object shape, object dtype):
-    """An array that begins a cache line: rows of 16 elements then never cross one."""
-    cdef Py_ssize_t size = np.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, dtype=np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start:start + size].view(dtype).reshape(shape)
+cdef cnp.ndarray numbers_of(cnp.npy_intp n):
+    """A new array of n float64."""
+    return cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+
+
+cdef double *data(cnp.ndarray array) noexcept:
+    return <double *>cnp.PyArray_DATA(array)
 
 
 cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int bits, const double *mass, bint as_given,
@@ -399,91 +417,63 @@ cdef class Sites(Tables):
     probabilities.
     """
 
-    def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
+    def __init__(self, str kind, bint by_probs, cnp.ndarray parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
                  Py_ssize_t n_classes):
         cdef bint bits = kind == "bernoulli"
-        cdef const double[::1] first
-        super().__init__(kind, np.uint8 if bits else np.int32, n_problems, n_sites, n_problems * n_sites, n_classes)
+        cdef Py_ssize_t each = 1 if bits else n_classes
+        super().__init__(kind, BITS if bits else CLASSES, n_problems, n_sites, n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
+        self.parameters, self.probs = parameters, numbers_of(self.width * each)
         if bits:
-            self.probs, self.complement = np.empty((2, self.width))
-            self.bernoulli_tables(np.asarray(parameters))
-            first = self.probs
-            self.bernoulli_thresholds(&first[0])
+            self.complement = numbers_of(self.width)
+            self.bernoulli_tables()
+            self.place_thresholds(1)
+            self.bernoulli_thresholds()
+            self.family.slope = data(self.complement)
+            cnp.PyArray_CLEARFLAGS(self.complement, cnp.NPY_ARRAY_WRITEABLE)
         else:
-            self.categorical_tables(parameters)
-        self.set_scores("by class", n_sites * (1 if bits else n_classes), probs=self.probs,
-                        slope=self.complement)
-        if not bits:
+            self.categorical_tables()
             self.set_classes(self.probs, True)
-        for table in (self.probs, self.complement, self.logs):
-            if table is not None:
-                table.flags.writeable = False
+        self.family.score = SC_BY_CLASS
+        self.family.n_scores = self.n_scores = n_sites * each
+        self.family.probs = data(self.probs)
+        cnp.PyArray_CLEARFLAGS(self.probs, cnp.NPY_ARRAY_WRITEABLE)
 
     @property
     def moves(self):
         """Can other logits go into the same memory?"""
         return not self.family.by_probs and self.family.map.plain and self.family.kind in (SC_BERNOULLI, SC_CATEGORICAL)
 
-    cdef int move_to(self, object parameters, const double *logits) except -1:
+    cdef int move_to(self, cnp.ndarray parameters, const double *logits) except -1:
         """Go over to other logits, in place: for tables that nobody else holds."""
-        cdef cnp.ndarray p = self.probs, q = self.complement, logs = self.logs
-        cdef double *probs = <double *>cnp.PyArray_DATA(p)
         self.parameters = parameters
         if self.family.kind == SC_BERNOULLI:
             self.logs = None
-            kernels().bernoulli_means(self.width, logits, probs, <double *>cnp.PyArray_DATA(q))
-            return self.bernoulli_thresholds(probs)
-        kernels().categorical_logits(self.width, self.family.n_classes, logits, probs, <double *>cnp.PyArray_DATA(logs))
-        return self.move_classes(probs)
+            kernels().bernoulli_means(self.width, logits, data(self.probs), data(self.complement))
+            return self.bernoulli_thresholds()
+        kernels().categorical_logits(self.width, self.family.n_classes, logits, data(self.probs), data(self.logs))
+        return self.few_thresholds(data(self.probs), True)
 
-    def move(self, object parameters):
+    def move(self, cnp.ndarray parameters):
         """The same by an array that stays."""
-        cdef const double[::1] given = parameters
-        self.move_to(parameters, &given[0])
+        self.move_to(parameters, data(parameters))
 
-    cdef int move_classes(self, const double *masses) except -1:
-        """Write other thresholds of few classes where the old ones are."""
-        cdef Py_ssize_t classes = self.family.n_classes, n = self.width, period = self.family.period, i, c, at
-        cdef uint64_t *thresholds = <uint64_t *>self.family.thresholds
-        cdef int16_t *top
-        cdef uint64_t own[64]
-        for i in range(n):
-            kernels().class_thresholds(classes, masses + i * classes, own)
-            for c in range(max(classes - 1, 1)):
-                top = <int16_t *>self.family.top + c * (period + 64)
-                for at in range(i, period, n):
-                    thresholds[c * period + at] = own[c]
-                    top[at] = <int16_t>(<int32_t>min(own[c] >> 37, <uint64_t>0xFFFF) - 0x8000)
-        for c in range(max(classes - 1, 1)):
-            top = <int16_t *>self.family.top + c * (period + 64)
-            memcpy(top + period, top, 64 * sizeof(int16_t))
-        return 0
-
-    cdef int bernoulli_tables(self, object parameters) except -1:
+    cdef int bernoulli_tables(self) except -1:
         """probs = p, complement = 1 - p, accurate where it is small."""
-        cdef const double[::1] given = parameters
-        cdef double[::1] p = self.probs, q = self.complement
-        self.parameters, self.logs = parameters, None
+        cdef const double *given = data(self.parameters)
+        cdef double *p = data(self.probs)
+        cdef double *q = data(self.complement)
+        cdef Py_ssize_t i
         if self.family.by_probs:
-            self.probs[:] = parameters
-            self.complement[:] = 1.0 - parameters
+            for i in range(self.width):
+                p[i], q[i] = given[i], 1.0 - given[i]
         else:
-            kernels().bernoulli_means(self.width, &given[0], &p[0], &q[0])
+            kernels().bernoulli_means(self.width, given, p, q)
         return 0
 
-    cdef int bernoulli_thresholds(self, const double *p) except -1:
-        """Where they exist already, in place."""
-        cdef Py_ssize_t n = self.width
-        cdef uint64_t[::1] thresholds
-        cdef int16_t[::1] top
-        if self.family.period == 0:
-            self.family.period = period_of(n)
-            thresholds, top = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.int16)
-            self.keep += [thresholds, top]
-            self.family.thresholds, self.family.top = &thresholds[0], &top[0]
-        kernels().bernoulli_thresholds(n, p, self.family.period, <uint64_t *>self.family.thresholds,
-                                       <int16_t *>self.family.top)
+    cdef int bernoulli_thresholds(self) except -1:
+        kernels().bernoulli_thresholds(self.width, data(self.probs), self.family.period,
+                                       <uint64_t *>self.family.thresholds, <int16_t *>self.family.top)
         return 0
 
     @property
@@ -491,29 +481,31 @@ cdef class Sites(Tables):
         """Bits: rows log(1 - p), log p. Classes: [sites * classes]."""
         cdef const sc_table *t = kernels()
         cdef Py_ssize_t n = self.width
-        cdef double[:, ::1] logs
-        cdef double[::1] unused
-        cdef const double[::1] given
+        cdef cnp.ndarray made
+        cdef double *logs
         if self.logs is None:
-            given, logs, unused = self.parameters, np.empty((2, n)), np.empty(n)
+            made = np.empty((2, n))
+            logs = data(made)
             if self.family.by_probs:
-                t.bernoulli_probs(n, &given[0], &logs[1, 0], &logs[0, 0])
+                t.bernoulli_probs(n, data(self.parameters), logs + n, logs)
             else:
-                t.bernoulli_logits(n, &given[0], &unused[0], &logs[1, 0], &logs[0, 0])
-            self.logs = np.asarray(logs)
-            self.logs.flags.writeable = False
+                t.bernoulli_logits(n, data(self.parameters), data(numbers_of(n)), logs + n, logs)
+            cnp.PyArray_CLEARFLAGS(made, cnp.NPY_ARRAY_WRITEABLE)
+            self.logs = made
         return self.logs
 
-    cdef int categorical_tables(self, const double[::1] parameters) except -1:
+    cdef int categorical_tables(self) except -1:
         """probs and log_probs, [sites * classes]."""
         cdef const sc_table *t = kernels()
         cdef Py_ssize_t n = self.width * self.family.n_classes
-        cdef double[::1] p = np.array(parameters), logs = np.empty(n)
+        cdef double *p = data(self.probs)
+        self.logs = numbers_of(n)
         if self.family.by_probs:
-            t.categorical_probs(n, &p[0], &logs[0])
+            memcpy(p, data(self.parameters), n * sizeof(double))
+            t.categorical_probs(n, p, data(self.logs))
         else:
-            t.categorical_logits(self.width, self.family.n_classes, &parameters[0], &p[0], &logs[0])
-        self.probs, self.complement, self.logs = np.asarray(p), None, np.asarray(logs)
+            t.categorical_logits(self.width, self.family.n_classes, data(self.parameters), p, data(self.logs))
+        cnp.PyArray_CLEARFLAGS(self.logs, cnp.NPY_ARRAY_WRITEABLE)
         return 0
 
     def entropy(self, double[::1] sites, double[::1] scores):
@@ -523,14 +515,11 @@ cdef class Sites(Tables):
     cdef int entropy_at(self, double *sites, double *scores) except -1:
         """The same by pointers. Of a bit with logit l, m = min(p, q): H = softplus(-|l|) + |l| m, dH/dl = -l p q."""
         cdef Py_ssize_t n = self.width, i
-        cdef cnp.ndarray given = self.parameters, array = self.probs, other = self.complement, logs
-        cdef const double *logit = <const double *>cnp.PyArray_DATA(given)
-        cdef const double *p = <const double *>cnp.PyArray_DATA(array)
-        cdef const double *q
-        if self.complement is None or self.family.by_probs:
-            logs = self.log_probs
-            logit = <const double *>cnp.PyArray_DATA(logs)
-            q = NULL if self.complement is None else <const double *>cnp.PyArray_DATA(other)
+        cdef const double *logit = data(self.parameters)
+        cdef const double *p = data(self.probs)
+        cdef const double *q = NULL if self.complement is None else data(self.complement)
+        if q == NULL or self.family.by_probs:
+            logit = data(self.log_probs)
             for i in range(n):
                 if q != NULL:
                     entropy_of_bit(p[i], q[i], logit[n + i], logit[i], sites + i, scores + i)
@@ -538,7 +527,6 @@ cdef class Sites(Tables):
                     entropy_of_classes(self.family.n_classes, self.family.by_probs, p + i * self.family.n_classes,
                                        logit + i * self.family.n_classes, sites + i, scores + i * self.family.n_classes)
             return 0
-        q = <const double *>cnp.PyArray_DATA(other)
         for i in range(n):
             sites[i] = -abs(logit[i])
         kernels().functions.softplus(n, sites, sites)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _functions
+from .. import _arrays, _check, _functions
 from .._distributions import Tables, row_sums
 from ..noise import Stream
 from .family import Family, _inside, _kept, _stream
@@ -40,12 +40,8 @@ class Compiled(Family):
         """Keep the arguments; return the shape that `shapes`, told by name, broadcast to: that of the sites."""
         self._arguments = arguments
         self._options: dict[str, Any] = {"batch_ndims": batch_ndims}
-        try:
-            shape = np.broadcast_shapes(*shapes.values())
-        except ValueError:
-            told = " and ".join(f"`{name}` {own}" for name, own in shapes.items())
-            raise ValueError(f"shapes must broadcast, got {told}") from None
-        if math.prod(shape) == 0:
+        shape = next(iter(shapes.values())) if len(shapes) == 1 else _broadcast(shapes)
+        if 0 in shape:
             raise ValueError(f"`{self.given}` must have at least one site, got shape {shape}")
         self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0, len(shape))
         return shape
@@ -122,15 +118,13 @@ class Compiled(Family):
         if isinstance(value, Mapped):
             rule(name, value.value)
             return value
-        array: Array = rule(name, value).copy()
-        array.flags.writeable = False
-        return array
+        return _arrays.frozen(rule(name, value))
 
     def _map(self, *index: Array) -> None:
         """Tell the tables where scores belong: positions in each argument, problem by problem; none: in order."""
-        rows = table_map(self._arguments)
-        if not index and all(x is None for _, _, x, _ in rows):
+        if not index and not any(isinstance(a, Mapped) for a in self._arguments.values()):
             return
+        rows = table_map(self._arguments)
         problems = math.prod(self.batch_shape)
         flat = np.concatenate([i.reshape(problems, -1) for i in index], axis=1) if index else None
         self._tables.set_map(None if flat is None else flat.astype(np.int64).reshape(-1), rows)
@@ -361,6 +355,14 @@ def must_be_free(argument: Argument, name: str, free: str) -> Array:
     if isinstance(argument, Mapped):
         raise ValueError(f"`model` must give `{free}`, which may be any numbers, where a Linear moves, got `{name}`")
     return argument
+
+
+def _broadcast(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        told = " and ".join(f"`{name}` {own}" for name, own in shapes.items())
+        raise ValueError(f"shapes must broadcast, got {told}") from None
 
 
 def _remake(family: type[Compiled], arguments: dict[str, Any], options: dict[str, Any]) -> Compiled:

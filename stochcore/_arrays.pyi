@@ -1,0 +1,9 @@
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+def plain(value: object) -> bool: ...
+def within(array: Array, low: float, high: float) -> bool: ...
+def frozen(array: Array) -> Array: ...
