@@ -6,6 +6,8 @@ MAX_OUTCOMES: int
 
 class Tables:
     n_scores: int
+    @property
+    def n_elements(self) -> int: ...
     def __init__(
         self,
         kind: str,

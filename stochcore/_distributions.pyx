@@ -58,6 +58,11 @@ cdef class Tables:
         self.family.map.plain = True
         self.width = n_problems * n_sites
 
+    @property
+    def n_elements(self):
+        """Elements of noise that a sample takes."""
+        return self.family.n_elements
+
     cdef const double *numbers(self, object array) except? NULL:
         """Keep float64 numbers for the struct."""
         cdef cnp.ndarray own

@@ -22,7 +22,8 @@ from ._noise cimport Address
 
 cnp.import_array()
 
-cdef Py_ssize_t KEPT = 1 << 15  # numbers of scratch that a job keeps, at most, unless it is asked to
+cdef Py_ssize_t KEPT = 1 << 15  # numbers of scratch that are kept from call to call, at most
+cdef cnp.ndarray spare = None  # these; whoever uses them takes them away
 cdef Py_ssize_t WAVE = 64  # blocks in flight, at most
 cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but two blocks a thread at least
 
@@ -98,6 +99,7 @@ cdef class Job:
                          Py_ssize_t n_blocks, Py_ssize_t stop, const uint8_t *y0, Py_ssize_t width, const double *j0,
                          object n_threads) except -2:
         """`fold` by pointers."""
+        global spare
         cdef Py_ssize_t rows = self.job.block_rows, base = first_block * rows
         cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
         cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each) if n_blocks > 1 else 1
@@ -106,19 +108,22 @@ cdef class Job:
         cdef sc_scratch unused
         cdef Py_ssize_t stride = sc_place_scratch(&job, NULL, &unused)
         cdef cnp.npy_intp size = threads * stride + wave * (self.node_size + 1)
-        cdef bint kept = (size <= KEPT or self.keeps) and not self.busy
-        cdef cnp.ndarray memory = self.memory if kept else None
+        cdef cnp.ndarray memory = self.memory if self.keeps else spare
+        cdef int64_t bad
+        if self.keeps:
+            self.memory = None  # while it is in use
+        else:
+            spare = None
         job.stream = stream[0]
         if memory is None or cnp.PyArray_DIM(memory, 0) < size:
             memory = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_DOUBLE)
-        if kept:
-            self.memory, self.busy = memory, True
-        try:
-            return fold_waves(&job, <double *>cnp.PyArray_DATA(memory), stride, threads, wave, self.node_size, node,
-                              empty, base, n_blocks, stop, y0, width, j0)
-        finally:
-            if kept:
-                self.busy = False
+        bad = fold_waves(&job, <double *>cnp.PyArray_DATA(memory), stride, threads, wave, self.node_size, node, empty,
+                         base, n_blocks, stop, y0, width, j0)
+        if self.keeps:
+            self.memory = memory
+        elif size <= KEPT:
+            spare = memory
+        return bad
 
 
 cdef int64_t fold_waves(const sc_job *job, double *scratch, Py_ssize_t stride, int threads, Py_ssize_t wave,

@@ -68,6 +68,9 @@ class Layout:
         return max(1, whole + (rest >= LEAST))
 
 
+shared_layout = lru_cache(maxsize=256)(Layout)  # a layout is a value: small calls take it from the one before
+
+
 class Tree:
     """Shards in order, merged as the dyadic intervals of their numbers.
 

@@ -72,14 +72,14 @@ class BuiltIn(ABC):
 
     def fit(self, batch_shape: tuple[int, ...], event_shape: tuple[int, ...]) -> int:
         """Check the cost against a family's shapes; return the stride from problem to problem (0: shared)."""
-        flat = (math.prod(event_shape),)
-        fits = self.event_shape == (flat if self._flat else event_shape)
-        if not fits or self.batch_shape not in ((), batch_shape):
+        own, problems = self.event_shape, self.batch_shape
+        fits = own == ((math.prod(event_shape),) if self._flat else event_shape)
+        if not fits or (problems and problems != batch_shape):
             raise ValueError(
                 f"`cost` must fit the sites {batch_shape + event_shape} of the model (batch {batch_shape}), "
                 f"got {self._told}"
             )
-        return self._stride
+        return math.prod(own) if problems else 0
 
     def fits(self, model: Compiled) -> None:
         """Check the cost against a family: its shapes, and what its outcomes are."""

@@ -28,10 +28,11 @@ def as_cost(cost: object) -> BuiltIn | Cost:
 def fitting(model: Any, cost: object) -> BuiltIn | Cost:
     """Check that `cost` can be called on what the model draws."""
     price = as_cost(cost)
-    if isinstance(price, BuiltIn) and isinstance(model, Joint):
-        raise TypeError(f"`cost` must be a function of the dict that a Joint draws, got {price!r}")
-    if isinstance(price, BuiltIn) and isinstance(model, Compiled):
-        price.fits(model)
+    if isinstance(price, BuiltIn):
+        if isinstance(model, Compiled):
+            price.fits(model)
+        elif isinstance(model, Joint):
+            raise TypeError(f"`cost` must be a function of the dict that a Joint draws, got {price!r}")
     return price
 
 

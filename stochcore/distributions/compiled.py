@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,33 +27,41 @@ class Compiled(Family):
 
     ``batch_ndims=k`` makes the first k axes independent problems: then log-probabilities, costs and baselines have the
     shape of those axes.
+
+    Attributes
+    ----------
+    parameters : ndarray or dict
+        Theta: the argument as it was given; of several arguments a dict, of a `Linear` its weight and bias.
+    site_shape, batch_shape, event_shape : tuple of int
+        Shape of the outcomes of one sample: that of the independent problems, and then that of one of them.
+    dtype
+        Of outcomes.
     """
 
-    dtype: Any  # of outcomes
-    site_shape: tuple[int, ...]  # of the outcomes of one sample
+    dtype: Any
+    site_shape: tuple[int, ...]
+    event_shape: tuple[int, ...]
     batch_ndims: int
     _arguments: dict[str, Argument]
     _tables: Tables
 
-    def _take(self, batch_ndims: int, arguments: dict[str, Argument], **shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Keep the arguments; return the shape that `shapes`, told by name, broadcast to: that of the sites."""
-        self._arguments = arguments
+    def _take(
+        self, batch_ndims: int, arguments: dict[str, Argument], last: tuple[int, ...] = (), **shapes: tuple[int, ...]
+    ) -> None:
+        """Keep the arguments. The sites have the shape that `shapes`, told by name, broadcast to, and then `last`."""
+        self._arguments, self.parameters = arguments, parameters_of(arguments)
         self._options: dict[str, Any] = {"batch_ndims": batch_ndims}
         shape = next(iter(shapes.values())) if len(shapes) == 1 else _broadcast(shapes)
         if 0 in shape:
             raise ValueError(f"`{self.given}` must have at least one site, got shape {shape}")
-        self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0, len(shape))
-        return shape
+        self.batch_ndims = ndims = _check.integer("batch_ndims", batch_ndims, 0, len(shape))
+        self.site_shape = sites = shape + last
+        self.batch_shape, self.event_shape = sites[:ndims], sites[ndims:]
 
     @property
     def given(self) -> str:
         """The name of the first argument."""
         return next(iter(self._arguments))
-
-    @cached_property
-    def parameters(self) -> Any:
-        """Theta: the argument as it was given; of several arguments a dict, of a `Linear` its weight and bias."""
-        return parameters_of(self._arguments)
 
     def with_parameters(self, parameters: Any) -> Self:
         """Return the same family with other parameters of the same kind.
@@ -90,15 +97,10 @@ class Compiled(Family):
 
     # Shapes
 
-    @cached_property
-    def batch_shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Shape of the independent problems."""
-        return self.site_shape[: self.batch_ndims]
-
-    @cached_property
-    def event_shape(self) -> tuple[int, ...]:
-        """Shape of the outcomes of one problem."""
-        return self.site_shape[self.batch_ndims :]
+    @property
+    def n_elements(self) -> int:  # type: ignore[override]
+        """Elements of noise that one sample takes."""
+        return self._tables.n_elements
 
     def noise_shape(self, n: int) -> tuple[int, ...]:
         """Return the shape of the noise of n samples: (n, *sites)."""

@@ -44,7 +44,7 @@ class Counts(Compiled):
         if total_count is not None:
             self.total_count = self._check_total(total_count)
             shapes["total_count"] = self.total_count.shape
-        self.site_shape = self._take(batch_ndims, {given: argument}, **shapes)
+        self._take(batch_ndims, {given: argument}, **shapes)
         if total_count is not None:
             self._options["total_count"] = self.total_count
         self._take_moments(np.broadcast_to(value_of(argument), self.site_shape))

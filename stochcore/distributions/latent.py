@@ -31,9 +31,7 @@ class WithScale(Compiled):
         given = _check.exactly_one(scale=scale, log_scale=log_scale)
         second = self._argument(given, *((scale, _check.positive) if given == "scale" else (log_scale, _check.reals)))
         first = self._argument("mean", mean)
-        self.site_shape = self._take(
-            batch_ndims, {"mean": first, given: second}, mean=first.shape, **{given: second.shape}
-        )
+        self._take(batch_ndims, {"mean": first, given: second}, mean=first.shape, **{given: second.shape})
         self._mean = np.array(_spread(first, self.site_shape))
         spread = np.array(_spread(second, self.site_shape))
         self._scale = spread if given == "scale" else np.asarray(_functions.exp(spread))
@@ -351,7 +349,7 @@ class Ordinal(Compiled):
         self._interval = _check.choice("noise", noise, {"logistic": _logistic_classes, "normal": _normal_classes})
         first, second = self._argument("location", location), self._argument(given, value, rule)
         shapes = {"location": first.shape, given: second.shape[:-1]}
-        self.site_shape = self._take(batch_ndims, {"location": first, given: second}, **shapes)
+        self._take(batch_ndims, {"location": first, given: second}, **shapes)
         self._options["noise"] = noise
         self.n_classes = second.shape[-1] + 1
         self._location = np.array(_spread(first, self.site_shape))

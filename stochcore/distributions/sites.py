@@ -37,7 +37,8 @@ class LogitsOrProbs(Compiled):
         if values.size == 0:
             raise ValueError(f"`{given}` must have at least one site, got shape {values.shape}")
         shape, classes = (values.shape, 2) if bits else (values.shape[:-1], values.shape[-1])
-        self.site_shape, self.n_classes = self._take(batch_ndims, {given: argument}, **{given: shape}), classes
+        self.n_classes = classes
+        self._take(batch_ndims, {given: argument}, **{given: shape})
         problems, sites = math.prod(self.batch_shape), math.prod(self.event_shape)
         self._tables = Sites(self.kind, given == "probs", values, problems, sites, classes)
         self._map()

@@ -16,7 +16,17 @@ from .._estimators import Job
 from ..costs import BuiltIn, Cost, evaluate, fitting
 from ..distributions import Compiled, Family
 from ..distributions.parameters import Structure
-from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
+from ..estimate import (
+    BLOCKS_PER_SHARD,
+    ENOUGH_GROUPS,
+    Estimate,
+    Layout,
+    Source,
+    Tree,
+    block_rows,
+    from_tree,
+    shared_layout,
+)
 from ..exact import exact
 from ..noise import Stream, as_stream
 from ..version import __version__
@@ -200,7 +210,7 @@ def prepared(
         return None
     unit = estimator.samples_per_unit
     rows = block_rows(estimator.numbers_per_sample(model), unit)
-    layout = Layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
+    layout = shared_layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
         raise ValueError(f"`first_sample` must be a multiple of {layout.shard_rows}, got {first_sample}")
@@ -301,6 +311,9 @@ class Run:
     ) -> Tree:
         """Fold the shards of samples of a model, all of them or until it is time to stop."""
         layout, end = self.layout, self.first_sample + self.n_samples
+        if self.inside and self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
+            node = _finite(*self.jobs[0][0].whole(stream, 0, self.blocks, end, n_threads))
+            return Tree(layout, [(0, 1, node)])
         shard = self._maker(model, stream, n_threads)
         if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
             return Tree(layout, [(0, 1, shard(0, self.blocks, end))])
