@@ -19,7 +19,6 @@ from ._noise cimport stream_of
 
 cnp.import_array()
 
-cdef object BITS = np.dtype(np.uint8), CLASSES = np.dtype(np.int32)
 cdef Py_ssize_t BLOCK = 1 << 15  # elements in a block of rows
 cdef Py_ssize_t LADDER_BLOCK = 1 << 17  # where a site's tables should be used often
 cdef Py_ssize_t LADDER_SITES = 1 << 10  # so many of them at a time, where there are more
@@ -33,7 +32,7 @@ _KINDS = {
     "bernoulli": SC_BERNOULLI, "categorical": SC_CATEGORICAL, "ladders": SC_LADDERS, "chains": SC_CHAINS,
     "orders": SC_ORDERS, "normal": SC_NORMAL, "trials": SC_TRIALS, "given": SC_GIVEN,
 }
-_TYPES = {"|u1": SC_U8, "<i4": SC_I32, "<i8": SC_I64, "<f8": SC_F64}
+_TYPES = {np.dtype(name): code for name, code in (("u1", SC_U8), ("i4", SC_I32), ("i8", SC_I64), ("f8", SC_F64))}
 _SCORES = {
     "by class": SC_BY_CLASS, "affine": SC_AFFINE, "tabled": SC_TABLED, "gaussian": SC_GAUSSIAN, "paths": SC_PATHS,
     "ranks": SC_RANKS, "rows": SC_ROWS,
@@ -49,14 +48,18 @@ cdef class Tables:
 
     def __init__(self, str kind, object dtype, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
                  Py_ssize_t n_classes=0):
+        self.begin(_KINDS[kind], _TYPES[np.dtype(dtype)], n_problems, n_sites, n_elements, n_classes)
+
+    cdef int begin(self, int kind, int type, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
+                   Py_ssize_t n_classes) except -1:
         memset(&self.family, 0, sizeof(sc_family))
         self.keep = []
-        self.family.kind = _KINDS[kind]
-        self.family.type = _TYPES[np.dtype(dtype).str]
+        self.family.kind, self.family.type = kind, type
         self.family.n_problems, self.family.n_sites, self.family.n_elements = n_problems, n_sites, n_elements
         self.family.n_classes = n_classes
         self.family.map.plain = True
         self.width = n_problems * n_sites
+        return 0
 
     @property
     def n_elements(self):
@@ -115,7 +118,7 @@ cdef class Tables:
         self.family.n_steps, self.family.per_step = n_steps, per_step
         self.family.n_ladders = probs.size // (chains * self.family.n_classes)
         n = np.full(chains * self.family.n_ladders, self.family.n_classes)
-        self.ladders(np.zeros_like(n), n, probs.reshape(-1), True)
+        self.set_ladders(np.zeros_like(n), n, probs, True)
 
     def set_orders(self, object logits, Py_ssize_t n_taken, bint unordered):
         """Lists of n_classes items each, flat logits; the first n_taken are wanted."""
@@ -150,7 +153,7 @@ cdef class Tables:
         if classes > FEW_CLASSES:
             n = np.full(self.width, classes)
             self.family.kind = SC_LADDERS
-            self.ladders(np.zeros_like(n), n, masses.reshape(-1), as_given)
+            self.set_ladders(np.zeros_like(n), n, masses, as_given)
             return
         self.family.kind = SC_CATEGORICAL
         self.place_thresholds(max(classes - 1, 1))
@@ -194,31 +197,46 @@ cdef class Tables:
 
     def set_ladders(self, object first, object n, object masses, bint as_given):
         """A ladder for each site: n outcomes from `first` on, with these masses; `as_given`: they are probabilities."""
-        self.ladders(first, n, masses, as_given)
+        self.ladders(np.ascontiguousarray(first, dtype=np.int64), np.ascontiguousarray(n, dtype=np.int64),
+                     np.ascontiguousarray(masses, dtype=np.float64), as_given)
 
-    cdef int ladders(self, object first, object n, object masses, bint as_given) except -1:
-        cdef Py_ssize_t i, sites = len(n), total = n.sum()
-        bits = np.minimum(np.frexp(np.maximum(n - 1, 1).astype(float))[1] + 1, MAX_BITS)
-        sizes = np.where(n <= 1 << 8, 1, np.where(n <= 1 << 16, 2, 4))
-        ends, cell_ends = np.cumsum(n), np.cumsum(sizes << bits.astype(np.int64))
-        cdef const int64_t[::1] firsts = first, counts = n, stops = ends, cell_stops = cell_ends
-        cdef const int32_t[::1] widths = bits.astype(np.int32), bytes_ = sizes.astype(np.int32)
-        cdef const double[::1] mass = masses
-        cdef uint64_t[::1] thresholds = np.empty(total, dtype=np.uint64)
-        cdef uint32_t[::1] high = np.empty(total + sites, dtype=np.uint32)
-        cdef uint8_t[::1] cells = np.empty(cell_ends.max(), dtype=np.uint8)
-        cdef uint8_t[::1] memory = np.empty(sites * sizeof(sc_ladder), dtype=np.uint8)
-        cdef sc_ladder *ladder = <sc_ladder *>&memory[0]
+    cdef int ladders(self, cnp.ndarray first, cnp.ndarray n, cnp.ndarray masses, bint as_given) except -1:
+        """All of them in one piece of memory: thresholds, ladders, high words, cells."""
+        cdef Py_ssize_t sites = cnp.PyArray_SIZE(n), total = 0, cells = 0, i
+        cdef const int64_t *firsts = <const int64_t *>cnp.PyArray_DATA(first)
+        cdef const int64_t *counts = <const int64_t *>cnp.PyArray_DATA(n)
+        cdef const double *mass = data(masses)
         cdef const sc_table *t = kernels()
-        cdef int threads = team(None, total * 8)
-        self.keep += [np.asarray(thresholds), np.asarray(high), np.asarray(cells), np.asarray(memory)]
+        cdef cnp.npy_intp size
+        cdef cnp.ndarray memory
+        cdef uint64_t *thresholds
+        cdef uint32_t *high
+        cdef uint8_t *cell
+        cdef sc_ladder *ladder
+        cdef int threads
+        for i in range(sites):
+            total += counts[i]
+            cells += <Py_ssize_t>size_of_cells(counts[i]) << bits_of_cells(counts[i])
+        size = total * 12 + sites * (4 + sizeof(sc_ladder)) + cells + 4
+        memory = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_UINT8)
+        self.keep.append(memory)
+        thresholds = <uint64_t *>cnp.PyArray_DATA(memory)
+        ladder = <sc_ladder *>(thresholds + total)
+        high = <uint32_t *>(ladder + sites)
+        cell = <uint8_t *>(high + total + sites)
+        cell += -<uintptr_t>cell & 3
         self.family.ladders = ladder
-        for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
+        for i in range(sites):
             ladder[i].first, ladder[i].count = firsts[i], <uint32_t>(counts[i] - 1)
-            ladder[i].shift, ladder[i].size = <uint16_t>(32 - widths[i]), <uint16_t>bytes_[i]
-            one_ladder(t, ladder + i, widths[i], &mass[stops[i] - counts[i]], as_given,
-                       &thresholds[stops[i] - counts[i]], &high[stops[i] - counts[i] + i],
-                       &cells[cell_stops[i] - (<int64_t>bytes_[i] << widths[i])])
+            ladder[i].shift, ladder[i].size = 32 - bits_of_cells(counts[i]), size_of_cells(counts[i])
+            ladder[i].thresholds, ladder[i].high, ladder[i].cells = thresholds, high, cell
+            thresholds += counts[i]
+            high += counts[i] + 1
+            cell += <Py_ssize_t>ladder[i].size << (32 - ladder[i].shift)
+        thresholds = <uint64_t *>cnp.PyArray_DATA(memory)
+        threads = team(None, total * 8)
+        for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
+            one_ladder(t, ladder + i, mass + (ladder[i].thresholds - thresholds), as_given)
         return 0
 
     def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
@@ -346,16 +364,27 @@ cdef double *data(cnp.ndarray array) noexcept:
     return <double *>cnp.PyArray_DATA(array)
 
 
-cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int bits, const double *mass, bint as_given,
-                     uint64_t *thresholds, uint32_t *high, uint8_t *cells) noexcept nogil:
+cdef uint16_t bits_of_cells(int64_t n) noexcept nogil:
+    """2^bits cells, two to four times as many as thresholds."""
+    cdef uint16_t bits = 2
+    while bits < MAX_BITS and (n - 1) >> (bits - 1):
+        bits += 1
+    return bits
+
+
+cdef uint16_t size_of_cells(int64_t n) noexcept nogil:
+    return 1 if n <= 1 << 8 else 2 if n <= 1 << 16 else 4
+
+
+cdef void one_ladder(const sc_table *t, const sc_ladder *ladder, const double *mass, bint as_given) noexcept nogil:
     cdef Py_ssize_t n = ladder.count + 1
+    cdef uint64_t *thresholds = <uint64_t *>ladder.thresholds
     if as_given:
         t.class_thresholds(n, mass, thresholds)
     else:
         t.ladder_thresholds(n, mass, thresholds)
-    t.ladder_high(n - 1, thresholds, high)
-    t.ladder_cells(n - 1, thresholds, bits, ladder.size, cells)
-    ladder.thresholds, ladder.high, ladder.cells = thresholds, high, cells
+    t.ladder_high(n - 1, thresholds, <uint32_t *>ladder.high)
+    t.ladder_cells(n - 1, thresholds, 32 - ladder.shift, ladder.size, <void *>ladder.cells)
 
 
 cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
@@ -368,26 +397,39 @@ cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s
         t.sample(f, s, <uint64_t>first * <uint64_t>f.n_elements, rows, scratch, y)
 
 
-def count_masses(const double[:, ::1] abc):
-    """For each (a, b, c) of the Panjer class (ladders.h): first outcomes, how many, and all their masses in a row.
+def count_masses(cnp.ndarray abc):
+    """For each (a, b, c) of the Panjer class (ladders.h), a row of plain numbers: first outcomes, how many, and all
+    their masses in a row; and the end of the outcomes of all.
 
     Raises OverflowError where there are more than MAX_OUTCOMES of them.
     """
-    cdef Py_ssize_t sites = abc.shape[0], i, limit = MAX_OUTCOMES
-    cdef int64_t[::1] first = np.empty(sites, dtype=np.int64), n = np.empty(sites, dtype=np.int64), stops
-    cdef double[::1] masses
+    cdef cnp.npy_intp sites = cnp.PyArray_SIZE(abc) // 3, i, total = 0
+    cdef cnp.ndarray first = cnp.PyArray_SimpleNew(1, &sites, cnp.NPY_INT64)
+    cdef cnp.ndarray n = cnp.PyArray_SimpleNew(1, &sites, cnp.NPY_INT64)
+    cdef int64_t *firsts = <int64_t *>cnp.PyArray_DATA(first)
+    cdef int64_t *counts = <int64_t *>cnp.PyArray_DATA(n)
+    cdef int64_t end = 0
+    cdef Py_ssize_t limit = MAX_OUTCOMES
+    cdef const double *q = data(abc)
+    cdef double *mass
     cdef const sc_table *t = kernels()
     cdef int threads = team(None, sites * 64)
+    cdef cnp.ndarray masses
+    cdef cnp.npy_intp[::1] begin
     for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
-        n[i] = t.count_range(&abc[i, 0], limit, &first[i])
-    ends = np.cumsum(n)
-    if not np.all(n) or ends.max() > limit:
-        raise OverflowError
-    stops = ends
-    masses = np.empty(int(ends.max()))
+        counts[i] = t.count_range(q + 3 * i, limit, firsts + i)
+    begin = np.empty(sites, dtype=np.intp)
+    for i in range(sites):
+        begin[i] = total
+        total += counts[i]
+        end = max(end, firsts[i] + counts[i])
+        if counts[i] == 0 or total > limit:
+            raise OverflowError
+    masses = numbers_of(total)
+    mass = data(masses)
     for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
-        t.count_masses(&abc[i, 0], first[i], n[i], &masses[stops[i] - n[i]])
-    return np.asarray(first), np.asarray(n), np.asarray(masses)
+        t.count_masses(q + 3 * i, firsts[i], counts[i], mass + begin[i])
+    return first, n, masses, end
 
 
 def affine(const double[:, ::1] x, const double[:, ::1] weight, const double[::1] bias):
@@ -426,7 +468,8 @@ cdef class Sites(Tables):
                  Py_ssize_t n_classes):
         cdef bint bits = kind == "bernoulli"
         cdef Py_ssize_t each = 1 if bits else n_classes
-        super().__init__(kind, BITS if bits else CLASSES, n_problems, n_sites, n_problems * n_sites, n_classes)
+        self.begin(SC_BERNOULLI if bits else SC_CATEGORICAL, SC_U8 if bits else SC_I32, n_problems, n_sites,
+                   n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
         self.parameters, self.probs = parameters, numbers_of(self.width * each)
         if bits:

@@ -70,6 +70,15 @@ cdef class Job:
         """One number a score, live; or None."""
         return None if self.keep[4] is None else np.asarray(self.keep[4])
 
+    def like(self, Tables tables):
+        """A job that differs in its tables alone; None: one that has none, to make others like it."""
+        cdef Job other = Job.__new__(Job)
+        other.job, other.node_size = self.job, self.node_size
+        other.keep = [tables, *self.keep[1:]]
+        if tables is not None:
+            other.job.family = tables.family
+        return other
+
     cpdef int move(self, Tables tables) except -1:
         """Go over to a model of the same shapes, or to what has become of tables that were moved in place."""
         self.keep[0] = tables

@@ -44,6 +44,7 @@ class Compiled(Family):
     batch_ndims: int
     _arguments: dict[str, Argument]
     _tables: Tables
+    _form: tuple[Any, ...] | None = None  # models of one form differ in numbers alone, and all of these will do
 
     def _take(
         self, batch_ndims: int, arguments: dict[str, Argument], last: tuple[int, ...] = (), **shapes: tuple[int, ...]

@@ -47,7 +47,8 @@ class Counts(Compiled):
         self._take(batch_ndims, {given: argument}, **shapes)
         if total_count is not None:
             self._options["total_count"] = self.total_count
-        self._take_moments(np.broadcast_to(value_of(argument), self.site_shape))
+        x = value_of(argument)
+        self._take_moments(x if x.shape == self.site_shape else np.broadcast_to(x, self.site_shape))
         self._take_tables()
 
     def _check_total(self, value: ArrayLike) -> Array:
@@ -66,13 +67,14 @@ class Counts(Compiled):
         raise NotImplementedError
 
     def _take_tables(self) -> None:
-        abc = np.stack([np.broadcast_to(x, self.site_shape).reshape(-1) for x in self._panjer()], axis=-1)
+        abc = np.empty((*self.site_shape, 3))
+        abc[..., 0], abc[..., 1], abc[..., 2] = self._panjer()
         try:
-            self._first, self._n, masses = count_masses(np.ascontiguousarray(abc, dtype=np.float64))
+            self._first, self._n, masses, end = count_masses(abc)
         except OverflowError:
             told = f"`{self.given}` of {type(self).__name__}"
             raise ValueError(f"{told} must spread over at most 2^27 outcomes in all, got wider ones") from None
-        self._begin("ladders", int((self._first + self._n).max()))
+        self._begin("ladders", end)
         self._tables.set_ladders(self._first, self._n, masses, False)
 
     def _begin(self, kind: str, most: int) -> None:
@@ -80,8 +82,9 @@ class Counts(Compiled):
         self.dtype = np.dtype(np.int32 if most < 2**31 else np.int64)
         sites = math.prod(self.event_shape)
         self._tables = Tables(kind, self.dtype, math.prod(self.batch_shape), sites, math.prod(self.site_shape))
-        centre, slope = (np.broadcast_to(x, self.site_shape) for x in self._affine())
-        self._tables.set_scores("affine", sites, centre=centre, slope=slope)
+        affine = np.empty((2, *self.site_shape))
+        affine[0], affine[1] = self._affine()
+        self._tables.set_scores("affine", sites, centre=affine[0], slope=affine[1])
         shared = self._arguments[self.given].shape != self.site_shape
         self._map(*self._places()) if shared else self._map()
 

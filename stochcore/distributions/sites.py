@@ -41,6 +41,8 @@ class LogitsOrProbs(Compiled):
         self._take(batch_ndims, {given: argument}, **{given: shape})
         problems, sites = math.prod(self.batch_shape), math.prod(self.event_shape)
         self._tables = Sites(self.kind, given == "probs", values, problems, sites, classes)
+        if given == "logits" and argument is values:
+            self._form = type(self), shape, classes, batch_ndims
         self._map()
 
     def _check_classes(self, given: str, values: Array) -> None:

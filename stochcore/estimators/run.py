@@ -198,6 +198,11 @@ def prepared(
         and not first_sample
     ):
         return kept
+    form = getattr(model, "_form", None) if errors else None
+    if form is not None and isinstance(cost, BuiltIn):
+        last: tuple[Any, Run] = cost.__dict__.get("_last_run", (None, None))
+        if last[0] == form and last[1].estimator is estimator and last[1].n_samples is n_samples and not first_sample:
+            return last[1].over(model, cost)
     cost = fitting(model, cost)
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
@@ -230,6 +235,8 @@ def prepared(
         run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)
     if keep and first_sample == 0:
         model.__dict__["_run"] = run
+        if form is not None and run.inside and weighing.factor is None:
+            cost.__dict__["_last_run"] = form, run.over(None, None)
     return run
 
 
@@ -349,6 +356,16 @@ class Run:
             return node
 
         return shard
+
+    def over(self, model: Any, cost: Any) -> Run:
+        """Return the same for another model of the same form, which keeps it; None: a run that keeps nobody alive."""
+        other = object.__new__(Run)
+        ((job, size),) = self.jobs
+        other.__dict__.update(self.__dict__)
+        other.cost, other.jobs = cost, [(job.like(None if model is None else model._tables), size)]
+        if model is not None:
+            model.__dict__["_run"] = other
+        return other
 
     def move(self, model: Family) -> None:
         """Go over to a model of the same shapes."""
