@@ -239,19 +239,19 @@ cdef class Tables:
             one_ladder(t, ladder + i, mass + (ladder[i].thresholds - thresholds), as_given)
         return 0
 
-    def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
-        """Rows 0 .. n of the stream's samples into `out`, flat, of the family's type."""
+    def sample(self, object stream, Py_ssize_t n, cnp.ndarray out, object n_threads):
+        """Rows 0 .. n of the stream's samples into `out`, contiguous, of the family's type."""
         cdef sc_stream s = stream_of(stream)
-        cdef uint8_t[::1] raw = out.view(np.uint8)
+        cdef uint8_t *raw = <uint8_t *>cnp.PyArray_DATA(out)
         cdef Py_ssize_t block = BLOCK if self.family.ladders == NULL else LADDER_BLOCK
-        cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, block // self.family.n_elements), i
+        cdef Py_ssize_t width = cnp.PyArray_NBYTES(out) // n, rows = max(1, block // self.family.n_elements), i
         cdef Py_ssize_t sites = self.family.n_elements, parts = 1
         cdef const sc_table *t = kernels()
         cdef int threads = team(n_threads, n * self.family.n_elements)
         cdef sc_family f = self.family
         cdef Py_ssize_t each = f.n_scratch + 1
-        cdef double[::1] scratch = np.empty(threads * each)
-        cdef double *own = &scratch[0]
+        cdef cnp.ndarray scratch = numbers_of(threads * each)
+        cdef double *own = data(scratch)
         cdef sc_cancel cancel
         if f.kind == SC_LADDERS and sites > LADDER_SITES:
             sites, rows = LADDER_SITES, LADDER_BLOCK // LADDER_SITES
@@ -259,7 +259,7 @@ cdef class Tables:
         begin(&cancel)
         for i in prange((n + rows - 1) // rows * parts, nogil=True, num_threads=threads, schedule="static"):
             sample_block(t, &f, &s, i // parts * rows, min(rows, n - i // parts * rows), i % parts * sites,
-                         min(sites, f.n_elements - i % parts * sites), &raw[0] + i // parts * rows * width,
+                         min(sites, f.n_elements - i % parts * sites), raw + i // parts * rows * width,
                          own + threadid() * each, &cancel)
         finish(&cancel)
 

@@ -38,8 +38,8 @@ class Job:
         first_block: int,
         n_blocks: int,
         stop: int,
-        y: Array | None,
-        j: Array | None,
+        y: Array,
+        j: Array,
         n_threads: int | None,
     ) -> int: ...
     def whole(

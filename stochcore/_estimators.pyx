@@ -85,17 +85,17 @@ cdef class Job:
         self.job.family = tables.family
         return 0
 
-    def fold(self, Address stream, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks,
-             Py_ssize_t stop, object y, const double[::1] j, object n_threads):
+    def fold(self, Address stream, cnp.ndarray node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks,
+             Py_ssize_t stop, cnp.ndarray y, cnp.ndarray j, object n_threads):
         """Fold blocks first_block .. first_block + n_blocks, the last up to sample `stop`, into `node`.
 
-        `empty`: the node holds nothing yet. y (flat outcomes) and j (costs) of exactly these samples where they are
-        given; otherwise they are made here. Returns -1, or the number of a sample whose cost is not finite.
+        `empty`: the node holds nothing yet. y (outcomes) and j (costs) of exactly these samples, contiguous. Returns
+        -1, or the number of a sample whose cost is not finite.
         """
-        cdef Py_ssize_t width = y.nbytes // (stop - first_block * self.job.block_rows) if y is not None else 0
-        cdef const uint8_t[::1] given_y = y.view(np.uint8) if y is not None else None
-        return self.fold_at(&stream.c, &node[0], empty, first_block, n_blocks, stop,
-                            &given_y[0] if y is not None else NULL, width, &j[0] if j is not None else NULL, n_threads)
+        cdef Py_ssize_t n = stop - first_block * self.job.block_rows
+        return self.fold_at(&stream.c, <double *>cnp.PyArray_DATA(node), empty, first_block, n_blocks, stop,
+                            <const uint8_t *>cnp.PyArray_DATA(y), cnp.PyArray_NBYTES(y) // n,
+                            <const double *>cnp.PyArray_DATA(j), n_threads)
 
     def whole(self, Address stream, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop, object n_threads):
         """A new node of blocks that are made here, and what `fold` returns."""

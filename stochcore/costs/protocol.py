@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _arrays, _check
 from ..distributions import Compiled, Joint
 from .built_in import BuiltIn
 
@@ -41,8 +41,13 @@ def evaluate(cost: BuiltIn | Cost, y: Any, batch_shape: tuple[int, ...]) -> Arra
     if isinstance(cost, BuiltIn):
         return cost.values(y, batch_shape)
     _freeze(y)
-    values = np.asarray(cost(y))
-    want = (length(y), *batch_shape)
+    values, want = cost(y), (length(y), *batch_shape)
+    return values if _arrays.plain(values) and values.shape == want else _priced(values, y, want)  # type: ignore[union-attr, return-value]
+
+
+def _priced(found: ArrayLike, y: Any, want: tuple[int, ...]) -> Array:
+    """Return what a cost has said of y as float64 of this shape."""
+    values = np.asarray(found)
     if values.dtype.kind not in "iufb":
         raise TypeError(f"`cost` must return real numbers, got dtype {values.dtype}")
     if values.shape != want:
@@ -57,7 +62,8 @@ def length(y: Any) -> int:
 
 
 def _freeze(y: Any) -> None:
-    for part in y.values() if isinstance(y, dict) else ():
-        _freeze(part)
     if isinstance(y, np.ndarray):
         y.flags.writeable = False
+    elif isinstance(y, dict):
+        for part in y.values():
+            _freeze(part)

@@ -76,7 +76,7 @@ class Compiled(Family):
         -------
         Family
         """
-        built = self._structure.build(self._structure.flatten(parameters, self._told))
+        built = self._structure.checked(parameters, self._told)
         return type(self)(**with_parameters(self._arguments, built), **self._options)
 
     @property
@@ -169,7 +169,7 @@ class Compiled(Family):
         _check.addresses(stream.offset, n * self.n_elements)
         y = _check.output(out, (n, *self.site_shape), self.dtype)
         if y.size:
-            self._tables.sample(stream, n, y.reshape(-1), threads)
+            self._tables.sample(stream, n, y, threads)
         return y
 
     def _lead(self, y: Array) -> tuple[int, ...]:

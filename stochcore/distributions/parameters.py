@@ -49,6 +49,12 @@ class Structure:
         """Return finite numbers of this structure as one new array."""
         return np.concatenate(self._pieces(parameters, name)) if self.size else np.empty(0)
 
+    def checked(self, parameters: Any, name: str = "parameters") -> Any:
+        """Return finite numbers of this structure, which may be those given."""
+        if self.shape is not None:
+            return self._pieces(parameters, name)[0].reshape(self.shape)
+        return self.build(self.flatten(parameters, name))
+
     def _pieces(self, parameters: Any, name: str) -> list[Array]:
         if self.shape is not None:
             array = _check.reals(name, parameters)
