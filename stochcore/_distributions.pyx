@@ -96,14 +96,14 @@ cdef class Tables:
 
     def set_map(self, object index, list arguments):
         """From scores to theta: `index` among all arguments, and for each (n, theta, x or None, bias)."""
-        cdef const int64_t[::1] view
+        cdef cnp.ndarray own
         cdef sc_argument *a
         self.family.map.plain = False
         self.family.map.index = NULL
         if index is not None:
-            view = index
-            self.keep.append(index)
-            self.family.map.index = &view[0]
+            own = np.ascontiguousarray(index, dtype=np.int64)
+            self.keep.append(own)
+            self.family.map.index = <const int64_t *>cnp.PyArray_DATA(own)
         self.family.map.n_arguments = len(arguments)
         for i, (n, theta, x, bias) in enumerate(arguments):
             a = &self.family.map.argument[<Py_ssize_t>i]

@@ -52,7 +52,7 @@ class Compiled(Family):
         """Keep the arguments. The sites have the shape that `shapes`, told by name, broadcast to, and then `last`."""
         self._arguments, self.parameters = arguments, parameters_of(arguments)
         self._options: dict[str, Any] = {"batch_ndims": batch_ndims}
-        shape = next(iter(shapes.values())) if len(shapes) == 1 else _broadcast(shapes)
+        shape = _broadcast(shapes) if len(set(shapes.values())) > 1 else next(iter(shapes.values()))
         if 0 in shape:
             raise ValueError(f"`{self.given}` must have at least one site, got shape {shape}")
         self.batch_ndims = ndims = _check.integer("batch_ndims", batch_ndims, 0, len(shape))
@@ -129,15 +129,15 @@ class Compiled(Family):
             return
         rows = table_map(self._arguments)
         problems = math.prod(self.batch_shape)
-        flat = np.concatenate([i.reshape(problems, -1) for i in index], axis=1) if index else None
-        self._tables.set_map(None if flat is None else flat.astype(np.int64).reshape(-1), rows)
+        flat = np.concatenate([i.reshape(problems, -1) for i in index], axis=1).reshape(-1) if index else None
+        self._tables.set_map(flat, rows)
 
     def _places(self, *last: int) -> list[Array]:
         """For each argument, where its number at each site stands among all arguments; broadcast to the sites."""
         places, at = [], 0
         for a in self._arguments.values():
             own = np.arange(at, at + math.prod(a.shape)).reshape(a.shape)
-            places.append(np.broadcast_to(own, (*self.site_shape, *last)))
+            places.append(own if a.shape == self.site_shape + last else np.broadcast_to(own, self.site_shape + last))
             at += own.size
         return places
 

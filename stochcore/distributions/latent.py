@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _functions
+from .. import _arrays, _check, _functions
 from .._distributions import MAX_OUTCOMES, Tables
 from . import entropies
 from .compiled import Compiled, must_be_free
@@ -21,7 +21,10 @@ HALF_LOG_2PI = 0.9189385332046727
 
 
 def _spread(argument: Argument, shape: tuple[int, ...]) -> Array:
-    return np.broadcast_to(value_of(argument), shape)
+    """Return a new array of an argument's number at each site."""
+    own = np.empty(shape)
+    own[...] = value_of(argument)
+    return own
 
 
 class WithScale(Compiled):
@@ -32,11 +35,11 @@ class WithScale(Compiled):
         second = self._argument(given, *((scale, _check.positive) if given == "scale" else (log_scale, _check.reals)))
         first = self._argument("mean", mean)
         self._take(batch_ndims, {"mean": first, given: second}, mean=first.shape, **{given: second.shape})
-        self._mean = np.array(_spread(first, self.site_shape))
-        spread = np.array(_spread(second, self.site_shape))
+        self._mean = _spread(first, self.site_shape)
+        spread = _spread(second, self.site_shape)
         self._scale = spread if given == "scale" else np.asarray(_functions.exp(spread))
-        bad = ~((self._scale >= _check.TINY) & np.isfinite(self._scale))
-        if bad.any():
+        if not _arrays.within(self._scale, _check.TINY, _check.LARGEST):
+            bad = ~((self._scale >= _check.TINY) & np.isfinite(self._scale))
             raise ValueError(f"`log_scale` must lie in -708 .. 709, got {_check._first(spread, bad)}")
 
     @property
@@ -352,7 +355,7 @@ class Ordinal(Compiled):
         self._take(batch_ndims, {"location": first, given: second}, **shapes)
         self._options["noise"] = noise
         self.n_classes = second.shape[-1] + 1
-        self._location = np.array(_spread(first, self.site_shape))
+        self._location = _spread(first, self.site_shape)
         cuts = _cut(value_of(second), given)
         bad = ~np.isfinite(cuts)
         bad[..., 1:] |= ~(cuts[..., 1:] > cuts[..., :-1])

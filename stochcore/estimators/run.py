@@ -199,10 +199,11 @@ def prepared(
     ):
         return kept
     form = getattr(model, "_form", None) if errors else None
-    if form is not None and isinstance(cost, BuiltIn):
-        last: tuple[Any, Run] = cost.__dict__.get("_last_run", (None, None))
-        if last[0] == form and last[1].estimator is estimator and last[1].n_samples is n_samples and not first_sample:
-            return last[1].over(model, cost)
+    if form is not None and isinstance(cost, BuiltIn) and type(n_samples) is type(first_sample) is int:
+        last: tuple[Any, Run] | None = cost.__dict__.get("_last_run")
+        if last and last[0] == form and last[1].estimator is estimator and last[1].n_samples == n_samples:
+            if not first_sample:
+                return last[1].over(model, cost)
     cost = fitting(model, cost)
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
