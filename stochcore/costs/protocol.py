@@ -36,10 +36,10 @@ def fitting(model: Any, cost: object) -> BuiltIn | Cost:
     return price
 
 
-def evaluate(cost: BuiltIn | Cost, y: Any, batch_shape: tuple[int, ...]) -> Array:
+def evaluate(cost: BuiltIn | Cost, y: Any, batch_shape: tuple[int, ...], n_threads: int | None = None) -> Array:
     """Call a cost on a chunk y (read-only from here on); return float64 of shape (n, *batch)."""
     if isinstance(cost, BuiltIn):
-        return cost.values(y, batch_shape)
+        return cost.values(y, batch_shape, n_threads)
     _freeze(y)
     values, want = cost(y), (length(y), *batch_shape)
     return values if _arrays.plain(values) and values.shape == want else _priced(values, y, want)  # type: ignore[union-attr, return-value]

@@ -345,6 +345,7 @@ class Run:
         if isinstance(self.estimator, ControlVariate):
             plan = self.estimator.plan(model, self.cost, stream, sample_estimate)
             now.cost = plan.cost
+            plan.cost.n_threads = n_threads
         fold = self._fold_chunks
         if not self.jobs:
             assert isinstance(self.inner, Terms)
@@ -399,7 +400,7 @@ class Run:
             begin = start * layout.block_rows
             end = stop if start + count == first + blocks else begin + count * layout.block_rows
             y = self._samples(now, begin, end, count)
-            j = evaluate(now.cost, y, model.batch_shape).reshape(-1)
+            j = evaluate(now.cost, y, model.batch_shape, now.n_threads).reshape(-1)
             if isinstance(now.cost, Adjusted):
                 seen.append((now.cost.raw.reshape(end - begin, -1), self._numbers(begin, end, count)))
             for (job, _), part, flat in zip(self.jobs, nodes, model._flat(y), strict=True):
