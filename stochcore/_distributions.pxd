@@ -11,8 +11,8 @@ cdef class Tables:
     cdef Py_ssize_t width
     cdef readonly Py_ssize_t n_scores
 
-    cdef int begin(self, int kind, int type, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
-                   Py_ssize_t n_classes) except -1
+    cdef int take_sizes(self, int kind, int type, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
+                        Py_ssize_t n_classes) except -1
     cdef const double *numbers(self, object array) except? NULL
     cdef int place_thresholds(self, Py_ssize_t rows) except -1
     cdef int few_thresholds(self, const double *masses, bint as_given) except -1

@@ -48,10 +48,10 @@ cdef class Tables:
 
     def __init__(self, str kind, object dtype, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
                  Py_ssize_t n_classes=0):
-        self.begin(_KINDS[kind], _TYPES[np.dtype(dtype)], n_problems, n_sites, n_elements, n_classes)
+        self.take_sizes(_KINDS[kind], _TYPES[np.dtype(dtype)], n_problems, n_sites, n_elements, n_classes)
 
-    cdef int begin(self, int kind, int type, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
-                   Py_ssize_t n_classes) except -1:
+    cdef int take_sizes(self, int kind, int type, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
+                        Py_ssize_t n_classes) except -1:
         memset(&self.family, 0, sizeof(sc_family))
         self.keep = []
         self.family.kind, self.family.type = kind, type
@@ -415,12 +415,12 @@ def count_masses(cnp.ndarray abc):
     cdef const sc_table *t = kernels()
     cdef int threads = team(None, sites * 64)
     cdef cnp.ndarray masses
-    cdef cnp.npy_intp[::1] begin
+    cdef cnp.npy_intp[::1] starts
     for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
         counts[i] = t.count_range(q + 3 * i, limit, firsts + i)
-    begin = np.empty(sites, dtype=np.intp)
+    starts = np.empty(sites, dtype=np.intp)
     for i in range(sites):
-        begin[i] = total
+        starts[i] = total
         total += counts[i]
         end = max(end, firsts[i] + counts[i])
         if counts[i] == 0 or total > limit:
@@ -428,7 +428,7 @@ def count_masses(cnp.ndarray abc):
     masses = numbers_of(total)
     mass = data(masses)
     for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
-        t.count_masses(q + 3 * i, firsts[i], counts[i], mass + begin[i])
+        t.count_masses(q + 3 * i, firsts[i], counts[i], mass + starts[i])
     return first, n, masses, end
 
 
@@ -468,8 +468,8 @@ cdef class Sites(Tables):
                  Py_ssize_t n_classes):
         cdef bint bits = kind == "bernoulli"
         cdef Py_ssize_t each = 1 if bits else n_classes
-        self.begin(SC_BERNOULLI if bits else SC_CATEGORICAL, SC_U8 if bits else SC_I32, n_problems, n_sites,
-                   n_problems * n_sites, n_classes)
+        self.take_sizes(SC_BERNOULLI if bits else SC_CATEGORICAL, SC_U8 if bits else SC_I32, n_problems, n_sites,
+                        n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
         self.parameters, self.probs = parameters, numbers_of(self.width * each)
         if bits:

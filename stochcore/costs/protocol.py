@@ -42,7 +42,7 @@ def evaluate(cost: BuiltIn | Cost, y: Any, batch_shape: tuple[int, ...], n_threa
         return cost.values(y, batch_shape, n_threads)
     _freeze(y)
     values, want = cost(y), (length(y), *batch_shape)
-    return values if _arrays.plain(values) and values.shape == want else _priced(values, y, want)  # type: ignore[union-attr, return-value]
+    return values if _arrays.plain(values) and values.shape == want else _priced(values, y, want)
 
 
 def _priced(found: ArrayLike, y: Any, want: tuple[int, ...]) -> Array:

@@ -99,7 +99,7 @@ class Compiled(Family):
     # Shapes
 
     @property
-    def n_elements(self) -> int:  # type: ignore[override]
+    def n_elements(self) -> int:
         """Elements of noise that one sample takes."""
         return self._tables.n_elements
 

@@ -185,6 +185,8 @@ def prepared(
 ) -> Run | None:
     """Check the arguments and return what is the same in every estimate with them; a model keeps the last one.
 
+    A built-in cost keeps the last one too, without its model: for the next model of the same form.
+
     Without `errors` nobody asks for those of the gradient. None: the estimator does not sample.
     """
     kept: Run | None = getattr(model, "_run", None)
@@ -200,10 +202,10 @@ def prepared(
         return kept
     form = getattr(model, "_form", None) if errors else None
     if form is not None and isinstance(cost, BuiltIn) and type(n_samples) is type(first_sample) is int:
-        last: tuple[Any, Run] | None = cost.__dict__.get("_last_run")
-        if last and last[0] == form and last[1].estimator is estimator and last[1].n_samples == n_samples:
-            if not first_sample:
-                return last[1].over(model, cost)
+        last_form, last = cost.__dict__.get("_last_run", (None, None))
+        if last_form == form and last.estimator is estimator and last.n_samples == n_samples and not first_sample:
+            again: Run = last.over(model, cost)
+            return again
     cost = fitting(model, cost)
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
@@ -236,7 +238,7 @@ def prepared(
         run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)
     if keep and first_sample == 0:
         model.__dict__["_run"] = run
-        if form is not None and run.inside and weighing.factor is None:
+        if form is not None and run.inside and weighing is not None and weighing.factor is None:
             cost.__dict__["_last_run"] = form, run.over(None, None)
     return run
 
