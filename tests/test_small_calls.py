@@ -19,6 +19,11 @@ MODELS = {
     "classes": lambda: sc.Categorical(logits=RNG.normal(size=(10, 3))),
     "many classes": lambda: sc.Categorical(logits=RNG.normal(size=(10, 30))),
     "counts": lambda: sc.Poisson(log_rate=RNG.normal(size=10)),
+    "trials": lambda: sc.Geometric(logits=RNG.normal(size=10)),
+    "counts with a shared rate": lambda: sc.Binomial(np.arange(1, 11), logits=RNG.normal(size=1)),
+    "normal": lambda: sc.Normal(RNG.normal(size=10), log_scale=RNG.normal(size=10)),
+    "normal, one scale": lambda: sc.Normal(RNG.normal(size=10), log_scale=RNG.normal()),
+    "inputs": lambda: sc.Bernoulli(logits=sc.Linear(RNG.normal(size=(2, 10)))(RNG.normal(size=(1, 2))), batch_ndims=1),
 }
 
 
@@ -27,7 +32,8 @@ def cost_of(model):
 
 
 def told(e):
-    return [np.asarray(part).tobytes() for part in (e.cost, e.cost_se, e.grad, e.grad_se, e.best_y, e.n_evals, e.dof)]
+    parts = (e.cost, e.cost_se, e._flat_grad(), e._flat_grad_se(), e.best_y, e.n_evals, e.dof)
+    return [np.asarray(part).tobytes() for part in parts]
 
 
 @pytest.mark.parametrize("estimator", ["leave_one_out", "score_function", "disarm", "local_expectation", "antithetic"])

@@ -50,6 +50,8 @@ class Counts(Compiled):
         x = value_of(argument)
         self._take_moments(x if x.shape == self.site_shape else np.broadcast_to(x, self.site_shape))
         self._take_tables()
+        if given == self.free and x is argument and total_count is None:
+            self._form = type(self), argument.shape, self.dtype, batch_ndims
 
     def _check_total(self, value: ArrayLike) -> Array:
         raise NotImplementedError

@@ -108,6 +108,9 @@ class Normal(WithScale):
         table = np.ones(self.site_shape) if self._by_log else inverse
         self._tables.set_scores("gaussian", 2 * sites, centre=self._mean, slope=inverse, scale=self._scale, table=table)
         self._map(*self._places())
+        shapes = [a.shape for a in self._arguments.values() if not isinstance(a, Mapped)]
+        if self._by_log and len(shapes) == 2:
+            self._form = type(self), *shapes, batch_ndims
 
     @property
     def mean(self) -> Array:

@@ -418,7 +418,8 @@ class Run:
         """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
         model, width, n = now.model, now.model.n_elements, end - begin
         if not self.mirrored:
-            return model.sample(n, now.stream.at(begin * width), n_threads=now.n_threads)
+            own = now.stream.at(begin * width) if begin else now.stream
+            return model.sample(n, own, n_threads=now.n_threads)
         own = now.stream.at(begin // 2 * width)
         y = model.sample(n // 2, own, n_threads=now.n_threads)
         opposite = model.sample(n // 2, own.antithetic(), n_threads=now.n_threads)
