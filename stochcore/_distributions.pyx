@@ -471,7 +471,8 @@ cdef class Sites(Tables):
         self.take_sizes(SC_BERNOULLI if bits else SC_CATEGORICAL, SC_U8 if bits else SC_I32, n_problems, n_sites,
                         n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
-        self.parameters, self.probs = parameters, numbers_of(self.width * each)
+        self.parameters = parameters if plain(parameters) else np.ascontiguousarray(parameters, dtype=np.float64)
+        self.probs = numbers_of(self.width * each)
         if bits:
             self.complement = numbers_of(self.width)
             self.bernoulli_tables()

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from . cimport sc_stream
+from ._arrays cimport plain
 from ._costs cimport Weights
 from ._dispatch cimport (
     SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT,
@@ -93,6 +94,8 @@ cdef class Job:
         -1, or the number of a sample whose cost is not finite.
         """
         cdef Py_ssize_t n = stop - first_block * self.job.block_rows
+        if not (plain(node) and plain(j) and cnp.PyArray_ISCARRAY_RO(y)) or cnp.PyArray_SIZE(node) != self.node_size:
+            raise ValueError("a node, outcomes or costs that do not fit")
         return self.fold_at(&stream.c, <double *>cnp.PyArray_DATA(node), empty, first_block, n_blocks, stop,
                             <const uint8_t *>cnp.PyArray_DATA(y), cnp.PyArray_NBYTES(y) // n,
                             <const double *>cnp.PyArray_DATA(j), n_threads)
