@@ -134,18 +134,26 @@ cdef class Tables:
             with nogil:
                 t.log_prob_ranks(&self.family, out.shape[0], &y[0], &scratch[0], &out[0])
 
-    def set_trials(self, object rates):
-        """Minus the logarithms of the chances of failure, one a site."""
-        cdef Py_ssize_t n = self.width
-        cdef const float[::1] inverse
-        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
-        every = np.tile(rates, self.family.period // n)
-        self.family.table, self.family.scale = self.numbers(every), self.numbers(1.0 / every)
-        if (1.0 / every).max() <= 1 << 13:
-            few = (1.0 / every).astype(np.float32)
-            self.keep.append(few)
-            inverse = few
-            self.family.inverse = &inverse[0]
+    def set_trials(self, cnp.ndarray rates):
+        """Minus the logarithms of the chances of failure, one a site: plain numbers, in rows that fill the lanes."""
+        cdef Py_ssize_t n = self.width, i
+        cdef cnp.npy_intp period = n * 16 // <Py_ssize_t>gcd(n, 16) if n <= SHORT_ROW else n
+        cdef cnp.ndarray every = numbers_of(period), inverse = numbers_of(period)
+        cdef cnp.ndarray few = cnp.PyArray_SimpleNew(1, &period, cnp.NPY_FLOAT)
+        cdef const double *rate = data(rates)
+        cdef double *table = data(every)
+        cdef double *scale = data(inverse)
+        cdef float *short_scale = <float *>cnp.PyArray_DATA(few)
+        cdef double most = 0.0
+        for i in range(period):
+            table[i] = rate[i % n]
+            scale[i] = 1.0 / table[i]
+            short_scale[i] = <float>scale[i]
+            most = max(most, scale[i])
+        self.keep += [every, inverse, few]
+        self.family.period, self.family.table, self.family.scale = period, table, scale
+        if most <= 1 << 13:
+            self.family.inverse = short_scale
 
     def set_classes(self, cnp.ndarray masses, bint as_given):
         """n_classes outcomes from 0 on at each site, with these masses; `as_given`: they are probabilities."""

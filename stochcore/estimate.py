@@ -80,7 +80,7 @@ class Tree:
 
     def __init__(self, layout: Layout, nodes: list[tuple[int, int, Array]] | None = None) -> None:
         self.layout = layout
-        self.nodes = list(nodes or [])
+        self.nodes = [] if nodes is None else nodes.copy()
 
     def push(self, first: int, size: int, node: Array) -> None:
         """Append the node of shards first .. first + size."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _functions
+from .. import _arrays, _check, _functions
 from .._distributions import Tables, count_masses
 from . import entropies
 from .compiled import Compiled, must_be_free
@@ -452,15 +452,13 @@ class Geometric(Counts):
 
     def _take_moments(self, x: Array) -> None:
         self._take_probs(x)
-        with np.errstate(divide="ignore"):
-            self._rate = _functions.softplus(x) if self.given == "logits" else -_functions.log1p(-self._p)
-        bad = self._rate < SMALLEST_RATE
-        if bad.any():
+        self._rate = np.asarray(_functions.softplus(x) if self.given == "logits" else -_functions.log1p(-self._p))
+        if not _arrays.within(self._rate, SMALLEST_RATE, math.inf):
+            bad = self._rate < SMALLEST_RATE
             raise ValueError(f"`{self.given}` must make outcomes that stay below 2^53, got {_check._first(x, bad)}")
 
     def _take_tables(self) -> None:
-        with np.errstate(divide="ignore"):
-            most = 1 + np.ceil(60 * math.log(2) / self._rate.reshape(-1)).astype(np.int64)
+        most = 1 + np.ceil(60 * math.log(2) / self._rate.reshape(-1)).astype(np.int64)
         self._first, self._n = np.ones_like(most), most
         self._begin("trials", int(most.max()))
         self._tables.set_trials(self._rate.reshape(-1))

@@ -322,8 +322,8 @@ class Run:
         """Fold the shards of samples of a model, all of them or until it is time to stop."""
         layout, end = self.layout, self.first_sample + self.n_samples
         if self.inside and self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
-            node = _finite(*self.jobs[0][0].whole(stream, 0, self.blocks, end, n_threads))
-            return Tree(layout, [(0, 1, node)])
+            node, bad = self.jobs[0][0].whole(stream, 0, self.blocks, end, n_threads)
+            return Tree(layout, [(0, 1, node if bad < 0 else _finite(node, bad))])
         shard = self._maker(model, stream, n_threads)
         if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
             return Tree(layout, [(0, 1, shard(0, self.blocks, end))])
