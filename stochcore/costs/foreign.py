@@ -103,15 +103,18 @@ class Compiled(BuiltIn):
         -------
         ndarray of shape (n,)
         """
+        return self._price(y)
+
+    def _price(self, y: ArrayLike, n_threads: int | None = None) -> Array:
         array = self._outcomes(y)
         if array.ndim < 2:
             raise ValueError(f"`y` must have shape (n, *sites), got {array.shape}")
-        return self._rows(array, 1, array[0].size if len(array) else 0, array.shape[:1])
+        return self._rows(array, 1, array[0].size if len(array) else 0, array.shape[:1], n_threads)
 
-    def values(self, y: Array, batch_shape: tuple[int, ...]) -> Array:
+    def values(self, y: Array, batch_shape: tuple[int, ...], n_threads: int | None = None) -> Array:
         """Return J of a model's samples y, shape (n, *batch)."""
         lead = y.shape[: 1 + len(batch_shape)]
-        return self(y.reshape(int(np.prod(lead)), -1)).reshape(lead)
+        return self._price(y.reshape(int(np.prod(lead)), -1), n_threads).reshape(lead)
 
     def negated(self) -> Self:
         """Return minus this cost, exactly."""
