@@ -7,6 +7,7 @@
 #define SC_DISPATCH_H
 
 #include "cancel.h"
+#include "draw.h"
 #include "job.h"
 #include "optimizer.h"
 #include "vae.h"
@@ -77,6 +78,16 @@ typedef struct sc_table {
     void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t parameters, double *scratch, double *node);
     int (*estimate_block)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
                           const sc_scratch *, sc_cancel *, double *node, int64_t *bad_sample);
+
+    /* simulators */
+    sc_draw_table draw;
+    void (*recorder_begin)(sc_recorder *, const sc_program *, const sc_stream *, uint64_t sample, double *score,
+                           double *rest);
+    int (*run_program)(const sc_program *, sc_recorder *);
+    int (*simulate_rows)(const sc_program *, const sc_stream *, ptrdiff_t first, ptrdiff_t rows, int mirrored,
+                         sc_recorder *, sc_cancel *, double *j, double *score, double *rest, int64_t *bad);
+    int (*simulated_node)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const double *j, const double *score,
+                          const double *rest, double *scratch, double *node, int64_t *bad);
 
     /* optimize: one step on n parameters (optimizer.h) */
     void (*update64)(int kind, const sc_step_scalars *, ptrdiff_t n, const double *grad, double *param, double *m,

@@ -89,7 +89,7 @@ class FamilyTrainer:
         if isinstance(estimator, MovingAverage):
             assert self._run is not None
             self.average = np.zeros(problems + 1)
-            self._descent.follow(self.average, self._run.jobs[0][0].baseline, estimator.decay)
+            self._descent.follow(self.average, self._run.baseline, estimator.decay)
         self._entropy = entropy
         if entropy is not None:
             self.records = np.empty((0, 4 * problems + 2))

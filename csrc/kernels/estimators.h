@@ -377,7 +377,7 @@ static int sc_block_local(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, co
 
 /* Samples of the block, packed where that can be; returns where they stand as bytes, or NULL where they are packed only.
  * The opposites follow. */
-static const void *sc_draw(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int bits_suffice,
+static const void *sc_draw_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int bits_suffice,
                            const sc_scratch *scratch)
 {
     const sc_family *f = &job->family;
@@ -410,7 +410,7 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     const int packed = sc_is_packed(f);
     const double *outcomes = packed && !j ? job->cost.outcomes : NULL;
     const int bits = packed && !j && job->cost.kind != SC_COST_GIVEN; /* the cost wants no bytes */
-    y = sc_draw(job, first, rows, y, bits && !sc_wants_rows(job), scratch);
+    y = sc_draw_block(job, first, rows, y, bits && !sc_wants_rows(job), scratch);
     memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
     node[0] = (double)rows;
     node[1] = 1.0;

@@ -166,7 +166,7 @@ def compiled(fn: Any, data: Any = None) -> Compiled:
     >>> cost([[0, 1], [1, 1]])
     array([1., 2.])
     """
-    pointer = _read(fn)
+    pointer = read(fn)
     if pointer is None:
         raise TypeError(
             "`fn` must be a numba cfunc, a SciPy LowLevelCallable, a capsule, or a function pointer of cffi or ctypes, "
@@ -203,7 +203,7 @@ def _parsed(address: int, signature: str, data: int | None = None) -> Pointer:
     )
 
 
-def _read(fn: Any) -> Pointer | None:
+def read(fn: Any) -> Pointer | None:
     """Return what is known of a function, or None where it is none."""
     module, kind = type(fn).__module__.split(".")[0], type(fn).__name__
     if kind == "PyCapsule":

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _check
 from ..distributions import Compiled, Joint
+from ..distributions.family import Simulated
 from .built_in import BuiltIn
 
 Array = NDArray[Any]
@@ -25,8 +26,17 @@ def as_cost(cost: object) -> BuiltIn | Cost:
     return cost
 
 
+def own_cost(y: Array) -> Array:
+    """Stand where a cost would: the samples of a simulator are its costs."""
+    return y
+
+
 def fitting(model: Any, cost: object) -> BuiltIn | Cost:
     """Check that `cost` can be called on what the model draws."""
+    if isinstance(model, Simulated):
+        if cost is not None and cost is not own_cost:
+            raise TypeError(f"`cost` must be left out for a simulator, which tells its own, got {_check._short(cost)}")
+        return own_cost
     price = as_cost(cost)
     if isinstance(price, BuiltIn):
         if isinstance(model, Compiled):

@@ -15,6 +15,7 @@ from .. import _check
 from .._estimators import Job
 from ..costs import BuiltIn, Cost, evaluate, fitting
 from ..distributions import Compiled, Family
+from ..distributions.family import Simulated
 from ..distributions.parameters import Structure
 from ..estimate import (
     BLOCKS_PER_SHARD,
@@ -208,7 +209,9 @@ def prepared(
             return again
     cost = fitting(model, cost)
     if not isinstance(model, Family):
-        raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
+        raise TypeError(
+            f"`model` must be a family such as Bernoulli, or a simulator with its theta, got {_check._short(model)}"
+        )
     n_samples = _check.integer("n_samples", n_samples, 1)
     keep = isinstance(model, Compiled) and estimator.stays
     if isinstance(estimator, Auto):
@@ -234,7 +237,9 @@ def prepared(
         errors=errors,
     )
     weighing = run.weighing(model)
-    if weighing is not None:
+    if isinstance(model, Simulated):
+        run.mirrored, run.weights = weighing.mirrored, weighing
+    elif weighing is not None:
         run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)
     if keep and first_sample == 0:
         model.__dict__["_run"] = run
@@ -299,6 +304,7 @@ class Run:
     inside: bool = False  # are costs priced where samples are drawn?
     mirrored: bool = False
     jobs: list[tuple[Job, int]] = field(default_factory=list)
+    weights: Weighing | None = None  # of a simulator, which has no jobs
 
     @property
     def inner(self) -> Estimator:
@@ -343,6 +349,9 @@ class Run:
         if self.inside:
             whole = self.jobs[0][0].whole
             return lambda first, blocks, stop: _finite(*whole(stream, first, blocks, stop, n_threads))
+        if isinstance(model, Simulated):
+            make = model.maker(self, self.weights, stream, n_threads)
+            return lambda first, blocks, stop: _finite(*make(first, blocks, stop))
         plan, now = None, Pass(model, self.cost, stream, n_threads)
         if isinstance(self.estimator, ControlVariate):
             plan = self.estimator.plan(model, self.cost, stream, sample_estimate)
@@ -370,6 +379,11 @@ class Run:
         if model is not None:
             model.__dict__["_run"] = other
         return other
+
+    @property
+    def baseline(self) -> Array:
+        """One number a problem, live."""
+        return self.weights.baseline if self.weights is not None else self.jobs[0][0].baseline
 
     def move(self, model: Family) -> None:
         """Go over to a model of the same shapes."""

@@ -69,6 +69,7 @@ class ScoreFunction(Weighted):
 
     baseline: ArrayLike | None = None
     name = "score_function"
+    simulates = True
 
     @property
     def stays(self) -> bool:  # type: ignore[override]
@@ -108,6 +109,7 @@ class LeaveOneOut(Weighted):
 
     k: int | None = None
     name = "leave_one_out"
+    simulates = True
     least = 2
 
     def __post_init__(self) -> None:
@@ -151,6 +153,7 @@ class MovingAverage(Weighted):
     decay: float = 0.9
     initial: ArrayLike = 0.0
     name = "moving_average"
+    simulates = True
 
     def __post_init__(self) -> None:
         decay = _check.real("decay", self.decay)
@@ -204,6 +207,7 @@ class Antithetic(Weighted):
     """
 
     name = "antithetic"
+    simulates = True
     mirrored = True
     least = 4
     samples_per_unit = 2
