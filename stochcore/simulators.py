@@ -88,7 +88,7 @@ class Simulator:
         if not callable(function):
             raise TypeError(f"`function` must be callable as function(draw, theta, x), got {_check._short(function)}")
         self.function, self.max_draws = function, _check.integer("max_draws", max_draws, 1)
-        self.compile = None if compile is None else _check.choice("compile", compile, ("numba",))
+        self.compile = None if compile is None else _check.choice("compile", compile, {"numba": "numba"})
         functools.update_wrapper(self, function)
         if compile is not None:
             from . import _numba

@@ -37,7 +37,20 @@ static inline double sc_first(vd x)
     return lanes[0];
 }
 
-static double sc_exp_one(double x) { return sc_first(sc_exp(vd_set1(x))); }
+/* sc_exp and its polynomial, operation by operation */
+static double sc_exp_one(double x)
+{
+    x = x < -746.0 ? -746.0 : x > 710.0 ? 710.0 : x;
+    const double shift = x < 0.0 ? 512.0 : -512.0, magic = SC_ROUND + 1023.0 + shift, back = x < 0.0 ? 0x1p-512 : 0x1p512;
+    const double t = fma(x, SC_LOG2E, magic), n = t - magic, high = fma(n, -SC_LN2_HIGH, x);
+    const double r = fma(n, -SC_LN2_LOW, high), rest = fma(n, -SC_LN2_LOW, high - r), square = r * r;
+    const double s = 1.0 + r, lost = (1.0 - s) + r, *c = sc_exp_c;
+    const double odd = fma(fma(fma(fma(c[9], square, c[7]), square, c[5]), square, c[3]), square, c[1]);
+    const double even = fma(fma(fma(fma(c[8], square, c[6]), square, c[4]), square, c[2]), square, c[0]);
+    const double p = fma(square, fma(odd, r, even), rest);
+    return (s + (lost + p)) * vl_to_f64(vl_from_f64(t) << 52) * back;
+}
+
 static double sc_log_one(double x) { return sc_first(sc_log(vd_set1(x))); }
 
 /* sin and cos of |r| <= pi/4: the polynomials of fdlibm (Sun Microsystems, 1993), below one ulp */
