@@ -18,6 +18,14 @@ enum {
     SC_DRAW_CONTINUOUS = -15,  /* enumeration met a draw that has no list of outcomes */
 };
 
+/* The weight of decision t: J less a baseline, less */
+enum {
+    SC_BLAME_WHOLE = 0, /* nothing */
+    SC_BLAME_LATER = 1, /* what had been paid before it */
+    SC_BLAME_STAGE = 2, /* by how much more had been paid before it than by the others of its block at that stage */
+};
+
+enum { SC_MOST_STAGES = 4096 }; /* later ones are compared with the last of these */
 enum { SC_DRAWS_AHEAD = 32, SC_POLICY_MOST = 256 }; /* classes of a policy, and units of its layer, at most */
 
 typedef struct sc_recorder {
@@ -25,8 +33,11 @@ typedef struct sc_recorder {
     sc_stream stream;
     double *score, *rest; /* S and R */
     double cost, weight;  /* J so far; the product of discounts */
-    const double *stage_baseline; /* beside the costs before decision t; the last one goes on */
-    ptrdiff_t n_stages, stage;
+    int blame;            /* SC_BLAME_*: what a decision's weight leaves out */
+    ptrdiff_t stage;      /* costs told so far */
+    double *sum, *count;  /* of what all samples of a block had paid when a stage began; NULL: nobody asks */
+    int learning;         /* this run only adds to these */
+    double others;        /* the mean of the others here */
     uint64_t sample;
     int64_t drawn, limit; /* draws that are in k or before it */
     ptrdiff_t at;
@@ -46,8 +57,7 @@ typedef struct sc_program {
     sc_simulator run;
     const double *theta, *x;
     ptrdiff_t n_theta, n_x;
-    const double *stage_baseline;
-    ptrdiff_t n_stages;
+    int blame;
     int64_t max_draws;
 } sc_program;
 

@@ -55,6 +55,10 @@ cdef extern from "dispatch.h" nogil:
         SC_DRAW_LIMIT
         SC_DRAW_CONTINUOUS
         SC_DRAW_FAILED
+        SC_BLAME_WHOLE
+        SC_BLAME_LATER
+        SC_BLAME_STAGE
+        SC_MOST_STAGES
         SC_SGD
         SC_MOMENTUM
         SC_RMSPROP
@@ -262,7 +266,9 @@ cdef extern from "dispatch.h" nogil:
         sc_draw draw
         double cost
         double weight
-        ptrdiff_t stage
+        double *sum
+        double *count
+        int learning
         int64_t drawn
         int status
         double value
@@ -280,8 +286,7 @@ cdef extern from "dispatch.h" nogil:
         const double *x
         ptrdiff_t n_theta
         ptrdiff_t n_x
-        const double *stage_baseline
-        ptrdiff_t n_stages
+        int blame
         int64_t max_draws
 
     ctypedef struct sc_table:
@@ -326,7 +331,7 @@ cdef extern from "dispatch.h" nogil:
                                double *) noexcept nogil
         int (*run_program)(const sc_program *, sc_recorder *) noexcept nogil
         int (*simulate_rows)(const sc_program *, const sc_stream *, ptrdiff_t, ptrdiff_t, int, sc_recorder *,
-                             sc_cancel *, double *, double *, double *, int64_t *) noexcept nogil
+                             sc_cancel *, double *, double *, double *, double *, int64_t *) noexcept nogil
         int (*simulated_node)(const sc_job *, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *,
                               double *, double *, int64_t *) noexcept nogil
         void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *,

@@ -34,7 +34,6 @@ class Program:
     def __init__(
         self, function: Any, pointer: int, keep: Any, theta: Array, shown: Array, x: Any, max_draws: int
     ) -> None: ...
-    def set_stages(self, baselines: Array) -> None: ...
     def costs(self, stream: Stream, first: int, out: Array) -> None: ...
     def paths(
         self, stream: Stream, most_paths: int, most_depth: int
@@ -48,6 +47,7 @@ class Program:
         rows: int,
         stop: int,
         kind: str,
+        blame: str,
         mirrored: bool,
         unit: int,
         within: bool,

@@ -9,8 +9,8 @@ from libc.string cimport memset
 
 from . cimport sc_draw, sc_draw_table, sc_simulator, sc_stream
 from ._dispatch cimport (
-    SC_ANTITHETIC, SC_CANCELLED, SC_COST_NOT_FINITE, SC_DRAW_CONTINUOUS, SC_DRAW_FAILED, SC_DRAW_INDEX, SC_DRAW_LIMIT,
-    SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER, SC_DRAW_PROBABILITY, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_ROWS_PAD,
+    SC_ANTITHETIC, SC_BLAME_LATER, SC_BLAME_STAGE, SC_BLAME_WHOLE, SC_COST_NOT_FINITE, SC_DRAW_CONTINUOUS, SC_DRAW_FAILED, SC_DRAW_INDEX, SC_DRAW_LIMIT,
+    SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER, SC_DRAW_PROBABILITY, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_MOST_STAGES, SC_ROWS_PAD,
     SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_program, sc_recorder, sc_table, stop as stop_all,
     team,
 )
@@ -26,6 +26,7 @@ _KINDS = {
     "score_function": SC_SCORE_FUNCTION, "leave_one_out": SC_LEAVE_ONE_OUT, "groups": SC_GROUPS,
     "antithetic": SC_ANTITHETIC,
 }
+_BLAMES = {"whole": SC_BLAME_WHOLE, "later": SC_BLAME_LATER, "stage": SC_BLAME_STAGE}
 
 
 class NotListed(ValueError):
@@ -239,7 +240,6 @@ cdef class Program:
     cdef sc_program c
     cdef double[::1] theta
     cdef const double[::1] x
-    cdef double[::1] stages
 
     def __init__(self, object function, uintptr_t pointer, object keep, theta, shown, x, int64_t max_draws):
         self.function, self.keep = function, keep
@@ -253,11 +253,6 @@ cdef class Program:
             self.c.x, self.c.n_x = &self.x[0], self.x.shape[0]
         self.c.max_draws = max_draws
 
-    def set_stages(self, double[::1] baselines):
-        """A baseline for each stage; the last one goes on."""
-        self.stages = baselines
-        self.c.stage_baseline, self.c.n_stages = (&baselines[0] if baselines.shape[0] else NULL), baselines.shape[0]
-
     cdef Draw new_draw(self):
         cdef Draw d = Draw.__new__(Draw)
         d.kernels = kernels()
@@ -269,9 +264,9 @@ cdef class Program:
 
     cdef int run(self, Draw d, const sc_stream *s, uint64_t sample, double *score, double *rest) except -1:
         """One sample; what a function in Python raises comes out of here."""
-        d.kernels.recorder_begin(&d.r, &self.c, s, sample, score, rest)
+        d.kernels.recorder_begin(&d.r, &d.program, s, sample, score, rest)
         if self.c.run != NULL:
-            if d.kernels.run_program(&self.c, &d.r):
+            if d.kernels.run_program(&d.program, &d.r):
                 d.checked()
         else:
             returned = self.function(d, self.theta_given, self.x_given)
@@ -298,9 +293,9 @@ cdef class Program:
         cdef Draw d = self.new_draw()
         cdef Py_ssize_t depth
         found = []
+        d.program.blame = SC_BLAME_LATER
         d.r.script, d.r.width, d.r.n_script, d.r.most_depth = &script[0], &width[0], 0, most_depth
         while True:
-            d.program.max_draws = most_depth
             self.run(d, &stream.c, 0, &memory[0, 0], &memory[1, 0])
             found.append((d.r.chance, d.r.cost, np.array(memory[0]), np.array(memory[1])))
             if len(found) > most_paths:
@@ -314,7 +309,7 @@ cdef class Program:
             d.r.n_script = depth
 
     def fold(self, Address stream, double[::1] node, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t rows,
-             Py_ssize_t stop, str kind, bint mirrored, Py_ssize_t unit, bint within, double[::1] baseline,
+             Py_ssize_t stop, str kind, str blame, bint mirrored, Py_ssize_t unit, bint within, double[::1] baseline,
              const double[::1] sample_baseline, Py_ssize_t first_sample, object n_threads):
         """Fold blocks first_block .. first_block + n_blocks, the last up to sample `stop`, into `node`.
 
@@ -340,11 +335,12 @@ cdef class Program:
         job.estimator.within, job.estimator.baseline = within, &baseline[0]
         job.estimator.first_sample = first_sample
         job.estimator.sample_baseline = &sample_baseline[0] if sample_baseline is not None else NULL
+        program.blame = _BLAMES[blame]
         most = max(most, rows)
-        stride = most * (2 * n + 1) + 2 * n + 3 * (most + SC_ROWS_PAD) + sizeof(sc_recorder) // 8 + 8
+        stride = most * (2 * n + 1) + 2 * n + 3 * (most + SC_ROWS_PAD) + sizeof(sc_recorder) // 8 + 8 + 2 * SC_MOST_STAGES
         if self.c.run == NULL:
             memory = np.empty(stride)
-            return self.fold_python(&job, &own, node, memory, base, n_blocks, rows, stop)
+            return self.fold_python(&job, program.blame, &own, node, memory, base, n_blocks, rows, stop)
         threads = min(team(n_threads, last * WORK), n_blocks)
         memory = np.empty(threads * stride)
         nodes = np.empty((n_blocks, size))
@@ -367,12 +363,14 @@ cdef class Program:
             t.merge(&node[0], &nodes[i, 0], 1, n)
         return -1
 
-    cdef int64_t fold_python(self, sc_job *job, sc_stream *stream, double[::1] node, double[::1] memory,
+    cdef int64_t fold_python(self, sc_job *job, int blame, sc_stream *stream, double[::1] node, double[::1] memory,
                              Py_ssize_t base, Py_ssize_t n_blocks, Py_ssize_t rows, Py_ssize_t stop) except -2:
         """The same with a function in Python, one sample after another."""
         cdef Draw d = self.new_draw()
+        d.program.blame = blame
         cdef Py_ssize_t n = self.c.n_theta, block, i, count, first, half, number
-        cdef double *j = &memory[0]
+        cdef double *stages = &memory[0]
+        cdef double *j = stages + 2 * SC_MOST_STAGES
         cdef double *score
         cdef double *rest
         cdef double[::1] one = node
@@ -383,7 +381,13 @@ cdef class Program:
             count = rows if block < n_blocks - 1 else stop - first
             score, rest = j + count, j + count + count * n
             half = count // 2 if job.estimator.mirrored else count
-            for i in range(count):
+            memset(stages, 0, 2 * SC_MOST_STAGES * sizeof(double))
+            d.r.learning = blame == SC_BLAME_STAGE
+            d.r.sum, d.r.count = (stages if d.r.learning else NULL), stages + SC_MOST_STAGES
+            for i in range((1 + d.r.learning) * count):
+                if i == count:
+                    d.r.learning = 0
+                i %= count
                 own.antithetic = stream.antithetic ^ (i >= half)
                 number = (first // 2 if job.estimator.mirrored else first) + (i if i < half else i - half)
                 self.run(d, &own, number, score + i * n, rest + i * n)
@@ -403,13 +407,15 @@ cdef void one_block(const sc_table *t, const sc_program *p, const sc_stream *s, 
     """Run the samples of a block and weigh them; a failure stops the others."""
     cdef Py_ssize_t n = p.n_theta
     cdef sc_recorder *r = <sc_recorder *>memory
-    cdef double *j = memory + sizeof(sc_recorder) // 8 + 1
+    cdef double *stages = memory + sizeof(sc_recorder) // 8 + 1
+    cdef double *j = stages + 2 * SC_MOST_STAGES
     cdef double *score = j + rows
     cdef double *rest = score + rows * n
     cdef int status
     memset(r, 0, sizeof(sc_recorder))
     r.draw.table = &t.draw
-    status = t.simulate_rows(p, s, first, rows, job.estimator.mirrored, r, cancel, j, score, rest, where)
+    status = t.simulate_rows(p, s, first, rows, job.estimator.mirrored, r, cancel, stages, j, score, rest,
+                             where)
     if status == 0:
         status = t.simulated_node(job, first, rows, j, score, rest, rest + rows * n, node, where)
     if status:

@@ -228,6 +228,7 @@ class Simulation(Simulated):
                 layout.block_rows,
                 stop,
                 weighing.kind,
+                run.estimator.blame,
                 weighing.mirrored,
                 run.estimator.samples_per_unit,
                 run.within,

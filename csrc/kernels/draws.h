@@ -7,6 +7,8 @@
  *
  * so that in the end J S + R = sum_t s_t (J - B_t): every decision is weighed by what came after it (Williams 1992,
  * section 3, "episodic REINFORCE"; the cost-to-go of Sutton, McAllester, Singh and Mansour, NeurIPS 2000), without a tape.
+ * A baseline b for J wants one for B_t too, or the weights J - b - B_t of late decisions are far from zero: the others'
+ * mean of B_t at the same stage, in a second run on the same noise (SC_BLAME_STAGE); or B_t is left out (SC_BLAME_WHOLE).
  *
  * Noise is addressed by (sample, draw): block b of the sample has the uniforms of its draws 2b and 2b + 1, both planes of
  * each side by side. y = 1 iff k < 2^53 p; counts go through their distribution function in order, in parts of at most 256
@@ -136,10 +138,15 @@ static int32_t sc_scripted(sc_recorder *r, int32_t width)
 
 /* ---- blame ------------------------------------------------------------------------------------------------------- */
 
-static inline double sc_paid(const sc_recorder *r)
+static inline double sc_paid(const sc_recorder *r) { return r->blame ? r->cost - r->others : 0.0; }
+
+/* A cost ends a stage. The others' mean leaves this sample out; where there are none, the last mean goes on. */
+static void sc_next_stage(sc_recorder *r)
 {
-    if (!r->n_stages) return r->cost;
-    return r->cost + r->stage_baseline[r->stage < r->n_stages ? r->stage : r->n_stages - 1];
+    r->stage++;
+    if (!r->sum || r->stage >= SC_MOST_STAGES) return;
+    if (r->learning) r->sum[r->stage] += r->cost, r->count[r->stage] += 1.0;
+    else if (r->count[r->stage] > 1.0) r->others = (r->sum[r->stage] - r->cost) / (r->count[r->stage] - 1.0);
 }
 
 static inline int sc_has_parameters(sc_recorder *r, ptrdiff_t i, ptrdiff_t n)
@@ -153,6 +160,7 @@ static inline int sc_has_parameters(sc_recorder *r, ptrdiff_t i, ptrdiff_t n)
 static inline void sc_blame(sc_recorder *r, ptrdiff_t i, double value, const double *features, ptrdiff_t n)
 {
     const double paid = sc_paid(r);
+    if (r->learning) return;
     if (!n) {
         r->score[i] += value;
         r->rest[i] -= paid * value;
@@ -460,7 +468,7 @@ static void sc_draw_one_cost(sc_draw *d, double c)
 {
     sc_recorder *r = sc_recorder_of(d);
     r->cost += r->weight * c;
-    r->stage++;
+    sc_next_stage(r);
     if (__builtin_expect(!isfinite(c), 0)) sc_leave(r, SC_DRAW_NOT_FINITE, c);
 }
 

@@ -5,8 +5,7 @@
  *
  *     g = 1/divisor sum_i w_i S_i + 1/n sum_i R_i
  *
- * which leaves the part R without a baseline where w_i has one: a constant b changes nothing of sum_i (J_i - b) S_i + R_i in
- * expectation. The variance inside the block comes from the terms w_i S_i + R_i of its units; where all are compared, from
+ * The variance inside the block comes from the terms w_i S_i + R_i of its units; where all are compared, from
  * d_i (S_i - Sbar) + R_i with d_i = J_i - Jbar.
  */
 #ifndef SC_KERNELS_SIMULATE_H
@@ -23,7 +22,7 @@ static void sc_recorder_begin(sc_recorder *r, const sc_program *p, const sc_stre
     r->sample = s->offset + sample;
     r->score = score, r->rest = rest;
     r->cost = 0.0, r->weight = 1.0;
-    r->stage_baseline = p->stage_baseline, r->n_stages = p->n_stages, r->stage = 0;
+    r->blame = p->blame, r->stage = 0, r->others = 0.0;
     r->drawn = 0, r->limit = p->max_draws, r->at = SC_DRAWS_AHEAD;
     r->status = 0, r->value = 0.0;
     r->depth = 0, r->chance = 1.0;
@@ -42,24 +41,30 @@ static int sc_run_program(const sc_program *p, sc_recorder *r)
 }
 
 /* Samples first .. first + rows of a compiled program: costs, scores and rests [rows][n_theta]. The second half of a
- * mirrored block are the opposites of the first. Returns a status; *bad is the sample that broke a rule. */
+ * mirrored block are the opposites of the first. `stages`: 2 SC_MOST_STAGES numbers, for SC_BLAME_STAGE, which runs all
+ * samples twice. Returns a status; *bad is the sample that broke a rule. */
 static int sc_simulate_rows(const sc_program *p, const sc_stream *s, ptrdiff_t first, ptrdiff_t rows, int mirrored,
-                            sc_recorder *r, sc_cancel *cancel, double *j, double *score, double *rest, int64_t *bad)
+                            sc_recorder *r, sc_cancel *cancel, double *stages, double *j, double *score, double *rest,
+                            int64_t *bad)
 {
     const ptrdiff_t half = mirrored ? rows / 2 : rows, base = mirrored ? first / 2 : first;
+    const int by_stage = p->blame == SC_BLAME_STAGE;
     sc_stream own = *s;
     r->cancel = cancel;
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        own.antithetic = s->antithetic ^ (i >= half);
-        const ptrdiff_t number = base + (i < half ? i : i - half);
-        sc_recorder_begin(r, p, &own, (uint64_t)number, score + i * p->n_theta, rest + i * p->n_theta);
-        const int status = sc_run_program(p, r);
-        if (status) {
-            *bad = !mirrored ? first + i : 2 * number + (i >= half);
-            return status;
+    r->sum = by_stage ? stages : NULL, r->count = stages + SC_MOST_STAGES;
+    if (by_stage) memset(stages, 0, 2 * SC_MOST_STAGES * sizeof *stages);
+    for (r->learning = by_stage; r->learning >= 0; r->learning--)
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            own.antithetic = s->antithetic ^ (i >= half);
+            const ptrdiff_t number = base + (i < half ? i : i - half);
+            sc_recorder_begin(r, p, &own, (uint64_t)number, score + i * p->n_theta, rest + i * p->n_theta);
+            const int status = sc_run_program(p, r);
+            if (status) {
+                *bad = !mirrored ? first + i : 2 * number + (i >= half);
+                return status;
+            }
+            j[i] = r->cost;
         }
-        j[i] = r->cost;
-    }
     return sc_cancelled(cancel);
 }
 

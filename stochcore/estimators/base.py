@@ -42,6 +42,7 @@ class Estimator:
     unbiased: ClassVar[bool] = True
     samples: ClassVar[bool] = True
     simulates: ClassVar[bool] = False  # is it for simulators too?
+    blame: str = "whole"  # of a simulator's decision: the whole cost, what comes "later", or that less the "stage"'s mean
     least: int = 1
     samples_per_unit: int = 1
     dependent_samples: int = 1
@@ -62,8 +63,8 @@ class Estimator:
         return None
 
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
-        """Return how often J is called for a sample."""
-        return 1
+        """Return how often J is called for a sample, or a program run."""
+        return 2 if isinstance(model, Simulated) and self.blame == "stage" else 1
 
     def negated(self) -> Estimator:
         """Return the same estimator for minus the cost."""
