@@ -224,8 +224,7 @@ class OptimalBaseline(Weighted):
     Weaver and Tao, "The optimal reward baseline for gradient-based reinforcement learning", UAI 2001, theorem 4;
     Greensmith, Bartlett and Baxter, JMLR 5, 2004, section 4.2. Unbiased: the samples of a block are halved by the
     parity of their numbers, and each half takes the baselines found on the other, its mean cost where that has no
-    information. One
-    evaluation of J a sample; every family.
+    information. One evaluation of J a sample; every family.
     """
 
     name = "optimal_baseline"
