@@ -103,7 +103,7 @@ sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and Undefined
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	$(PYTEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) $(ARGS)
 
-PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md)
+PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md simulators.md)
 
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md, docs and docstrings
 	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' $(PAGES) stochcore $(ARGS)
