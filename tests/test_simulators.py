@@ -177,12 +177,12 @@ def test_stages_have_the_least_variance():
             draw.cost(1.0 + draw.bernoulli(i))
 
     model = sc.simulator(ten)(np.zeros(10))
-    spread = {k: sc.estimate(model, n_samples=2000, estimator=k).grad_se for k in ("leave_one_out", "whole_return")}
-    plain = sc.estimate(model, n_samples=2000, estimator="score_function").grad_se
+    spread = {k: sc.estimate(model, n_samples=20_000, estimator=k).grad_se for k in ("leave_one_out", "whole_return")}
+    plain = sc.estimate(model, n_samples=20_000, estimator="score_function").grad_se
     # Var of s times: own cost and the later ones (9 - t); all nine others; all that comes, whose mean is 1.5 each
     later = np.arange(9, -1, -1)
-    np.testing.assert_allclose(spread["leave_one_out"] * 2000**0.5, np.sqrt(0.25**2 * later), rtol=0.1, atol=0.1)
-    np.testing.assert_allclose(spread["whole_return"] * 2000**0.5, np.sqrt(0.25**2 * 9), rtol=0.1)
+    np.testing.assert_allclose(spread["leave_one_out"] * 20_000**0.5, np.sqrt(0.25**2 * later), rtol=0.1, atol=0.1)
+    np.testing.assert_allclose(spread["whole_return"] * 20_000**0.5, np.sqrt(0.25**2 * 9), rtol=0.1)
     assert (plain > spread["leave_one_out"]).all()
 
 
