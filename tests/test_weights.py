@@ -107,7 +107,10 @@ def test_one_block_is_what_the_formula_says(name, estimator):
         np.testing.assert_allclose(flat(e.grad), expected, rtol=1e-9, atol=1e-11 * max(1, abs(expected).max()))
 
 
-@pytest.mark.parametrize(("name", "estimator"), PAIRS)
+@pytest.mark.parametrize(
+    ("name", "estimator"),
+    [pytest.param(*p.values, id=p.id, marks=[pytest.mark.slow] * (p.values[0] == "long")) for p in PAIRS],
+)
 def test_the_error_bar_inside_a_block_is_near_that_between_blocks(name, estimator):
     model = MODELS[name]
     block = block_rows(model.n_elements, estimator.samples_per_unit)
