@@ -7,6 +7,7 @@
 #define SC_DISPATCH_H
 
 #include "cancel.h"
+#include "draw.h"
 #include "job.h"
 #include "optimizer.h"
 #include "vae.h"
@@ -68,8 +69,8 @@ typedef struct sc_table {
     int (*cost_rows)(const sc_family *, const sc_cost *, const void *y, ptrdiff_t rows, double *scratch, sc_cancel *,
                      double *out);
     void (*flip_row)(const sc_cost *, ptrdiff_t problem, const double *y, ptrdiff_t n_sites, double *delta);
-    void (*linear_tables)(ptrdiff_t sites, const double *w, double *tables);
-    void (*site_tables)(ptrdiff_t sites, const double *table, double *tables);
+    void (*word_tables)(ptrdiff_t sites, const double *table, double *tables);
+    double (*digit_tables)(ptrdiff_t sites, const double *table, uint8_t *tables);
 
     /* estimate, estimators */
     void (*merge)(double *left, const double *right, ptrdiff_t problems, ptrdiff_t parameters);
@@ -77,6 +78,17 @@ typedef struct sc_table {
     void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t parameters, double *scratch, double *node);
     int (*estimate_block)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const void *y, const double *j,
                           const sc_scratch *, sc_cancel *, double *node, int64_t *bad_sample);
+
+    /* simulators */
+    sc_draw_table draw;
+    void (*recorder_begin)(sc_recorder *, const sc_program *, const sc_stream *, uint64_t sample, double *score,
+                           double *rest);
+    int (*run_program)(const sc_program *, sc_recorder *);
+    int (*simulate_rows)(const sc_program *, const sc_stream *, ptrdiff_t first, ptrdiff_t rows, int mirrored,
+                         sc_recorder *, sc_cancel *, double *stages, double *j, double *score, double *rest,
+                         int64_t *bad);
+    int (*simulated_node)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const double *j, const double *score,
+                          const double *rest, double *scratch, double *node, int64_t *bad);
 
     /* optimize: one step on n parameters (optimizer.h) */
     void (*update64)(int kind, const sc_step_scalars *, ptrdiff_t n, const double *grad, double *param, double *m,

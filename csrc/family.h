@@ -125,7 +125,11 @@ typedef struct sc_cost {
     ptrdiff_t problem_stride; /* from one problem's weights to the next, in sites: 0 where they are shared */
     const double *linear; /* [n_sites] */
     const double *quadratic; /* [n_sites][n_sites] */
-    const double *tables; /* of one problem on packed samples: sums of sites (bits.h), or NULL */
+    /* of one problem on packed samples, or NULL: J of all outcomes of at most eight sites; tables of sums of sites in
+     * short rows (buckets.h), and in longer ones, in units (digits.h) */
+    const double *outcomes, *tables;
+    const uint8_t *digits;
+    double unit;
     const double *table; /* [n_sites][n_classes] */
     ptrdiff_t n_classes;
     sc_form form;

@@ -17,22 +17,23 @@ enum {
 
 enum { SC_LEAST = 8 }; /* a last block of fewer samples joins the one before it */
 
-/* Packed samples (bits.h): rows of so many sites are kept by columns too; of so many have smaller tables of costs.
- * Columns have margins; weights have zeros behind the last row. */
-enum { SC_LONG_ROW = 256, SC_WIDE_ROW = 4096, SC_MARGIN = 64, SC_ROWS_PAD = 64, SC_BITS_TABLES = 2048 };
+/* Packed samples (bits.h): columns have margins, weights have zeros behind the last row. Short rows are one
+ * word; up to SC_BUCKET_ROW sites have tables and buckets (buckets.h), more of them digits (digits.h). */
+enum { SC_MARGIN = 64, SC_ROWS_PAD = 64, SC_SHORT_ROW = 64, SC_BUCKET_ROW = 48, SC_WEIGHT_TABLES = 128 * 144 };
 
 typedef struct sc_packed {
-    uint8_t *stream, *columns;
+    uint8_t *stream, *columns, *slices;
+    uint64_t *words;
 } sc_packed;
 
-static inline ptrdiff_t sc_tables_size(ptrdiff_t sites)
-{
-    return sites > SC_WIDE_ROW ? (sites + 63) / 64 * 256 : (sites + 7) / 8 * 256;
-}
+/* Words of a row; slices of eight sites, an even number; bytes of tables of all sites. */
+static inline ptrdiff_t sc_words(ptrdiff_t sites) { return (sites + 63) / 64; }
+static inline ptrdiff_t sc_slices(ptrdiff_t sites) { return (sites + 15) / 16 * 2; }
+static inline ptrdiff_t sc_digits_size(ptrdiff_t sites) { return sc_slices(sites) * 288; }
 
 static inline ptrdiff_t sc_columns_size(ptrdiff_t sites, ptrdiff_t rows)
 {
-    return (rows + SC_ROWS_PAD - 1) / SC_ROWS_PAD * 8 * (sites + SC_MARGIN) + SC_MARGIN;
+    return (rows + 63) / 64 * 8 * (sites + SC_MARGIN) + SC_MARGIN;
 }
 
 /* Forms of bits (cuts.h): samples in one go, and words of 64 that they are kept in for each site. */
@@ -43,7 +44,7 @@ static inline int sc_cut_width(ptrdiff_t rows) { return rows > 256 ? 8 : rows > 
 /* How many numbers the cost of `rows` rows wants as scratch. */
 static inline ptrdiff_t sc_price_size(int kind, ptrdiff_t sites, ptrdiff_t rows)
 {
-    if (kind != SC_COST_FORM) return sites + (sites + 7) / 8; /* a row of numbers, one of bytes */
+    if (kind != SC_COST_FORM) return sites + (sites + 63) / 64 * 8; /* a row of numbers, one of bytes */
     const ptrdiff_t words = (SC_MIN(rows, SC_CUT_ROWS) + 63) / 64;
     return 8 * (sites + 1) + words * (sites + SC_MARGIN); /* words or lanes; columns */
 }
@@ -100,7 +101,7 @@ typedef struct sc_scratch {
     double *flat; /* and one for each argument */
     double *own; /* the family's */
     void *y; /* the samples */
-    double *tables; /* for packed samples */
+    double *tables; /* of weights or their buckets, for packed samples */
     sc_packed bits[2]; /* packed samples; and their opposites */
 } sc_scratch;
 
@@ -131,13 +132,22 @@ static inline int sc_wants_rows(const sc_job *job)
     return sc_wants_terms(job) || (job->estimator.kind == SC_OPTIMAL_BASELINE && !indicators);
 }
 
+/* Are packed samples turned? */
+static inline int sc_wants_columns(const sc_job *job)
+{
+    return job->family.n_sites > SC_BUCKET_ROW || job->cost.kind == SC_COST_FORM;
+}
+
 /* Where everything stands in memory that begins at `base`; returns how many float64 it takes. */
 static inline ptrdiff_t sc_place_scratch(const sc_job *job, double *base, sc_scratch *s)
 {
     const sc_family *f = &job->family;
     const ptrdiff_t rows = job->block_rows + SC_LEAST, problems = f->n_problems, plain = sc_is_plain(f);
-    const ptrdiff_t packed = sc_is_packed(f), apart = sc_wants_rows(job), stream = rows * f->n_sites / 64 + 3;
-    const ptrdiff_t columns = packed && f->n_sites >= SC_LONG_ROW ? (sc_columns_size(f->n_sites, rows) + 7) / 8 : 0;
+    const ptrdiff_t packed = sc_is_packed(f), apart = sc_wants_rows(job);
+    const ptrdiff_t stream = f->n_sites <= SC_SHORT_ROW ? rows * f->n_sites / 64 + 3 : 0;
+    const ptrdiff_t words = rows * sc_words(f->n_sites) + 2;
+    const ptrdiff_t columns = sc_wants_columns(job) ? (sc_columns_size(f->n_sites, rows) + 7) / 8 : 0;
+    const ptrdiff_t slices = job->cost.digits ? (rows + 31) / 32 * sc_slices(f->n_sites) * 4 : 0;
     ptrdiff_t at = 0, arguments = 0;
     for (ptrdiff_t i = 0; i < f->map.n_arguments; i++) arguments += f->map.argument[i].n;
     s->costs = base + at, at += rows * problems;
@@ -151,10 +161,12 @@ static inline ptrdiff_t sc_place_scratch(const sc_job *job, double *base, sc_scr
     s->flat = base + at, at += arguments;
     s->own = base + at, at += f->n_scratch;
     s->y = base + at, at += (rows * problems * f->n_sites * (f->type == SC_U8 ? 1 : 8) + 7) / 8;
-    s->tables = base + at, at += packed ? SC_BITS_TABLES : 0;
-    for (int half = 0; half <= job->estimator.mirrored; half++) {
-        s->bits[half].stream = (uint8_t *)(base + at), at += packed ? stream : 0;
+    s->tables = base + at, at += packed ? SC_WEIGHT_TABLES / 8 : 0;
+    for (int half = 0; packed && half <= job->estimator.mirrored; half++) {
+        s->bits[half].stream = (uint8_t *)(base + at), at += stream;
         s->bits[half].columns = (uint8_t *)(base + at), at += columns;
+        s->bits[half].slices = (uint8_t *)(base + at), at += slices;
+        s->bits[half].words = (uint64_t *)(void *)(base + at), at += words;
     }
     return at;
 }

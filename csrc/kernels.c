@@ -7,6 +7,7 @@
 #include "kernels/networks.h"
 #include "kernels/noise.h"
 #include "kernels/optimize.h"
+#include "kernels/simulate.h"
 #include "kernels/special.h"
 
 #if defined(SC_ISA_AVX512) && defined(__VAES__)
@@ -51,12 +52,17 @@ const sc_table SC_TABLE = {
     .log_prob_categorical = sc_log_prob_categorical,
     .cost_rows = sc_cost_rows,
     .flip_row = sc_flip_row,
-    .linear_tables = sc_linear_tables,
-    .site_tables = sc_site_tables,
+    .word_tables = sc_word_tables,
+    .digit_tables = sc_digit_tables,
     .merge = sc_merge,
     .fold = sc_fold,
     .terms_block = sc_terms_block,
     .estimate_block = sc_estimate_block,
+    .draw = SC_DRAW_TABLE,
+    .recorder_begin = sc_recorder_begin,
+    .run_program = sc_run_program,
+    .simulate_rows = sc_simulate_rows,
+    .simulated_node = sc_simulated_node,
     .update64 = sc_update64,
     .update32 = sc_update32,
     .vae_prepare = sc_vae_prepare,

@@ -31,6 +31,7 @@ from .exact import exact
 from .networks import BernoulliVAE
 from .noise import Stream
 from .optimize import SGD, Adam, Fit, Momentum, Natural, RMSProp, minimize
+from .simulators import CSimulator, simulator
 from .unbiased import Unbiasedness, check_unbiased
 from .version import __version__
 
@@ -40,6 +41,7 @@ __all__ = [
     "Bernoulli",
     "BernoulliVAE",
     "Binomial",
+    "CSimulator",
     "Categorical",
     "Comparison",
     "Estimate",
@@ -72,6 +74,7 @@ __all__ = [
     "minimize",
     "schedules",
     "show_config",
+    "simulator",
 ]
 
 

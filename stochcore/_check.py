@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _dispatch
+from . import _arrays, _dispatch
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -21,20 +22,25 @@ Dtypes = tuple[np.dtype[Any], ...]
 
 OUTCOME_LIMIT = 1 << 64  # addresses a stream has
 TINY = 2.0**-1022  # the least float64 whose reciprocal is finite to full precision
+LARGEST = sys.float_info.max
 
 
 def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
     """Return `value` as an int in low .. high (both included); None is no limit."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"`{name}` must be an integer, got {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"`{name}` must be an integer, got {_short(value)}") from None
+    number: int = value if type(value) is int else _index(name, value)
     if (low is not None and number < low) or (high is not None and number > high):
         rule = f"at least {low}" if high is None else f"in [{low}, {_power(high)}]"
         raise ValueError(f"`{name}` must be {rule}, got {_short(number)}")
     return number
+
+
+def _index(name: str, value: Any) -> int:
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"`{name}` must be an integer, got {value!r}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer, got {_short(value)}") from None
 
 
 def real(name: str, value: Any, *, positive: bool = False) -> float:
@@ -78,43 +84,44 @@ def shape(name: str, value: Any) -> tuple[int, ...]:
 
 def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     """Return a finite C-contiguous float64 array of real numbers (integers, float16, float32, float64)."""
+    array = value if _arrays.plain(value) else _plain(name, value)
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"`{name}` must have {ndim} axes, got shape {array.shape}")
+    if not _arrays.within(array, -LARGEST, LARGEST):
+        raise ValueError(f"`{name}` must be finite, got {_first(array, ~np.isfinite(array))}")
+    return array
+
+
+def _plain(name: str, value: ArrayLike) -> Array:
+    """Return real numbers as a C-contiguous float64 array."""
     array = _array(name, value)
     if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
         raise TypeError(f"`{name}` must hold real numbers (float64 or what converts to it), got dtype {array.dtype}")
-    array = np.require(array, np.float64, ["C", "A"]).reshape(array.shape)
-    if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"`{name}` must have {ndim} axes, got shape {array.shape}")
-    bad = ~np.isfinite(array)
-    if bad.any():
-        raise ValueError(f"`{name}` must be finite, got {_first(array, bad)}")
-    return array
+    return np.require(array, np.float64, ["C", "A"]).reshape(array.shape)
 
 
 def probabilities(name: str, value: ArrayLike) -> Array:
     """Return a float64 array of numbers in [0, 1]."""
     array = reals(name, value)
-    bad = (array < 0) | (array > 1)
-    if bad.any():
-        raise ValueError(f"`{name}` must lie in [0, 1], got {_first(array, bad)}")
+    if not _arrays.within(array, 0.0, 1.0):
+        raise ValueError(f"`{name}` must lie in [0, 1], got {_first(array, (array < 0) | (array > 1))}")
     return array
 
 
 def success(name: str, value: ArrayLike) -> Array:
     """Return a float64 array of numbers in (0, 1]."""
     array = reals(name, value)
-    bad = (array <= 0) | (array > 1)
-    if bad.any():
-        raise ValueError(f"`{name}` must lie in (0, 1], got {_first(array, bad)}")
+    if not _arrays.within(array, 0.0, 1.0) or not array.all():
+        raise ValueError(f"`{name}` must lie in (0, 1], got {_first(array, (array <= 0) | (array > 1))}")
     return array
 
 
 def positive(name: str, value: ArrayLike) -> Array:
     """Return a float64 array of positive numbers."""
     array = reals(name, value)
-    bad = array < TINY
-    if bad.any():
+    if not _arrays.within(array, TINY, LARGEST):
         rule = "positive" if np.any(array <= 0) else f"at least {TINY:.2g}"
-        raise ValueError(f"`{name}` must be {rule}, got {_first(array, bad)}")
+        raise ValueError(f"`{name}` must be {rule}, got {_first(array, array < TINY)}")
     return array
 
 

@@ -6,9 +6,9 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t, uintptr_t
 
 from ._dispatch cimport (
-    SC_COST_COMPILED, SC_COST_FORM, SC_COST_LINEAR, SC_COST_NOT_BITS, SC_COST_QUADRATIC, SC_COST_TABLE, SC_CUT_ROWS,
-    SC_F64, SC_I32, SC_I64, SC_U8, begin, finish, kernels, sc_cancel, sc_cost, sc_cut_terms, sc_family, sc_function,
-    sc_price_size, sc_table, sc_tables_size, stop as stop_all, stopped, team,
+    SC_BUCKET_ROW, SC_COST_COMPILED, SC_COST_FORM, SC_COST_LINEAR, SC_COST_NOT_BITS, SC_COST_QUADRATIC, SC_COST_TABLE,
+    SC_CUT_ROWS, SC_F64, SC_I32, SC_I64, SC_U8, begin, finish, kernels, sc_cancel, sc_cost, sc_cut_terms,
+    sc_digits_size, sc_family, sc_function, sc_price_size, sc_table, stop as stop_all, stopped, team,
 )
 
 cdef Py_ssize_t BLOCK = 1 << 15  # outcomes in a block of rows
@@ -58,9 +58,27 @@ cdef class Weights:
         self.cost.form.n_planes, self.cost.form.n_groups = n_planes, groups.shape[0]
         self.cost.form.groups, self.cost.form.pairs = <const sc_cut_terms *>&groups[0, 0], &pairs[0]
 
-    def set_tables(self, tables):
-        """Sums of sites for packed samples, or J of every outcome of at most eight."""
-        self.cost.tables = self.numbers(tables)
+    def set_outcomes(self, outcomes):
+        """J of every outcome of at most eight sites."""
+        self.cost.outcomes = self.numbers(outcomes)
+
+    def set_tables(self, const double[::1] table):
+        """Tables of sums, from the numbers of both outcomes of each site."""
+        cdef Py_ssize_t sites = table.shape[0] // 2
+        cdef double[::1] tables
+        cdef uint8_t[::1] digits
+        if sites <= SC_BUCKET_ROW:
+            tables = np.empty(256 * 8)
+            kernels().word_tables(sites, &table[0], &tables[0])
+            self.keep.append(tables)
+            self.cost.tables = &tables[0]
+            if sites <= 8:
+                self.cost.outcomes = &tables[0]
+        else:
+            digits = np.empty(sc_digits_size(sites), np.uint8)
+            self.cost.unit = kernels().digit_tables(sites, &table[0], &digits[0])
+            self.keep.append(digits)
+            self.cost.digits = &digits[0]
 
     def set_slope(self, slope, symmetric):
         """What flips are made of."""
@@ -127,21 +145,6 @@ cdef int type_of(dtype) except -1:
     if dtype.kind == "f":
         return SC_F64
     return SC_U8 if dtype.itemsize == 1 else SC_I32 if dtype.itemsize == 4 else SC_I64
-
-
-def linear_tables(const double[::1] linear):
-    """The tables of partial sums that packed samples are priced by (csrc/kernels/bits.h)."""
-    cdef double[::1] tables = np.empty(sc_tables_size(linear.shape[0]))
-    kernels().linear_tables(linear.shape[0], &linear[0], &tables[0])
-    return np.asarray(tables)
-
-
-def site_tables(const double[::1] table):
-    """The same, from the numbers of both outcomes of each site."""
-    cdef Py_ssize_t sites = table.shape[0] // 2
-    cdef double[::1] tables = np.empty(sc_tables_size(sites))
-    kernels().site_tables(sites, &table[0], &tables[0])
-    return np.asarray(tables)
 
 
 def open_capsule(object capsule):

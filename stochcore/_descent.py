@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _check, _optimize
+from . import _arrays, _check, _optimize
 from ._distributions import Sites
 from .costs import BuiltIn, Cost
 from .distributions import Bernoulli, Compiled, Family
@@ -75,6 +75,7 @@ class FamilyTrainer:
         self.records = np.empty((0, 3 * math.prod(family.batch_shape) + 1))
         self.best = None
         self._now, self._bits = self._live()
+        self._width = n_samples * family.n_elements  # elements of noise that a step takes
         self._run = prepared(self._now, cost, n_samples, estimator, stream, errors=False)
         problems = math.prod(family.batch_shape)
         self._descent = _optimize.Descent(
@@ -88,7 +89,7 @@ class FamilyTrainer:
         if isinstance(estimator, MovingAverage):
             assert self._run is not None
             self.average = np.zeros(problems + 1)
-            self._descent.follow(self.average, self._run.jobs[0][0].baseline, estimator.decay)
+            self._descent.follow(self.average, self._run.baseline, estimator.decay)
         self._entropy = entropy
         if entropy is not None:
             self.records = np.empty((0, 4 * problems + 2))
@@ -131,30 +132,25 @@ class FamilyTrainer:
         """Take the steps first_step, first_step + 1, ... and return their records."""
         self._descent.begin()
         self.records = np.empty((len(scalars), self.records.shape[1]))
-        run, width = self._run, self._n_samples * self._family.n_elements
-        if len(scalars):
-            _check.addresses(self._stream.offset, (first_step + len(scalars)) * width)
+        if not len(scalars):
+            return self.records
+        run, width = self._run, self._width
+        _check.addresses(self._stream.offset, (first_step + len(scalars)) * width)
         weights = None if self._entropy is None else entropy_weights(self._entropy, first_step, len(scalars))
         steps = kind, scalars, first_step, moments, self.records, weights
-        if run and run.inside and run.blocks <= BLOCKS_PER_SHARD and len(scalars):
+        if run and run.inside and run.blocks <= BLOCKS_PER_SHARD:
             job = run.jobs[0][0]
             self._descent.run(job, self._stream, width, run.blocks, *steps, self._n_threads)
         else:
-            self._take_each(width, *steps)
+            self._descent.run_outside(*steps)
         return self.records
 
-    def _take_each(
-        self, width: int, kind: int, scalars: Array, first_step: int, moments: Array, records: Array, weights: Any
-    ) -> None:
-        """Take steps whose estimates are made in Python."""
-        for row in range(len(scalars)):
-            step = first_step + row
-            self._move(step)
-            if self._run:
-                node = self._run.tree(self._now, self._stream.at(step * width), self._n_threads).total()
-            else:
-                node = self._listed()
-            self._descent.take(node, kind, scalars, row, step, moments, records, weights)
+    def node_at(self, step: int) -> Array:
+        """Return the node of a step's estimate, which is made in Python."""
+        self._move(step)
+        if self._run is None:
+            return self._listed()
+        return self._run.tree(self._now, self._stream.at(step * self._width), self._n_threads).total()
 
     def _listed(self) -> Array:
         """Return the node of all outcomes: no sample among them is the best."""
@@ -166,7 +162,7 @@ class FamilyTrainer:
 
     def _move(self, step: int) -> None:
         """Let model and prepared run follow the parameters."""
-        if self._bits is not None and np.isfinite(self.parameters).all():
+        if self._bits is not None and _arrays.within(self.parameters, -_check.LARGEST, _check.LARGEST):
             self._bits.move(self.parameters)
             if self._run:
                 self._run.renew_factor(self._now)
@@ -200,7 +196,7 @@ class FamilyTrainer:
 
     def better(self, step: int, costs: Array) -> tuple[Any, Any]:
         """Return the smallest cost of each problem so far, and its y, after a step with some that are smaller."""
-        family, stream = self._now, self._stream.at(step * self._n_samples * self._family.n_elements)
+        family, stream = self._now, self._stream.at(step * self._width)
         cost, number = costs[2], costs[3]
         if not isinstance(family, Compiled) or not family.batch_shape:
             y = self._estimator.draw(family, stream, int(number[0]))

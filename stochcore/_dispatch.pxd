@@ -4,7 +4,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
-from . cimport sc_noise, sc_stream
+from . cimport sc_draw, sc_draw_table, sc_noise, sc_simulator, sc_stream
 
 cdef extern from "dispatch.h" nogil:
     enum:
@@ -47,6 +47,18 @@ cdef extern from "dispatch.h" nogil:
         SC_OPTIMAL_BASELINE
         SC_LOCAL
         SC_LEAST
+        SC_ROWS_PAD
+        SC_DRAW_INDEX
+        SC_DRAW_PROBABILITY
+        SC_DRAW_PARAMETER
+        SC_DRAW_NOT_FINITE
+        SC_DRAW_LIMIT
+        SC_DRAW_CONTINUOUS
+        SC_DRAW_FAILED
+        SC_BLAME_WHOLE
+        SC_BLAME_LATER
+        SC_BLAME_STAGE
+        SC_MOST_STAGES
         SC_SGD
         SC_MOMENTUM
         SC_RMSPROP
@@ -136,7 +148,10 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t problem_stride
         const double *linear
         const double *quadratic
+        const double *outcomes
         const double *tables
+        const uint8_t *digits
+        double unit
         const double *table
         ptrdiff_t n_classes
         sc_form form
@@ -182,7 +197,9 @@ cdef extern from "dispatch.h" nogil:
         pass
 
     ptrdiff_t sc_place_scratch(const sc_job *, double *, sc_scratch *)
-    ptrdiff_t sc_tables_size(ptrdiff_t)
+    enum:
+        SC_BUCKET_ROW
+    ptrdiff_t sc_digits_size(ptrdiff_t)
     ptrdiff_t sc_price_size(int, ptrdiff_t, ptrdiff_t)
 
     ctypedef struct sc_step_scalars:
@@ -245,6 +262,33 @@ cdef extern from "dispatch.h" nogil:
         void (*logistic_interval)(ptrdiff_t, const double *, const double *, double *, double *,
                                   double *) noexcept nogil
 
+    ctypedef struct sc_recorder:
+        sc_draw draw
+        double cost
+        double weight
+        double *sum
+        double *count
+        int learning
+        int64_t drawn
+        int status
+        double value
+        sc_cancel *cancel
+        int32_t *script
+        int32_t *width
+        ptrdiff_t n_script
+        ptrdiff_t depth
+        ptrdiff_t most_depth
+        double chance
+
+    ctypedef struct sc_program:
+        sc_simulator run
+        const double *theta
+        const double *x
+        ptrdiff_t n_theta
+        ptrdiff_t n_x
+        int blame
+        int64_t max_draws
+
     ctypedef struct sc_table:
         const char *isa
         sc_noise noise
@@ -275,13 +319,21 @@ cdef extern from "dispatch.h" nogil:
         int (*cost_rows)(const sc_family *, const sc_cost *, const void *, ptrdiff_t, double *, sc_cancel *,
                          double *) noexcept nogil
         void (*flip_row)(const sc_cost *, ptrdiff_t, const double *, ptrdiff_t, double *) noexcept nogil
-        void (*linear_tables)(ptrdiff_t, const double *, double *) noexcept nogil
-        void (*site_tables)(ptrdiff_t, const double *, double *) noexcept nogil
+        void (*word_tables)(ptrdiff_t, const double *, double *) noexcept nogil
+        double (*digit_tables)(ptrdiff_t, const double *, uint8_t *) noexcept nogil
         void (*merge)(double *, const double *, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fold)(double *, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*terms_block)(const sc_map *, const sc_terms *, ptrdiff_t, double *, double *) noexcept nogil
         int (*estimate_block)(const sc_job *, ptrdiff_t, ptrdiff_t, const void *, const double *,
                               const sc_scratch *, sc_cancel *, double *, int64_t *) noexcept nogil
+        sc_draw_table draw
+        void (*recorder_begin)(sc_recorder *, const sc_program *, const sc_stream *, uint64_t, double *,
+                               double *) noexcept nogil
+        int (*run_program)(const sc_program *, sc_recorder *) noexcept nogil
+        int (*simulate_rows)(const sc_program *, const sc_stream *, ptrdiff_t, ptrdiff_t, int, sc_recorder *,
+                             sc_cancel *, double *, double *, double *, double *, int64_t *) noexcept nogil
+        int (*simulated_node)(const sc_job *, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *,
+                              double *, double *, int64_t *) noexcept nogil
         void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *,
                          double *) noexcept nogil
         void (*update32)(int, const sc_step_scalars *, ptrdiff_t, const float *, float *, float *,

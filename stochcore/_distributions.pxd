@@ -1,3 +1,5 @@
+cimport numpy as cnp
+
 from ._dispatch cimport sc_family
 
 
@@ -9,20 +11,22 @@ cdef class Tables:
     cdef Py_ssize_t width
     cdef readonly Py_ssize_t n_scores
 
+    cdef int take_sizes(self, int kind, int type, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
+                        Py_ssize_t n_classes) except -1
     cdef const double *numbers(self, object array) except? NULL
-    cdef int few_thresholds(self, object rows) except -1
-    cdef int ladders(self, object first, object n, object masses, bint as_given) except -1
+    cdef int place_thresholds(self, Py_ssize_t rows) except -1
+    cdef int few_thresholds(self, const double *masses, bint as_given) except -1
+    cdef int ladders(self, cnp.ndarray first, cnp.ndarray n, cnp.ndarray masses, bint as_given) except -1
 
 
 cdef class Sites(Tables):
     """Bernoulli and categorical sites."""
 
-    cdef readonly object probs, complement
-    cdef object parameters, logs
+    cdef readonly cnp.ndarray probs, complement
+    cdef cnp.ndarray parameters, logs
 
-    cdef int bernoulli_tables(self, object parameters) except -1
-    cdef int bernoulli_thresholds(self, const double *p) except -1
-    cdef int move_to(self, object parameters, const double *logits) except -1
+    cdef int bernoulli_tables(self) except -1
+    cdef int bernoulli_thresholds(self) except -1
+    cdef int categorical_tables(self) except -1
+    cdef int move_to(self, cnp.ndarray parameters, const double *logits) except -1
     cdef int entropy_at(self, double *sites, double *scores) except -1
-    cdef int move_classes(self, const double *masses) except -1
-    cdef int categorical_tables(self, const double[::1] parameters) except -1

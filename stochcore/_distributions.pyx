@@ -6,7 +6,7 @@ cimport numpy as cnp
 
 import numpy as np
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from ._dispatch cimport (
@@ -14,6 +14,7 @@ from ._dispatch cimport (
     SC_LADDERS, SC_LEAST, SC_NORMAL, SC_ORDERS, SC_PATHS, SC_RANKS, SC_ROWS, SC_TABLED, SC_TRIALS, SC_U8, begin,
     finish, kernels, sc_argument, sc_cancel, sc_family, sc_ladder, sc_stream, sc_table, stopped, team,
 )
+from ._arrays cimport plain
 from ._noise cimport stream_of
 
 cnp.import_array()
@@ -31,7 +32,7 @@ _KINDS = {
     "bernoulli": SC_BERNOULLI, "categorical": SC_CATEGORICAL, "ladders": SC_LADDERS, "chains": SC_CHAINS,
     "orders": SC_ORDERS, "normal": SC_NORMAL, "trials": SC_TRIALS, "given": SC_GIVEN,
 }
-_TYPES = {"|u1": SC_U8, "<i4": SC_I32, "<i8": SC_I64, "<f8": SC_F64}
+_TYPES = {np.dtype(name): code for name, code in (("u1", SC_U8), ("i4", SC_I32), ("i8", SC_I64), ("f8", SC_F64))}
 _SCORES = {
     "by class": SC_BY_CLASS, "affine": SC_AFFINE, "tabled": SC_TABLED, "gaussian": SC_GAUSSIAN, "paths": SC_PATHS,
     "ranks": SC_RANKS, "rows": SC_ROWS,
@@ -47,24 +48,32 @@ cdef class Tables:
 
     def __init__(self, str kind, object dtype, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
                  Py_ssize_t n_classes=0):
+        self.take_sizes(_KINDS[kind], _TYPES[np.dtype(dtype)], n_problems, n_sites, n_elements, n_classes)
+
+    cdef int take_sizes(self, int kind, int type, Py_ssize_t n_problems, Py_ssize_t n_sites, Py_ssize_t n_elements,
+                        Py_ssize_t n_classes) except -1:
         memset(&self.family, 0, sizeof(sc_family))
         self.keep = []
-        self.family.kind = _KINDS[kind]
-        self.family.type = _TYPES[np.dtype(dtype).str]
+        self.family.kind, self.family.type = kind, type
         self.family.n_problems, self.family.n_sites, self.family.n_elements = n_problems, n_sites, n_elements
         self.family.n_classes = n_classes
         self.family.map.plain = True
         self.width = n_problems * n_sites
+        return 0
+
+    @property
+    def n_elements(self):
+        """Elements of noise that a sample takes."""
+        return self.family.n_elements
 
     cdef const double *numbers(self, object array) except? NULL:
         """Keep float64 numbers for the struct."""
-        cdef const double[::1] view
+        cdef cnp.ndarray own
         if array is None:
             return NULL
-        flat = np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
-        self.keep.append(flat)
-        view = flat
-        return &view[0] if view.shape[0] else NULL
+        own = array if plain(array) else np.ascontiguousarray(array, dtype=np.float64)
+        self.keep.append(own)
+        return data(own) if cnp.PyArray_SIZE(own) else NULL
 
     def set_scores(self, str kind, Py_ssize_t n_scores, *, object probs=None, object centre=None, object slope=None,
                    object scale=None, object table=None, object rows=None, Py_ssize_t n_each=0):
@@ -87,14 +96,14 @@ cdef class Tables:
 
     def set_map(self, object index, list arguments):
         """From scores to theta: `index` among all arguments, and for each (n, theta, x or None, bias)."""
-        cdef const int64_t[::1] view
+        cdef cnp.ndarray own
         cdef sc_argument *a
         self.family.map.plain = False
         self.family.map.index = NULL
         if index is not None:
-            view = index
-            self.keep.append(index)
-            self.family.map.index = &view[0]
+            own = np.ascontiguousarray(index, dtype=np.int64)
+            self.keep.append(own)
+            self.family.map.index = <const int64_t *>cnp.PyArray_DATA(own)
         self.family.map.n_arguments = len(arguments)
         for i, (n, theta, x, bias) in enumerate(arguments):
             a = &self.family.map.argument[<Py_ssize_t>i]
@@ -109,7 +118,7 @@ cdef class Tables:
         self.family.n_steps, self.family.per_step = n_steps, per_step
         self.family.n_ladders = probs.size // (chains * self.family.n_classes)
         n = np.full(chains * self.family.n_ladders, self.family.n_classes)
-        self.ladders(np.zeros_like(n), n, probs.reshape(-1), True)
+        self.set_ladders(np.zeros_like(n), n, probs, True)
 
     def set_orders(self, object logits, Py_ssize_t n_taken, bint unordered):
         """Lists of n_classes items each, flat logits; the first n_taken are wanted."""
@@ -125,93 +134,132 @@ cdef class Tables:
             with nogil:
                 t.log_prob_ranks(&self.family, out.shape[0], &y[0], &scratch[0], &out[0])
 
-    def set_trials(self, object rates):
-        """Minus the logarithms of the chances of failure, one a site."""
-        cdef Py_ssize_t n = self.width
-        cdef const float[::1] inverse
-        self.family.period = n * 16 // gcd(n, 16) if n <= SHORT_ROW else n
-        every = np.tile(rates, self.family.period // n)
-        self.family.table, self.family.scale = self.numbers(every), self.numbers(1.0 / every)
-        if (1.0 / every).max() <= 1 << 13:
-            few = (1.0 / every).astype(np.float32)
-            self.keep.append(few)
-            inverse = few
-            self.family.inverse = &inverse[0]
+    def set_trials(self, cnp.ndarray rates):
+        """Minus the logarithms of the chances of failure, one a site: plain numbers, in rows that fill the lanes."""
+        cdef Py_ssize_t n = self.width, i
+        cdef cnp.npy_intp period = n * 16 // <Py_ssize_t>gcd(n, 16) if n <= SHORT_ROW else n
+        cdef cnp.ndarray every = numbers_of(period), inverse = numbers_of(period)
+        cdef cnp.ndarray few = cnp.PyArray_SimpleNew(1, &period, cnp.NPY_FLOAT)
+        cdef const double *rate = data(rates)
+        cdef double *table = data(every)
+        cdef double *scale = data(inverse)
+        cdef float *short_scale = <float *>cnp.PyArray_DATA(few)
+        cdef double most = 0.0
+        for i in range(period):
+            table[i] = rate[i % n]
+            scale[i] = 1.0 / table[i]
+            short_scale[i] = <float>scale[i]
+            most = max(most, scale[i])
+        self.keep += [every, inverse, few]
+        self.family.period, self.family.table, self.family.scale = period, table, scale
+        if most <= 1 << 13:
+            self.family.inverse = short_scale
 
-    def set_classes(self, const double[::1] masses, bint as_given):
+    def set_classes(self, cnp.ndarray masses, bint as_given):
         """n_classes outcomes from 0 on at each site, with these masses; `as_given`: they are probabilities."""
-        cdef Py_ssize_t classes = self.family.n_classes, i
-        cdef uint64_t[:, ::1] by_site
-        cdef const sc_table *t = kernels()
+        cdef Py_ssize_t classes = self.family.n_classes
         if classes > FEW_CLASSES:
             n = np.full(self.width, classes)
             self.family.kind = SC_LADDERS
-            self.ladders(np.zeros_like(n), n, masses, as_given)
+            self.set_ladders(np.zeros_like(n), n, masses, as_given)
             return
-        by_site = np.empty((self.width, classes), dtype=np.uint64)
-        for i in range(self.width):
-            if as_given:
-                t.class_thresholds(classes, &masses[i * classes], &by_site[i, 0])
-            else:
-                t.ladder_thresholds(classes, &masses[i * classes], &by_site[i, 0])
         self.family.kind = SC_CATEGORICAL
-        self.few_thresholds(np.asarray(by_site).T[:max(classes - 1, 1)])
+        self.place_thresholds(max(classes - 1, 1))
+        self.few_thresholds(self.numbers(masses), as_given)
 
-    cdef int few_thresholds(self, object rows) except -1:
-        """[thresholds][sites], rows repeated as those of bits; and their first bits, with a margin (family.h)."""
-        cdef Py_ssize_t n = self.width, period = period_of(n)
-        cdef const uint64_t[:, ::1] thresholds = np.ascontiguousarray(np.tile(rows, (1, period // n)))
-        cdef int16_t[:, ::1] top = on_line((rows.shape[0], period + 64), np.int16)
-        every = np.asarray(top)
-        every[:, :period] = np.minimum(np.asarray(thresholds) >> 37, 0xFFFF).astype(np.int32) - 0x8000
-        every[:, period:] = every[:, :64]
-        self.keep += [np.asarray(thresholds), every]
+    cdef int place_thresholds(self, Py_ssize_t rows) except -1:
+        """Memory for so many thresholds of each site, and for their first bits (family.h), which begin a cache line:
+        16 of them then never cross one.
+        """
+        cdef Py_ssize_t period = period_of(self.width), at = (8 * rows * period + 63) // 64 * 64
+        cdef cnp.npy_intp size = 64 + at + 2 * rows * (period + 64)
+        cdef cnp.ndarray memory = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_UINT8)
+        cdef uint8_t *line = <uint8_t *>cnp.PyArray_DATA(memory)
+        line += (64 - (<uintptr_t>line & 63)) & 63
+        self.keep.append(memory)
         self.family.period = period
-        self.family.thresholds, self.family.top = &thresholds[0, 0], &top[0, 0]
+        self.family.thresholds, self.family.top = <uint64_t *>line, <int16_t *>(line + at)
+        return 0
+
+    cdef int few_thresholds(self, const double *masses, bint as_given) except -1:
+        """Write the thresholds of few classes: rows repeated as those of bits; and their first bits, with a margin."""
+        cdef Py_ssize_t classes = self.family.n_classes, n = self.width, period = self.family.period, i, c, at
+        cdef uint64_t *thresholds = <uint64_t *>self.family.thresholds
+        cdef const sc_table *t = kernels()
+        cdef int16_t *top
+        cdef uint64_t own[64]
+        for i in range(n):
+            if as_given:
+                t.class_thresholds(classes, masses + i * classes, own)
+            else:
+                t.ladder_thresholds(classes, masses + i * classes, own)
+            for c in range(max(classes - 1, 1)):
+                top = <int16_t *>self.family.top + c * (period + 64)
+                for at in range(i, period, n):
+                    thresholds[c * period + at] = own[c]
+                    top[at] = <int16_t>(<int32_t>min(own[c] >> 37, <uint64_t>0xFFFF) - 0x8000)
+        for c in range(max(classes - 1, 1)):
+            top = <int16_t *>self.family.top + c * (period + 64)
+            memcpy(top + period, top, 64 * sizeof(int16_t))
         return 0
 
     def set_ladders(self, object first, object n, object masses, bint as_given):
         """A ladder for each site: n outcomes from `first` on, with these masses; `as_given`: they are probabilities."""
-        self.ladders(first, n, masses, as_given)
+        self.ladders(np.ascontiguousarray(first, dtype=np.int64), np.ascontiguousarray(n, dtype=np.int64),
+                     np.ascontiguousarray(masses, dtype=np.float64), as_given)
 
-    cdef int ladders(self, object first, object n, object masses, bint as_given) except -1:
-        cdef Py_ssize_t i, sites = len(n), total = n.sum()
-        bits = np.minimum(np.frexp(np.maximum(n - 1, 1).astype(float))[1] + 1, MAX_BITS)
-        sizes = np.where(n <= 1 << 8, 1, np.where(n <= 1 << 16, 2, 4))
-        ends, cell_ends = np.cumsum(n), np.cumsum(sizes << bits.astype(np.int64))
-        cdef const int64_t[::1] firsts = first, counts = n, stops = ends, cell_stops = cell_ends
-        cdef const int32_t[::1] widths = bits.astype(np.int32), bytes_ = sizes.astype(np.int32)
-        cdef const double[::1] mass = masses
-        cdef uint64_t[::1] thresholds = np.empty(total, dtype=np.uint64)
-        cdef uint32_t[::1] high = np.empty(total + sites, dtype=np.uint32)
-        cdef uint8_t[::1] cells = np.empty(cell_ends.max(), dtype=np.uint8)
-        cdef uint8_t[::1] memory = np.empty(sites * sizeof(sc_ladder), dtype=np.uint8)
-        cdef sc_ladder *ladder = <sc_ladder *>&memory[0]
+    cdef int ladders(self, cnp.ndarray first, cnp.ndarray n, cnp.ndarray masses, bint as_given) except -1:
+        """All of them in one piece of memory: thresholds, ladders, high words, cells."""
+        cdef Py_ssize_t sites = cnp.PyArray_SIZE(n), total = 0, cells = 0, i
+        cdef const int64_t *firsts = <const int64_t *>cnp.PyArray_DATA(first)
+        cdef const int64_t *counts = <const int64_t *>cnp.PyArray_DATA(n)
+        cdef const double *mass = data(masses)
         cdef const sc_table *t = kernels()
-        cdef int threads = team(None, total * 8)
-        self.keep += [np.asarray(thresholds), np.asarray(high), np.asarray(cells), np.asarray(memory)]
+        cdef cnp.npy_intp size
+        cdef cnp.ndarray memory
+        cdef uint64_t *thresholds
+        cdef uint32_t *high
+        cdef uint8_t *cell
+        cdef sc_ladder *ladder
+        cdef int threads
+        for i in range(sites):
+            total += counts[i]
+            cells += <Py_ssize_t>size_of_cells(counts[i]) << bits_of_cells(counts[i])
+        size = total * 12 + sites * (4 + sizeof(sc_ladder)) + cells + 4
+        memory = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_UINT8)
+        self.keep.append(memory)
+        thresholds = <uint64_t *>cnp.PyArray_DATA(memory)
+        ladder = <sc_ladder *>(thresholds + total)
+        high = <uint32_t *>(ladder + sites)
+        cell = <uint8_t *>(high + total + sites)
+        cell += -<uintptr_t>cell & 3
         self.family.ladders = ladder
-        for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
+        for i in range(sites):
             ladder[i].first, ladder[i].count = firsts[i], <uint32_t>(counts[i] - 1)
-            ladder[i].shift, ladder[i].size = <uint16_t>(32 - widths[i]), <uint16_t>bytes_[i]
-            one_ladder(t, ladder + i, widths[i], &mass[stops[i] - counts[i]], as_given,
-                       &thresholds[stops[i] - counts[i]], &high[stops[i] - counts[i] + i],
-                       &cells[cell_stops[i] - (<int64_t>bytes_[i] << widths[i])])
+            ladder[i].shift, ladder[i].size = 32 - bits_of_cells(counts[i]), size_of_cells(counts[i])
+            ladder[i].thresholds, ladder[i].high, ladder[i].cells = thresholds, high, cell
+            thresholds += counts[i]
+            high += counts[i] + 1
+            cell += <Py_ssize_t>ladder[i].size << (32 - ladder[i].shift)
+        thresholds = <uint64_t *>cnp.PyArray_DATA(memory)
+        threads = team(None, total * 8)
+        for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
+            one_ladder(t, ladder + i, mass + (ladder[i].thresholds - thresholds), as_given)
         return 0
 
-    def sample(self, object stream, Py_ssize_t n, object out, object n_threads):
-        """Rows 0 .. n of the stream's samples into `out`, flat, of the family's type."""
+    def sample(self, object stream, Py_ssize_t n, cnp.ndarray out, object n_threads):
+        """Rows 0 .. n of the stream's samples into `out`, contiguous, of the family's type."""
         cdef sc_stream s = stream_of(stream)
-        cdef uint8_t[::1] raw = out.view(np.uint8)
+        cdef uint8_t *raw = <uint8_t *>cnp.PyArray_DATA(out)
         cdef Py_ssize_t block = BLOCK if self.family.ladders == NULL else LADDER_BLOCK
-        cdef Py_ssize_t width = raw.shape[0] // n, rows = max(1, block // self.family.n_elements), i
+        cdef Py_ssize_t width = cnp.PyArray_NBYTES(out) // n, rows = max(1, block // self.family.n_elements), i
         cdef Py_ssize_t sites = self.family.n_elements, parts = 1
         cdef const sc_table *t = kernels()
         cdef int threads = team(n_threads, n * self.family.n_elements)
         cdef sc_family f = self.family
         cdef Py_ssize_t each = f.n_scratch + 1
-        cdef double[::1] scratch = np.empty(threads * each)
-        cdef double *own = &scratch[0]
+        cdef cnp.ndarray scratch = numbers_of(threads * each)
+        cdef double *own = data(scratch)
         cdef sc_cancel cancel
         if f.kind == SC_LADDERS and sites > LADDER_SITES:
             sites, rows = LADDER_SITES, LADDER_BLOCK // LADDER_SITES
@@ -219,7 +267,7 @@ cdef class Tables:
         begin(&cancel)
         for i in prange((n + rows - 1) // rows * parts, nogil=True, num_threads=threads, schedule="static"):
             sample_block(t, &f, &s, i // parts * rows, min(rows, n - i // parts * rows), i % parts * sites,
-                         min(sites, f.n_elements - i % parts * sites), &raw[0] + i // parts * rows * width,
+                         min(sites, f.n_elements - i % parts * sites), raw + i // parts * rows * width,
                          own + threadid() * each, &cancel)
         finish(&cancel)
 
@@ -315,24 +363,36 @@ cdef Py_ssize_t period_of(Py_ssize_t n) noexcept:
     return whole * ((63 + whole) // whole) if n <= SHORT_ROW else n
 
 
-cdef object on_line(object shape, object dtype):
-    """An array that begins a cache line: rows of 16 elements then never cross one."""
-    cdef Py_ssize_t size = np.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, dtype=np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start:start + size].view(dtype).reshape(shape)
+cdef cnp.ndarray numbers_of(cnp.npy_intp n):
+    """A new array of n float64."""
+    return cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
 
 
-cdef void one_ladder(const sc_table *t, sc_ladder *ladder, int bits, const double *mass, bint as_given,
-                     uint64_t *thresholds, uint32_t *high, uint8_t *cells) noexcept nogil:
+cdef double *data(cnp.ndarray array) noexcept:
+    return <double *>cnp.PyArray_DATA(array)
+
+
+cdef uint16_t bits_of_cells(int64_t n) noexcept nogil:
+    """2^bits cells, two to four times as many as thresholds."""
+    cdef uint16_t bits = 2
+    while bits < MAX_BITS and (n - 1) >> (bits - 1):
+        bits += 1
+    return bits
+
+
+cdef uint16_t size_of_cells(int64_t n) noexcept nogil:
+    return 1 if n <= 1 << 8 else 2 if n <= 1 << 16 else 4
+
+
+cdef void one_ladder(const sc_table *t, const sc_ladder *ladder, const double *mass, bint as_given) noexcept nogil:
     cdef Py_ssize_t n = ladder.count + 1
+    cdef uint64_t *thresholds = <uint64_t *>ladder.thresholds
     if as_given:
         t.class_thresholds(n, mass, thresholds)
     else:
         t.ladder_thresholds(n, mass, thresholds)
-    t.ladder_high(n - 1, thresholds, high)
-    t.ladder_cells(n - 1, thresholds, bits, ladder.size, cells)
-    ladder.thresholds, ladder.high, ladder.cells = thresholds, high, cells
+    t.ladder_high(n - 1, thresholds, <uint32_t *>ladder.high)
+    t.ladder_cells(n - 1, thresholds, 32 - ladder.shift, ladder.size, <void *>ladder.cells)
 
 
 cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
@@ -345,26 +405,39 @@ cdef void sample_block(const sc_table *t, const sc_family *f, const sc_stream *s
         t.sample(f, s, <uint64_t>first * <uint64_t>f.n_elements, rows, scratch, y)
 
 
-def count_masses(const double[:, ::1] abc):
-    """For each (a, b, c) of the Panjer class (ladders.h): first outcomes, how many, and all their masses in a row.
+def count_masses(cnp.ndarray abc):
+    """For each (a, b, c) of the Panjer class (ladders.h), a row of plain numbers: first outcomes, how many, and all
+    their masses in a row; and the end of the outcomes of all.
 
     Raises OverflowError where there are more than MAX_OUTCOMES of them.
     """
-    cdef Py_ssize_t sites = abc.shape[0], i, limit = MAX_OUTCOMES
-    cdef int64_t[::1] first = np.empty(sites, dtype=np.int64), n = np.empty(sites, dtype=np.int64), stops
-    cdef double[::1] masses
+    cdef cnp.npy_intp sites = cnp.PyArray_SIZE(abc) // 3, i, total = 0
+    cdef cnp.ndarray first = cnp.PyArray_SimpleNew(1, &sites, cnp.NPY_INT64)
+    cdef cnp.ndarray n = cnp.PyArray_SimpleNew(1, &sites, cnp.NPY_INT64)
+    cdef int64_t *firsts = <int64_t *>cnp.PyArray_DATA(first)
+    cdef int64_t *counts = <int64_t *>cnp.PyArray_DATA(n)
+    cdef int64_t end = 0
+    cdef Py_ssize_t limit = MAX_OUTCOMES
+    cdef const double *q = data(abc)
+    cdef double *mass
     cdef const sc_table *t = kernels()
     cdef int threads = team(None, sites * 64)
+    cdef cnp.ndarray masses
+    cdef cnp.npy_intp[::1] starts
     for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
-        n[i] = t.count_range(&abc[i, 0], limit, &first[i])
-    ends = np.cumsum(n)
-    if not np.all(n) or ends.max() > limit:
-        raise OverflowError
-    stops = ends
-    masses = np.empty(int(ends.max()))
+        counts[i] = t.count_range(q + 3 * i, limit, firsts + i)
+    starts = np.empty(sites, dtype=np.intp)
+    for i in range(sites):
+        starts[i] = total
+        total += counts[i]
+        end = max(end, firsts[i] + counts[i])
+        if counts[i] == 0 or total > limit:
+            raise OverflowError
+    masses = numbers_of(total)
+    mass = data(masses)
     for i in prange(sites, nogil=True, num_threads=threads, schedule="static"):
-        t.count_masses(&abc[i, 0], first[i], n[i], &masses[stops[i] - n[i]])
-    return np.asarray(first), np.asarray(n), np.asarray(masses)
+        t.count_masses(q + 3 * i, firsts[i], counts[i], mass + starts[i])
+    return first, n, masses, end
 
 
 def affine(const double[:, ::1] x, const double[:, ::1] weight, const double[::1] bias):
@@ -399,91 +472,65 @@ cdef class Sites(Tables):
     probabilities.
     """
 
-    def __init__(self, str kind, bint by_probs, double[::1] parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
+    def __init__(self, str kind, bint by_probs, cnp.ndarray parameters, Py_ssize_t n_problems, Py_ssize_t n_sites,
                  Py_ssize_t n_classes):
         cdef bint bits = kind == "bernoulli"
-        cdef const double[::1] first
-        super().__init__(kind, np.uint8 if bits else np.int32, n_problems, n_sites, n_problems * n_sites, n_classes)
+        cdef Py_ssize_t each = 1 if bits else n_classes
+        self.take_sizes(SC_BERNOULLI if bits else SC_CATEGORICAL, SC_U8 if bits else SC_I32, n_problems, n_sites,
+                        n_problems * n_sites, n_classes)
         self.family.by_probs = by_probs
+        self.parameters = parameters if plain(parameters) else np.ascontiguousarray(parameters, dtype=np.float64)
+        self.probs = numbers_of(self.width * each)
         if bits:
-            self.probs, self.complement = np.empty((2, self.width))
-            self.bernoulli_tables(np.asarray(parameters))
-            first = self.probs
-            self.bernoulli_thresholds(&first[0])
+            self.complement = numbers_of(self.width)
+            self.bernoulli_tables()
+            self.place_thresholds(1)
+            self.bernoulli_thresholds()
+            self.family.slope = data(self.complement)
+            cnp.PyArray_CLEARFLAGS(self.complement, cnp.NPY_ARRAY_WRITEABLE)
         else:
-            self.categorical_tables(parameters)
-        self.set_scores("by class", n_sites * (1 if bits else n_classes), probs=self.probs,
-                        slope=self.complement)
-        if not bits:
+            self.categorical_tables()
             self.set_classes(self.probs, True)
-        for table in (self.probs, self.complement, self.logs):
-            if table is not None:
-                table.flags.writeable = False
+        self.family.score = SC_BY_CLASS
+        self.family.n_scores = self.n_scores = n_sites * each
+        self.family.probs = data(self.probs)
+        cnp.PyArray_CLEARFLAGS(self.probs, cnp.NPY_ARRAY_WRITEABLE)
 
     @property
     def moves(self):
         """Can other logits go into the same memory?"""
         return not self.family.by_probs and self.family.map.plain and self.family.kind in (SC_BERNOULLI, SC_CATEGORICAL)
 
-    cdef int move_to(self, object parameters, const double *logits) except -1:
+    cdef int move_to(self, cnp.ndarray parameters, const double *logits) except -1:
         """Go over to other logits, in place: for tables that nobody else holds."""
-        cdef cnp.ndarray p = self.probs, q = self.complement, logs = self.logs
-        cdef double *probs = <double *>cnp.PyArray_DATA(p)
         self.parameters = parameters
         if self.family.kind == SC_BERNOULLI:
             self.logs = None
-            kernels().bernoulli_means(self.width, logits, probs, <double *>cnp.PyArray_DATA(q))
-            return self.bernoulli_thresholds(probs)
-        kernels().categorical_logits(self.width, self.family.n_classes, logits, probs, <double *>cnp.PyArray_DATA(logs))
-        return self.move_classes(probs)
+            kernels().bernoulli_means(self.width, logits, data(self.probs), data(self.complement))
+            return self.bernoulli_thresholds()
+        kernels().categorical_logits(self.width, self.family.n_classes, logits, data(self.probs), data(self.logs))
+        return self.few_thresholds(data(self.probs), True)
 
-    def move(self, object parameters):
+    def move(self, cnp.ndarray parameters):
         """The same by an array that stays."""
-        cdef const double[::1] given = parameters
-        self.move_to(parameters, &given[0])
+        self.move_to(parameters, data(parameters))
 
-    cdef int move_classes(self, const double *masses) except -1:
-        """Write other thresholds of few classes where the old ones are."""
-        cdef Py_ssize_t classes = self.family.n_classes, n = self.width, period = self.family.period, i, c, at
-        cdef uint64_t *thresholds = <uint64_t *>self.family.thresholds
-        cdef int16_t *top
-        cdef uint64_t own[64]
-        for i in range(n):
-            kernels().class_thresholds(classes, masses + i * classes, own)
-            for c in range(max(classes - 1, 1)):
-                top = <int16_t *>self.family.top + c * (period + 64)
-                for at in range(i, period, n):
-                    thresholds[c * period + at] = own[c]
-                    top[at] = <int16_t>(<int32_t>min(own[c] >> 37, <uint64_t>0xFFFF) - 0x8000)
-        for c in range(max(classes - 1, 1)):
-            top = <int16_t *>self.family.top + c * (period + 64)
-            memcpy(top + period, top, 64 * sizeof(int16_t))
-        return 0
-
-    cdef int bernoulli_tables(self, object parameters) except -1:
+    cdef int bernoulli_tables(self) except -1:
         """probs = p, complement = 1 - p, accurate where it is small."""
-        cdef const double[::1] given = parameters
-        cdef double[::1] p = self.probs, q = self.complement
-        self.parameters, self.logs = parameters, None
+        cdef const double *given = data(self.parameters)
+        cdef double *p = data(self.probs)
+        cdef double *q = data(self.complement)
+        cdef Py_ssize_t i
         if self.family.by_probs:
-            self.probs[:] = parameters
-            self.complement[:] = 1.0 - parameters
+            for i in range(self.width):
+                p[i], q[i] = given[i], 1.0 - given[i]
         else:
-            kernels().bernoulli_means(self.width, &given[0], &p[0], &q[0])
+            kernels().bernoulli_means(self.width, given, p, q)
         return 0
 
-    cdef int bernoulli_thresholds(self, const double *p) except -1:
-        """Where they exist already, in place."""
-        cdef Py_ssize_t n = self.width
-        cdef uint64_t[::1] thresholds
-        cdef int16_t[::1] top
-        if self.family.period == 0:
-            self.family.period = period_of(n)
-            thresholds, top = np.empty(self.family.period, dtype=np.uint64), on_line(self.family.period + 64, np.int16)
-            self.keep += [thresholds, top]
-            self.family.thresholds, self.family.top = &thresholds[0], &top[0]
-        kernels().bernoulli_thresholds(n, p, self.family.period, <uint64_t *>self.family.thresholds,
-                                       <int16_t *>self.family.top)
+    cdef int bernoulli_thresholds(self) except -1:
+        kernels().bernoulli_thresholds(self.width, data(self.probs), self.family.period,
+                                       <uint64_t *>self.family.thresholds, <int16_t *>self.family.top)
         return 0
 
     @property
@@ -491,29 +538,31 @@ cdef class Sites(Tables):
         """Bits: rows log(1 - p), log p. Classes: [sites * classes]."""
         cdef const sc_table *t = kernels()
         cdef Py_ssize_t n = self.width
-        cdef double[:, ::1] logs
-        cdef double[::1] unused
-        cdef const double[::1] given
+        cdef cnp.ndarray made
+        cdef double *logs
         if self.logs is None:
-            given, logs, unused = self.parameters, np.empty((2, n)), np.empty(n)
+            made = np.empty((2, n))
+            logs = data(made)
             if self.family.by_probs:
-                t.bernoulli_probs(n, &given[0], &logs[1, 0], &logs[0, 0])
+                t.bernoulli_probs(n, data(self.parameters), logs + n, logs)
             else:
-                t.bernoulli_logits(n, &given[0], &unused[0], &logs[1, 0], &logs[0, 0])
-            self.logs = np.asarray(logs)
-            self.logs.flags.writeable = False
+                t.bernoulli_logits(n, data(self.parameters), data(numbers_of(n)), logs + n, logs)
+            cnp.PyArray_CLEARFLAGS(made, cnp.NPY_ARRAY_WRITEABLE)
+            self.logs = made
         return self.logs
 
-    cdef int categorical_tables(self, const double[::1] parameters) except -1:
+    cdef int categorical_tables(self) except -1:
         """probs and log_probs, [sites * classes]."""
         cdef const sc_table *t = kernels()
         cdef Py_ssize_t n = self.width * self.family.n_classes
-        cdef double[::1] p = np.array(parameters), logs = np.empty(n)
+        cdef double *p = data(self.probs)
+        self.logs = numbers_of(n)
         if self.family.by_probs:
-            t.categorical_probs(n, &p[0], &logs[0])
+            memcpy(p, data(self.parameters), n * sizeof(double))
+            t.categorical_probs(n, p, data(self.logs))
         else:
-            t.categorical_logits(self.width, self.family.n_classes, &parameters[0], &p[0], &logs[0])
-        self.probs, self.complement, self.logs = np.asarray(p), None, np.asarray(logs)
+            t.categorical_logits(self.width, self.family.n_classes, data(self.parameters), p, data(self.logs))
+        cnp.PyArray_CLEARFLAGS(self.logs, cnp.NPY_ARRAY_WRITEABLE)
         return 0
 
     def entropy(self, double[::1] sites, double[::1] scores):
@@ -523,14 +572,11 @@ cdef class Sites(Tables):
     cdef int entropy_at(self, double *sites, double *scores) except -1:
         """The same by pointers. Of a bit with logit l, m = min(p, q): H = softplus(-|l|) + |l| m, dH/dl = -l p q."""
         cdef Py_ssize_t n = self.width, i
-        cdef cnp.ndarray given = self.parameters, array = self.probs, other = self.complement, logs
-        cdef const double *logit = <const double *>cnp.PyArray_DATA(given)
-        cdef const double *p = <const double *>cnp.PyArray_DATA(array)
-        cdef const double *q
-        if self.complement is None or self.family.by_probs:
-            logs = self.log_probs
-            logit = <const double *>cnp.PyArray_DATA(logs)
-            q = NULL if self.complement is None else <const double *>cnp.PyArray_DATA(other)
+        cdef const double *logit = data(self.parameters)
+        cdef const double *p = data(self.probs)
+        cdef const double *q = NULL if self.complement is None else data(self.complement)
+        if q == NULL or self.family.by_probs:
+            logit = data(self.log_probs)
             for i in range(n):
                 if q != NULL:
                     entropy_of_bit(p[i], q[i], logit[n + i], logit[i], sites + i, scores + i)
@@ -538,7 +584,6 @@ cdef class Sites(Tables):
                     entropy_of_classes(self.family.n_classes, self.family.by_probs, p + i * self.family.n_classes,
                                        logit + i * self.family.n_classes, sites + i, scores + i * self.family.n_classes)
             return 0
-        q = <const double *>cnp.PyArray_DATA(other)
         for i in range(n):
             sites[i] = -abs(logit[i])
         kernels().functions.softplus(n, sites, sites)

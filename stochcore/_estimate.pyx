@@ -18,18 +18,23 @@ def read(cnp.ndarray node, Py_ssize_t problems, Py_ssize_t parameters, Py_ssize_
     error, from the groups where they are `enough`. `dependent` samples together have costs that depend on each other.
     """
     cdef cnp.ndarray costs = empty(4 * problems), grad = empty(parameters), grad_se = empty(parameters)
+    read_into(node, problems, parameters, enough, dependent, costs, grad, grad_se)
+    return costs, grad, grad_se
+
+
+cdef void read_into(cnp.ndarray node, Py_ssize_t problems, Py_ssize_t parameters, Py_ssize_t enough,
+                    Py_ssize_t dependent, cnp.ndarray costs, cnp.ndarray grad, cnp.ndarray grad_se) noexcept:
     read_costs(data(node), problems, dependent, data(costs))
     read_gradient(data(node), problems, parameters, data(node)[1] >= enough, data(grad), data(grad_se))
-    return costs, grad, grad_se
 
 
 def fill(dict into, cnp.ndarray node, Py_ssize_t problems, Py_ssize_t parameters, Py_ssize_t enough,
          Py_ssize_t dependent, Py_ssize_t unit, Py_ssize_t evals):
     """The same by the names of an Estimate, arrays flat; of one problem numbers."""
-    cdef cnp.ndarray costs, grad, grad_se
+    cdef cnp.ndarray costs = empty(4 * problems), grad = empty(parameters), grad_se = empty(parameters)
     cdef Py_ssize_t n = <Py_ssize_t>data(node)[0]
     cdef bint many = data(node)[1] >= enough
-    costs, grad, grad_se = read(node, problems, parameters, enough, dependent)
+    read_into(node, problems, parameters, enough, dependent, costs, grad, grad_se)
     into["cost"], into["cost_se"] = part(costs, problems, 0), part(costs, problems, 1)
     into["grad"], into["grad_se"] = grad, grad_se
     into["n_samples"], into["n_evals"] = n, n * problems * evals

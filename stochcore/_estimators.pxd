@@ -10,9 +10,8 @@ cdef class Job:
 
     cdef sc_job job
     cdef object keep  # what the struct points at
-    cdef object memory  # scratch that small jobs keep from call to call
-    cdef bint busy  # is somebody using it?
-    cdef bint keeps  # whatever its size
+    cdef bint keeps  # scratch of its own from call to call, whatever its size?
+    cdef object memory  # this
     cdef Py_ssize_t node_size
 
     cpdef int move(self, Tables tables) except -1

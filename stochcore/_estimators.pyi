@@ -28,6 +28,7 @@ class Job:
     def baseline(self) -> Array: ...
     @property
     def factor(self) -> Array | None: ...
+    def like(self, tables: Tables | None) -> Job: ...
     def move(self, tables: Tables) -> int: ...
     def fold(
         self,
@@ -37,8 +38,8 @@ class Job:
         first_block: int,
         n_blocks: int,
         stop: int,
-        y: Array | None,
-        j: Array | None,
+        y: Array,
+        j: Array,
         n_threads: int | None,
     ) -> int: ...
     def whole(

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from . cimport sc_stream
+from ._arrays cimport plain
 from ._costs cimport Weights
 from ._dispatch cimport (
     SC_ANTITHETIC, SC_COST_COMPILED, SC_COST_GIVEN, SC_COST_NOT_FINITE, SC_DISARM, SC_GROUPS, SC_LEAVE_ONE_OUT,
@@ -22,7 +23,8 @@ from ._noise cimport Address
 
 cnp.import_array()
 
-cdef Py_ssize_t KEPT = 1 << 15  # numbers of scratch that a job keeps, at most, unless it is asked to
+cdef Py_ssize_t KEPT = 1 << 15  # numbers of scratch that are kept from call to call, at most
+cdef cnp.ndarray spare = None  # these; whoever uses them takes them away
 cdef Py_ssize_t WAVE = 64  # blocks in flight, at most
 cdef Py_ssize_t WAVE_NUMBERS = 1 << 20  # and their nodes' size, in numbers; but two blocks a thread at least
 
@@ -69,23 +71,34 @@ cdef class Job:
         """One number a score, live; or None."""
         return None if self.keep[4] is None else np.asarray(self.keep[4])
 
+    def like(self, Tables tables):
+        """A job that differs in its tables alone; None: one that has none, to make others like it."""
+        cdef Job other = Job.__new__(Job)
+        other.job, other.node_size = self.job, self.node_size
+        other.keep = [tables, *self.keep[1:]]
+        if tables is not None:
+            other.job.family = tables.family
+        return other
+
     cpdef int move(self, Tables tables) except -1:
         """Go over to a model of the same shapes, or to what has become of tables that were moved in place."""
         self.keep[0] = tables
         self.job.family = tables.family
         return 0
 
-    def fold(self, Address stream, double[::1] node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks,
-             Py_ssize_t stop, object y, const double[::1] j, object n_threads):
+    def fold(self, Address stream, cnp.ndarray node, bint empty, Py_ssize_t first_block, Py_ssize_t n_blocks,
+             Py_ssize_t stop, cnp.ndarray y, cnp.ndarray j, object n_threads):
         """Fold blocks first_block .. first_block + n_blocks, the last up to sample `stop`, into `node`.
 
-        `empty`: the node holds nothing yet. y (flat outcomes) and j (costs) of exactly these samples where they are
-        given; otherwise they are made here. Returns -1, or the number of a sample whose cost is not finite.
+        `empty`: the node holds nothing yet. y (outcomes) and j (costs) of exactly these samples, contiguous. Returns
+        -1, or the number of a sample whose cost is not finite.
         """
-        cdef Py_ssize_t width = y.nbytes // (stop - first_block * self.job.block_rows) if y is not None else 0
-        cdef const uint8_t[::1] given_y = y.view(np.uint8) if y is not None else None
-        return self.fold_at(&stream.c, &node[0], empty, first_block, n_blocks, stop,
-                            &given_y[0] if y is not None else NULL, width, &j[0] if j is not None else NULL, n_threads)
+        cdef Py_ssize_t n = stop - first_block * self.job.block_rows
+        if not (plain(node) and plain(j) and cnp.PyArray_ISCARRAY_RO(y)) or cnp.PyArray_SIZE(node) != self.node_size:
+            raise ValueError("a node, outcomes or costs that do not fit")
+        return self.fold_at(&stream.c, <double *>cnp.PyArray_DATA(node), empty, first_block, n_blocks, stop,
+                            <const uint8_t *>cnp.PyArray_DATA(y), cnp.PyArray_NBYTES(y) // n,
+                            <const double *>cnp.PyArray_DATA(j), n_threads)
 
     def whole(self, Address stream, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t stop, object n_threads):
         """A new node of blocks that are made here, and what `fold` returns."""
@@ -98,6 +111,7 @@ cdef class Job:
                          Py_ssize_t n_blocks, Py_ssize_t stop, const uint8_t *y0, Py_ssize_t width, const double *j0,
                          object n_threads) except -2:
         """`fold` by pointers."""
+        global spare
         cdef Py_ssize_t rows = self.job.block_rows, base = first_block * rows
         cdef Py_ssize_t each = 64 if self.job.cost.kind == SC_COST_COMPILED else 1  # nobody knows what that does
         cdef int threads = team(n_threads, (stop - base) * self.job.family.n_elements * each) if n_blocks > 1 else 1
@@ -106,19 +120,22 @@ cdef class Job:
         cdef sc_scratch unused
         cdef Py_ssize_t stride = sc_place_scratch(&job, NULL, &unused)
         cdef cnp.npy_intp size = threads * stride + wave * (self.node_size + 1)
-        cdef bint kept = (size <= KEPT or self.keeps) and not self.busy
-        cdef cnp.ndarray memory = self.memory if kept else None
+        cdef cnp.ndarray memory = self.memory if self.keeps else spare
+        cdef int64_t bad
+        if self.keeps:
+            self.memory = None  # while it is in use
+        else:
+            spare = None
         job.stream = stream[0]
         if memory is None or cnp.PyArray_DIM(memory, 0) < size:
             memory = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_DOUBLE)
-        if kept:
-            self.memory, self.busy = memory, True
-        try:
-            return fold_waves(&job, <double *>cnp.PyArray_DATA(memory), stride, threads, wave, self.node_size, node,
-                              empty, base, n_blocks, stop, y0, width, j0)
-        finally:
-            if kept:
-                self.busy = False
+        bad = fold_waves(&job, <double *>cnp.PyArray_DATA(memory), stride, threads, wave, self.node_size, node, empty,
+                         base, n_blocks, stop, y0, width, j0)
+        if self.keeps:
+            self.memory = memory
+        elif size <= KEPT:
+            spare = memory
+        return bad
 
 
 cdef int64_t fold_waves(const sc_job *job, double *scratch, Py_ssize_t stride, int threads, Py_ssize_t wave,

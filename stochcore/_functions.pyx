@@ -1,9 +1,14 @@
 """functions: special functions of whole arrays, with the same bits on every CPU (csrc/kernels/special.h)."""
 
+cimport numpy as cnp
+
 import numpy as np
 from libc.stddef cimport ptrdiff_t
 
+from ._arrays cimport plain
 from ._dispatch cimport kernels
+
+cnp.import_array()
 
 ctypedef void (*function1)(ptrdiff_t, const double *, double *) noexcept nogil
 ctypedef void (*function2)(ptrdiff_t, const double *, const double *, double *) noexcept nogil
@@ -19,13 +24,15 @@ cdef tuple flat(tuple arguments):
 
 
 cdef object map1(function1 f, object x):
-    arrays, shape = flat((x,))
-    cdef const double[::1] a = arrays[0]
-    cdef double[::1] out = np.empty(a.shape[0])
-    if a.shape[0]:
+    cdef cnp.ndarray a = x if plain(x) else np.array(x, dtype=np.float64, order="C")
+    cdef cnp.ndarray out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.NPY_DOUBLE)
+    cdef const double *given = <const double *>cnp.PyArray_DATA(a)
+    cdef double *into = <double *>cnp.PyArray_DATA(out)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(a)
+    if n:
         with nogil:
-            f(a.shape[0], &a[0], &out[0])
-    return np.asarray(out).reshape(shape)
+            f(n, given, into)
+    return out
 
 
 cdef object map2(function2 f, object x, object y):

@@ -25,13 +25,11 @@ class Descent:
     ) -> None: ...
     def follow(self, average: Array, baseline: Array, decay: float) -> None: ...
     def begin(self) -> None: ...
-    def take(
+    def run_outside(
         self,
-        node: Array,
         kind: int,
         scalars: Array,
-        row: int,
-        step: int,
+        first_step: int,
         moments: Array,
         records: Array,
         weights: Array | None,

@@ -101,11 +101,16 @@ cdef class Descent:
         best = self.trainer.best
         np.asarray(self.best)[:] = np.inf if best is None else np.asarray(best[0]).reshape(-1)
 
-    def take(self, cnp.ndarray node, int kind, const double[:, ::1] scalars, Py_ssize_t row, Py_ssize_t step,
-             double[:, ::1] moments, double[:, ::1] records, const double[::1] weights):
-        """Take the step that a node asks for."""
-        check(scalars, row, self.parameters.shape[0], self.grad.shape[0], moments.shape[0], moments.shape[1])
-        self.commit(<const double *>cnp.PyArray_DATA(node), kind, scalars, row, step, moments, records, weights)
+    def run_outside(self, int kind, const double[:, ::1] scalars, Py_ssize_t first_step, double[:, ::1] moments,
+                    double[:, ::1] records, const double[::1] weights):
+        """Take a step for each row of scalars, whose estimates are made by the trainer."""
+        cdef Py_ssize_t row
+        cdef cnp.ndarray node
+        check(scalars, 0, self.parameters.shape[0], self.grad.shape[0], moments.shape[0], moments.shape[1])
+        for row in range(scalars.shape[0]):
+            node = self.trainer.node_at(first_step + row)
+            self.commit(<const double *>cnp.PyArray_DATA(node), kind, scalars, row, first_step + row, moments, records,
+                        weights)
 
     def run(self, Job job, Address stream, Py_ssize_t width, Py_ssize_t blocks, int kind,
             const double[:, ::1] scalars, Py_ssize_t first_step, double[:, ::1] moments, double[:, ::1] records,

@@ -13,6 +13,7 @@ from . import _check
 from ._descent import FamilyTrainer, Trainer
 from .costs import BuiltIn, Cost, fitting
 from .distributions import Family
+from .distributions.family import Simulated
 from .estimators import Estimator, resolve
 from .estimators.base import as_plain as plain_estimator
 from .estimators.base import from_plain as estimator_of_plain
@@ -71,6 +72,8 @@ class Plan:
     def _family_trainer(self, model: Family) -> FamilyTrainer:
         if self.data is not None:
             raise TypeError(f"`data` must be left out for a {type(model).__name__}: it has a `cost`")
+        if self.maximize and isinstance(model, Simulated):
+            raise ValueError("`maximize` must be False for a simulator: let it tell minus its reward as cost")
         cost, estimator = fitting(model, self.cost), resolve(self.estimator)
         estimator.check(model, cost, self.n_samples)
         if self.maximize:

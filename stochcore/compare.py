@@ -115,7 +115,7 @@ class Comparison(Sequence[Row]):
 
 def compare(
     model: Family,
-    cost: BuiltIn | Cost,
+    cost: BuiltIn | Cost | None = None,
     estimators: Sequence[str | Estimator] | None = None,
     *,
     n_evals: int = 100_000,
@@ -184,7 +184,7 @@ def compare(
     return Comparison(rows, left_out)
 
 
-def _truth(model: Family, cost: BuiltIn | Cost, oracle: bool | None) -> Estimate | None:
+def _truth(model: Family, cost: BuiltIn | Cost | None, oracle: bool | None) -> Estimate | None:
     if oracle is None:
         try:
             few = isinstance(model, Compiled) and math.prod(map(len, model._ranges())) <= MOST_OUTCOMES

@@ -68,6 +68,9 @@ class Layout:
         return max(1, whole + (rest >= LEAST))
 
 
+shared_layout = lru_cache(maxsize=256)(Layout)  # a layout is a value: small calls take it from the one before
+
+
 class Tree:
     """Shards in order, merged as the dyadic intervals of their numbers.
 
@@ -77,7 +80,7 @@ class Tree:
 
     def __init__(self, layout: Layout, nodes: list[tuple[int, int, Array]] | None = None) -> None:
         self.layout = layout
-        self.nodes = list(nodes or [])
+        self.nodes = [] if nodes is None else nodes.copy()
 
     def push(self, first: int, size: int, node: Array) -> None:
         """Append the node of shards first .. first + size."""

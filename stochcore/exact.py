@@ -13,22 +13,23 @@ from numpy.typing import NDArray
 from . import _check
 from .costs import BuiltIn, Cost, evaluate, fitting, length
 from .distributions import Compiled, Family
+from .distributions.family import Simulated
 from .distributions.parameters import Structure
 from .estimate import Estimate
 
 Array = NDArray[Any]
 
 
-def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
+def exact(model: Family, cost: BuiltIn | Cost | None = None) -> Estimate:
     """Return E[J(y)] and its gradient by enumerating every outcome: sum_y p(y) J(y) and sum_y p(y) J(y) score(y).
 
     Parameters
     ----------
-    model : Family
+    model : Family, or a simulator with its theta
         With at most 2^20 outcomes a problem. Counts without end are enumerated as far as they are drawn: all but 2^-60
         of each tail of a site.
     cost
-        As in ``stochcore.estimate``.
+        As in ``stochcore.estimate``; a simulator has none.
 
     Returns
     -------
@@ -47,6 +48,8 @@ def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
     if not isinstance(model, Family):
         raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
     price = fitting(model, cost)
+    if isinstance(model, Simulated):
+        return _all_ways(model, started)
     events = model.enumerate()
     y = _on_every_problem(model, events)
     n = length(y)
@@ -69,6 +72,24 @@ def exact(model: Family, cost: BuiltIn | Cost) -> Estimate:
         n_evals=n * math.prod(model.batch_shape),
         seconds=time.perf_counter() - started,
         unbiased=not model.has_certain_outcomes,
+    )
+
+
+def _all_ways(model: Simulated, started: float) -> Estimate:
+    """Return sum p J and sum p ((J - mean) S + R) over all ways that a program can go."""
+    p, j, score, rest = model.exact()
+    mean = _ordered_sum(p * j)
+    grad = _ordered_sum(p[:, None] * ((j - mean)[:, None] * score + rest))
+    grad = model._structure.build(np.asarray(grad, dtype=np.float64).reshape(-1))
+    return Estimate(
+        cost=mean,
+        cost_se=np.float64(0.0),
+        grad=grad,
+        grad_se=np.zeros_like(grad),
+        n_samples=len(p),
+        n_evals=len(p),
+        seconds=time.perf_counter() - started,
+        unbiased=True,
     )
 
 

@@ -421,9 +421,9 @@ def _unpickle(version: int, *state: Any) -> Stream:
 
 def as_stream(seed: SeedLike | Stream) -> Stream:
     """Return `seed` as a Stream: a Stream as it is, anything else as ``Stream(seed)``."""
-    if isinstance(seed, Stream):
-        return seed
-    return _of_seed(seed) if type(seed) is int else Stream(seed)
+    if type(seed) is int:
+        return _of_seed(seed)
+    return seed if isinstance(seed, Stream) else Stream(seed)
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from .costs import BuiltIn, Cost, as_cost
+from .costs import BuiltIn, Cost, fitting
 from .distributions import Family
 from .distributions.parameters import Structure
 from .estimate import Estimate, student_quantile
@@ -86,7 +86,7 @@ class Unbiasedness:
 
 def check_unbiased(
     model: Family,
-    cost: BuiltIn | Cost,
+    cost: BuiltIn | Cost | None = None,
     estimator: str | Estimator = "leave_one_out",
     *,
     baseline: ArrayLike | None = None,
@@ -128,7 +128,7 @@ def check_unbiased(
     """
     sizes = tuple(_check.integer("n_samples", n, 1) for n in np.atleast_1d(n_samples))
     count = _check.integer("n_replicates", n_replicates, 2)
-    truth, price = exact(model, cost), as_cost(cost)
+    truth, price = exact(model, cost), fitting(model, cost)
     run = getattr(estimator, "estimate", None)
     if run is None:
         chosen = resolve(estimator, baseline)

@@ -273,10 +273,24 @@ static void model(const char *name, int kind, ptrdiff_t problems, ptrdiff_t site
     estimates(name, SC_COST_QUADRATIC);
 }
 
+/* What packed samples are priced by. */
+static void set_tables(sc_cost *cost, ptrdiff_t sites, const double *numbers, double *tables, uint8_t *digits)
+{
+    if (sites <= SC_BUCKET_ROW) {
+        t->word_tables(sites, numbers, tables);
+        take(tables, (size_t)(256 * ((sites + 7) / 8)) * sizeof *tables);
+        cost->tables = tables, cost->outcomes = sites > 8 ? NULL : tables;
+    } else {
+        cost->unit = t->digit_tables(sites, numbers, digits), cost->digits = digits;
+        take(digits, (size_t)sc_digits_size(sites)), take(&cost->unit, sizeof cost->unit);
+    }
+}
+
 /* Bits that are never stored as bytes, beside those that are; `tie`: an element that its first bits do not decide. */
 static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
 {
-    static double memory[64 * MOST], costs[256 * MOST / 8], nodes[2][4 * MOST];
+    static double memory[64 * MOST], numbers[2 * MOST], tables[2048], nodes[2][4 * MOST];
+    static uint8_t digits[288 * MOST / 8];
     const sc_stream aligned = {.seed = 8, .offset = 16};
     sc_scratch own;
     sc_cancel cancel;
@@ -285,10 +299,10 @@ static void packed(ptrdiff_t sites, ptrdiff_t period, ptrdiff_t tie)
     for (ptrdiff_t i = 0; i < period; i++) thresholds[i] = row[i % sites];
     if (tie >= 0) thresholds[tie] = sc_k(&aligned, (uint64_t)(33 * sites + tie)) + 1;
     first_bits(1);
-    t->linear_tables(sites, weights, costs);
-    take(costs, (size_t)sc_tables_size(sites) * sizeof *costs);
+    for (ptrdiff_t d = 0; d < sites; d++) numbers[2 * d] = d % 3 ? 0.0 : 0.25, numbers[2 * d + 1] = weights[d];
     sc_job job = {.family = f, .stream = aligned, .n_parameters = sites, .block_rows = ROWS};
-    job.cost = (sc_cost){.kind = SC_COST_LINEAR, .linear = weights, .tables = costs};
+    job.cost = (sc_cost){.kind = SC_COST_TABLE, .n_classes = 2, .table = numbers};
+    set_tables(&job.cost, sites, numbers, tables, digits);
     if (sc_place_scratch(&job, memory, &own) > (ptrdiff_t)COUNT(memory)) failed = 1;
     sc_cancel_begin(&cancel, NULL);
     for (int way = 0; way < 6; way++) {
@@ -350,7 +364,8 @@ static void priced(const char *name, const sc_cost *cost, ptrdiff_t sites)
 
 static void prices(ptrdiff_t sites, ptrdiff_t period)
 {
-    static double symmetric[300 * 300], q[300 * 300], around[1200], table[600], tables[32 * MOST];
+    static double symmetric[300 * 300], q[300 * 300], around[1200], table[600], tables[2048];
+    static uint8_t digits[288 * 38];
     static int64_t start[301], upper[300];
     static int32_t neighbour[1200];
     static uint64_t pairs[2000];
@@ -382,9 +397,8 @@ static void prices(ptrdiff_t sites, ptrdiff_t period)
     cost = (sc_cost){.kind = SC_COST_QUADRATIC, .linear = weights, .quadratic = q, .slope = table};
     cost.symmetric = symmetric;
     priced("quadratic", &cost, sites);
-    t->site_tables(sites, table, tables);
-    take(tables, (size_t)sc_tables_size(sites) * sizeof *tables);
-    cost = (sc_cost){.kind = SC_COST_TABLE, .table = table, .n_classes = 2, .tables = tables, .slope = weights};
+    cost = (sc_cost){.kind = SC_COST_TABLE, .table = table, .n_classes = 2, .slope = weights};
+    set_tables(&cost, sites, table, tables, digits);
     priced("table", &cost, sites);
     cost = (sc_cost){.kind = SC_COST_COMPILED, .function = weighed, .data = weights, .sign = -1.0};
     priced("compiled", &cost, sites);
@@ -636,6 +650,7 @@ int main(int argc, char **argv)
     packed(1, 64, -1);
     packed(7, 112, -1), packed(7, 112, 3);
     packed(68, 68, -1), packed(68, 68, 60);
+    packed(48, 96, -1), packed(49, 98, -1), packed(64, 64, -1);
     packed(300, 300, -1), packed(300, 300, 299);
     prices(20, 80), prices(300, 300);
     return failed;

@@ -264,6 +264,14 @@ static void probe_vm(void) /* all masks of 8 lanes */
     PROBE(vm_or, OVER_MASKS(take_vm(vm_or(MASK(a), MASK(b)))));
 }
 
+static void transpose_bytes(size_t i)
+{
+    vl x[8];
+    for (size_t r = 0; r < 8; r++) x[r] = vl_load(l0 + i + 8 * r);
+    vl_transpose_bytes(x);
+    for (int k = 0; k < 8; k++) take_vl(x[k]);
+}
+
 static void probe_u64(void)
 {
     PROBE_8(vl_set1, take_vl, l0[i]);
@@ -271,6 +279,10 @@ static void probe_u64(void)
     PROBE(vl_store, OVER(8, STORED(uint64_t, 8, vl_store(at, L(0)))));
     LOAD(vl_load_bytes, take_vl, (uint8_t *)l0, uint8_t, 64);
     PROBE(vl_store_bytes, OVER(8, STORED(uint8_t, 64, vl_store_bytes(at, L(0)))));
+    PROBE(vl_store_halves, OVER(8, STORED(uint8_t, 64, vl_store_halves(at + 32, at, L(0)))));
+    PROBE(vl_transpose_bytes, OVER(64, transpose_bytes(i)));
+    PROBE(vl_from_f64, OVER(8, take_f64(vl_to_f64(vl_from_f64(d0[i])))));
+    PROBE(vl_to_f64, OVER(8, take_f64(vl_to_f64(l0[i]))));
     PROBE_8(vl_add, take_vl, L(0), L(1));
     PROBE_8(vl_sub, take_vl, L(0), L(1));
     PROBE_8(vl_and, take_vl, L(0), L(1));
@@ -317,6 +329,33 @@ static void probe_f32(void)
           OVER(16, for (size_t n = 0; n < 16; n++) STORED(float, n, vf_store_part(at, F(0), (ptrdiff_t)n))));
 }
 
+/* Four bytes for each lane, their last row at the border; tables that overlap and end there too. */
+static void look_up(size_t i)
+{
+    enum { STRIDE = 40, STEP = 48, LAST = 3 * STRIDE + 32 };
+    uint8_t rows[LAST] = {0}, tables[8 * STEP];
+    vw r[2];
+    for (int k = 0; k < 4; k++) memcpy(rows + k * STRIDE, l0 + (i + (size_t)k * 16) % (LANES - 4), 32);
+    for (size_t k = 0; k < sizeof tables; k++) tables[k] = (uint8_t)(w1[(i + k) % LANES] >> 8 & 63);
+    const uint8_t *x = before_border(rows, sizeof rows, 0);
+    for (int n = 0; n <= 4; n += 2) {
+        vw_look_up(x, STRIDE, n, tables, STEP, r);
+        take_vw(r[0]), take_vw(r[1]);
+    }
+    vw_look_up(rows, STRIDE, 4, before_border(tables, sizeof tables, 0), STEP, r);
+    take_vw(r[0]), take_vw(r[1]);
+}
+
+/* The most that fits: 512 bytes of the largest numbers. */
+static void look_up_most(void)
+{
+    uint8_t rows[512 + 32], tables[48];
+    vw r[2];
+    memset(rows, 0xff, sizeof rows), memset(tables, 63, sizeof tables);
+    vw_look_up(rows, 1, 512, tables, 0, r);
+    take_vw(r[0]), take_vw(r[1]);
+}
+
 static void probe_u32(void)
 {
     PROBE_16(vw_set1, take_vw, w0[i]);
@@ -339,6 +378,8 @@ static void probe_u32(void)
     PROBE_16(vf_to_i32, take_vw, vw_to_f32(vw_or(W(0), vw_set1(UINT32_C(1) << 31))));
     PROBE_16(vw_lo_f64, take_vd, W(0));
     PROBE_16(vw_hi_f64, take_vd, W(0));
+    PROBE(vw_store_u8, OVER(16, STORED(uint8_t, 16, vw_store_u8(at, vw_shr(W(0), 24)))));
+    PROBE(vw_look_up, OVER(16, look_up(i)); look_up_most());
     PROBE_16(vw_lo_u64, take_vl, W(0));
     PROBE_16(vw_hi_u64, take_vl, W(0));
 }
@@ -396,11 +437,11 @@ static void count16(vw a, vw b, uint32_t far)
 
 static void probe_vb(void)
 {
-    uint8_t a[32], b[32], c[32], marked[64];
+    uint8_t a[32], b[32];
 #define OVER_MASKS_32(body)                                                                                            \
     for (uint32_t n = 0; n < 4096; n++) {                                                                              \
         const uint32_t bits = n * UINT32_C(0x9e3779b9), more = bits * UINT32_C(0x85ebca6b);                            \
-        for (int i = 0; i < 32; i++) a[i] = bits >> i & 1, b[i] = more >> i & 1, c[i] = (uint8_t)(more >> i % 25);     \
+        for (int i = 0; i < 32; i++) a[i] = bits >> i & 1, b[i] = more >> i & 1;                                       \
         body;                                                                                                          \
     }
     PROBE(vb_bits, OVER_MASKS_32(uint32_t r = vb_bits(vb_or(vb_load_u8(a), vb_load_u8(b))); take(&r, sizeof r)));
@@ -408,8 +449,6 @@ static void probe_vb(void)
     PROBE(vb_load_u8, OVER_MASKS_32(take_vb(vb_load_u8(a))));
     PROBE(vb_or, OVER_MASKS_32(take_vb(vb_or(vb_load_u8(a), vb_load_u8(b)))));
     PROBE(vb_store_u8, OVER_MASKS_32(STORED(uint8_t, 32, vb_store_u8(at, vb_load_u8(a)))));
-    PROBE(vb_mark, OVER_MASKS_32((memset(marked, 0x55, 64), memcpy(marked + 16, c, 32),
-                                  vb_mark(marked + 16, vb_load_u8(a), b[0] ? 0x80 : 0x21), take(marked, 64))));
     PROBE(vw_count16, OVER(16, count16(W(0), W(1), w0[i] ^ w1[(i + 5) % LANES])));
     PROBE(vw_compare16, OVER(16, compare16(W(0), W(1), w0[i] ^ w1[(i + 5) % LANES])));
 }

@@ -124,3 +124,44 @@ def test_parts_of_an_estimate_merge_to_the_bits_of_the_whole():
         merged = parts[0].merge(parts[1]).merge(parts[2])
         for a, b in zip(numbers(whole), numbers(merged), strict=True):
             assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("sites", [9, 48, 49, 64, 65, 300, 5000])
+def test_whole_weights_have_exact_costs(sites):
+    """Numbers that fit in 50 bits are summed without rounding, however large they are."""
+    w = np.random.default_rng(sites).integers(-(2**49) // sites, 2**49 // sites, size=sites).astype(float)
+    e = sc.estimate(model_of(sites), sc.costs.Linear(w), 100, seed=4)
+    assert e.best_cost == sum(int(x) for x, on in zip(w, e.best_y, strict=True) if on)
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-30, 1.0, 1e30, 1e300])
+@pytest.mark.parametrize("sites", [9, 49, 65, 300])
+def test_any_scale(sites, scale):
+    """A unit is a power of two, so that costs of any size have the digits of those of size one, or nearly."""
+    model, w = model_of(sites), np.random.default_rng(sites).normal(size=sites)
+    one = sc.estimate(model, sc.costs.Linear(w), 1000, seed=4)
+    other = sc.estimate(model, sc.costs.Linear(w * scale), 1000, seed=4)
+    rounding = 1e-13 * sites * scale + sites * 5e-324
+    np.testing.assert_allclose(other.grad, one.grad * scale, rtol=0, atol=rounding)
+    np.testing.assert_allclose(other.cost, one.cost * scale, rtol=0, atol=rounding)
+
+
+@pytest.mark.parametrize("sites", [49, 300])
+def test_small_weights_beside_a_large_one(sites):
+    """A weight is rounded to 2^-50 of the largest, as a sum of float64 would round it."""
+    w = np.full(sites, 1e-10)
+    w[3] = 1e3
+    e = sc.estimate(model_of(sites), sc.costs.Linear(w), 2000, seed=4)
+    want = sc.estimate(model_of(sites), lambda y: y @ w, 2000, seed=4)
+    assert abs(e.cost - want.cost) < sites * 1e3 * 2.0**-50
+    np.testing.assert_allclose(e.grad, want.grad, rtol=0, atol=1e3 * 2.0**-44)
+
+
+@pytest.mark.parametrize("sites", [20, 100])
+def test_units_of_more_samples_than_a_run(sites):
+    """Groups of 3,000 samples: their weights have tables in several runs."""
+    model, w = model_of(sites), np.random.default_rng(sites).normal(size=sites)
+    own = sc.estimators.LeaveOneOut(k=3000)
+    e = sc.estimate(model, sc.costs.Linear(w), 6000, seed=4, estimator=own)
+    want = sc.estimate(model, lambda y: y @ w, 6000, seed=4, estimator=own)
+    np.testing.assert_allclose(e.grad, want.grad, rtol=0, atol=1e-12 * sites)

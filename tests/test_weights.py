@@ -221,6 +221,15 @@ def test_variance_of_two_hundred_sites():
         assert np.abs((e.grad - 2.5e-6) / e.grad_se).max() < 4.5
 
 
+def test_a_half_without_information_takes_the_mean_of_the_other():
+    """Transitions that are not met have no score: a block's own mean must not be left in the weights."""
+    chain = sc.MarkovChain(initial=[0.2, -0.2], transitions=[[0.5, -0.5], [-0.3, 0.3]], n_steps=3)
+    found = sc.check_unbiased(
+        chain, lambda y: (y.sum(axis=1) - 1.0) ** 2, "optimal_baseline", n_samples=(2,), n_replicates=6000
+    )
+    assert found.passed, found
+
+
 def test_an_optimal_baseline_is_no_worse_than_any_constant():
     model = sc.Bernoulli(probs=[0.05, 0.5, 0.9])
     variance = {}

@@ -2,8 +2,9 @@
  *
  * b_k = E[J s_k^2] / E[s_k^2] makes the variance of (J - b_k) s_k least (Weaver and Tao 2001, theorem 4; Greensmith,
  * Bartlett and Baxter 2004, section 4.2). Found on the same samples it would bias the gradient, so a block is cut in two by
- * the parity of its samples: each half takes the baseline that the other half has found, and none where the other half has
- * no information (all its s_k are zero). So the gradient stays unbiased, for two samples as well.
+ * the parity of its samples: each half takes the baseline that the other half has found, and the other half's mean cost
+ * where that has no information (all its s_k are zero). So the gradient stays unbiased, for two samples as well. (Costs come
+ * centred by the mean of the whole block, which such a half must not be left with: that holds its own samples.)
  *
  * Where a parameter gathers scores of several problems, J s stands for the sum of theirs.
  */
@@ -13,9 +14,9 @@
 #include "scores.h"
 #include "weights.h"
 
-static inline double sc_best_baseline(double weighed, double squares)
+static inline double sc_best_baseline(double weighed, double squares, double mean)
 {
-    return squares > 0.0 ? weighed / squares : 0.0;
+    return squares > 0.0 ? weighed / squares : mean;
 }
 
 /* Parameters whose score is v1 where their indicator is 1 and v0 elsewhere. h[half][order]: histograms of the samples of
@@ -29,8 +30,9 @@ static void sc_optimal_indicators(const sc_family *f, ptrdiff_t offset, double *
         for (int half = 0; half < 2; half++) {
             const double *a = (const double[2]){h[half][0][k], h[half][1][k]};
             const double *b = (const double[2]){h[!half][0][k], h[!half][1][k]};
-            const double best = sc_best_baseline(v1 * v1 * b[1] + v0 * v0 * (n[!half][1] - b[1]),
-                                                 v1 * v1 * b[0] + v0 * v0 * (n[!half][0] - b[0]));
+            const double best =
+                sc_best_baseline(v1 * v1 * b[1] + v0 * v0 * (n[!half][1] - b[1]),
+                                 v1 * v1 * b[0] + v0 * v0 * (n[!half][0] - b[0]), n[!half][1] / n[!half][0]);
             sum += (v1 * a[1] + v0 * (n[half][1] - a[1])) - best * (v1 * a[0] + v0 * (n[half][0] - a[0]));
         }
         g[k] = sum / rows;
@@ -63,9 +65,12 @@ static void sc_optimal_rows(const sc_job *job, const sc_totals *t, ptrdiff_t row
 {
     const ptrdiff_t n = job->n_parameters;
     double *term = scratch->theta, *score = term + n, *sums = score + n; /* for each half: J s s, s s, J s, s */
+    double mean[2] = {0.0, 0.0}; /* cost of each half, over all problems */
     memset(sums, 0, (size_t)(8 * n) * sizeof *sums);
     for (ptrdiff_t i = 0; i < rows; i++) {
         double *own = sums + (i & 1) * 4 * n;
+        for (ptrdiff_t p = 0; p < job->family.n_problems; p++)
+            mean[i & 1] += scratch->weight[p * rows + i] / (double)((rows + !(i & 1)) / 2 * job->family.n_problems);
         sc_sample_terms(job, rows, i, y, scratch, term, score);
         for (ptrdiff_t k = 0; k < n; k++) {
             own[k] += term[k] * score[k];
@@ -76,7 +81,8 @@ static void sc_optimal_rows(const sc_job *job, const sc_totals *t, ptrdiff_t row
     }
     for (ptrdiff_t k = 0; k < n; k++) {
         double *even = sums + k, *odd = even + 4 * n;
-        const double from_even = sc_best_baseline(even[0], even[n]), from_odd = sc_best_baseline(odd[0], odd[n]);
+        const double from_even = sc_best_baseline(even[0], even[n], mean[0]);
+        const double from_odd = sc_best_baseline(odd[0], odd[n], mean[1]);
         g[k] = ((even[2 * n] - from_odd * even[3 * n]) + (odd[2 * n] - from_even * odd[3 * n])) / t->n;
         even[0] = from_odd, odd[0] = from_even; /* what each half takes */
         even[n] = odd[n] = even[2 * n] = 0.0;

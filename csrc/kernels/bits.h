@@ -1,17 +1,14 @@
-/* bits: a block of Bernoulli samples as packed bits, and what is summed over them.
+/* bits: a block of Bernoulli samples as packed bits, in four orders.
  *
- * Elements go by 64 in the order of their addresses; bit i of the stream is element i of the block. Rows of many sites
- * are also kept by columns: byte d of group g holds site d of rows 8g .. 8g + 7.
+ *   stream    64 elements in a word, in the order of their addresses; bit i is element i of the block: of short rows only
+ *   words     each row begins with a word of its own; behind its last site are zeros
+ *   columns   byte d of group g holds site d of the rows 8g .. 8g + 7
+ *   slices    32 bytes for each eight sites and 32 rows: byte i of slice k of group g holds the sites 8k .. 8k + 7 of
+ *             row 32g + i
  *
- * Sums go by tables of partial sums (the method of four Russians: Arlazarov, Dinic, Kronrod and Faradzhev, 1970), so
- * that eight pairs of sample and site cost one addition:
- *
- *   costs     J_i = sum_d w_d y_id          for each 8 sites (4, where rows are very long) a table of all their sums
- *   weights   h_d = sum_i a_i y_id          long rows: for each 8 samples a table, read by columns
- *                                           short rows: a_i goes to the bucket of each 8 bits of its row; from the
- *                                           buckets to the bits in the end
- *
- * Tables and buckets are read in plain C, in an order that depends on the sizes alone.
+ * Samples are drawn as words, or as a stream that becomes words; these are turned, 32 rows and 64 sites at a time.
+ * Behind the last row are zeros in columns (up to a multiple of 64 rows) and slices (up to one of 32). Sums over sites
+ * go by slices, sums over samples by columns (digits.h); short rows, of one word, have sums of their own (buckets.h).
  */
 #ifndef SC_KERNELS_BITS_H
 #define SC_KERNELS_BITS_H
@@ -21,17 +18,27 @@
 
 /* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
-/* Where the next 64 elements go. */
-typedef struct sc_pen {
-    uint8_t *stream, *column; /* the columns of the group that the row belongs to; NULL: rows are short */
-    ptrdiff_t sites, stride, at; /* at: the site that comes next */
-    uint8_t row; /* the bit of the row in its group */
-} sc_pen;
-
 static inline void sc_put_u64(uint8_t *p, uint64_t x)
 {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     x = __builtin_bswap64(x);
+    /* ---- outcomes ---------------------------------------------------------------------------------------------------- */
+
+    /* The outcome of a row of at most eight sites */
+    SC_INLINE unsigned sc_outcome(const sc_packed *b, ptrdiff_t row, ptrdiff_t sites)
+    {
+        const uint8_t *p = b->stream + (row * sites >> 3);
+        return (p[0] | (unsigned)p[1] << 8) >> (row * sites & 7) & ((1U << sites) - 1);
+    }
+
+    /* and how often each came */
+    static void sc_count_outcomes(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, double *count)
+    {
+        int32_t own[4][256] = {{0}};
+        for (ptrdiff_t i = 0; i < rows; i++) own[i & 3][sc_outcome(b, i, sites)]++;
+        for (int k = 0; k < 1 << sites; k++) count[k] = (double)(own[0][k] + own[1][k] + own[2][k] + own[3][k]);
+    }
+
 #endif
     memcpy(p, &x, sizeof x);
 }
@@ -42,45 +49,62 @@ static inline uint64_t sc_get_u64(const uint8_t *p)
     memcpy(&x, p, sizeof x);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     x = __builtin_bswap64(x);
+    /* ---- outcomes ---------------------------------------------------------------------------------------------------- */
+
+    /* The outcome of a row of at most eight sites */
+    SC_INLINE unsigned sc_outcome(const sc_packed *b, ptrdiff_t row, ptrdiff_t sites)
+    {
+        const uint8_t *p = b->stream + (row * sites >> 3);
+        return (p[0] | (unsigned)p[1] << 8) >> (row * sites & 7) & ((1U << sites) - 1);
+    }
+
+    /* and how often each came */
+    static void sc_count_outcomes(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, double *count)
+    {
+        int32_t own[4][256] = {{0}};
+        for (ptrdiff_t i = 0; i < rows; i++) own[i & 3][sc_outcome(b, i, sites)]++;
+        for (int k = 0; k < 1 << sites; k++) count[k] = (double)(own[0][k] + own[1][k] + own[2][k] + own[3][k]);
+    }
+
 #endif
     return x;
 }
 
-static sc_pen sc_take_pen(const sc_family *f, const sc_packed *b, ptrdiff_t rows)
-{
-    sc_pen pen = {b->stream, NULL, f->n_sites, f->n_sites + SC_MARGIN, 0, 1};
-    if (f->n_sites >= SC_LONG_ROW) {
-        pen.column = b->columns + SC_MARGIN;
-        memset(b->columns, 0, (size_t)sc_columns_size(f->n_sites, rows));
-    }
-    return pen;
-}
+SC_INLINE uint64_t sc_word_of(vb low, vb high) { return vb_bits(low) | (uint64_t)vb_bits(high) << 32; }
 
-/* The next 64 elements. In columns they may reach into the margin; those of the next row go there as well. */
-SC_INLINE void sc_write(sc_pen *pen, vb low, vb high)
+/* Where the next 64 elements go: rows of more than 64 sites, so that at most one ends among them. */
+typedef struct sc_pen {
+    uint64_t *out, bits; /* those that have no word yet, */
+    ptrdiff_t n, left, sites; /* how many they are, and how many sites the row still has */
+} sc_pen;
+
+static sc_pen sc_take_pen(const sc_family *f, uint64_t *words) { return (sc_pen){words, 0, 0, f->n_sites, f->n_sites}; }
+
+SC_INLINE void sc_write(sc_pen *pen, uint64_t x)
 {
-    sc_put_u64(pen->stream, vb_bits(low) | (uint64_t)vb_bits(high) << 32);
-    pen->stream += 8;
-    if (!pen->column) return;
-    vb_mark(pen->column + pen->at, low, pen->row);
-    vb_mark(pen->column + pen->at + 32, high, pen->row);
-    pen->at += 64;
-    if (pen->at < pen->sites) return;
-    pen->at -= pen->sites;
-    pen->row = (uint8_t)(pen->row << 1);
-    if (!pen->row) pen->row = 1, pen->column += pen->stride;
-    if (!pen->at) return;
-    vb_mark(pen->column + pen->at - 64, low, pen->row);
-    vb_mark(pen->column + pen->at - 32, high, pen->row);
+    const ptrdiff_t own = SC_MIN(pen->left, 64), rest = 64 - own, n = pen->n + own;
+    const uint64_t mine = x & UINT64_MAX >> rest, whole = pen->bits | mine << pen->n;
+    *pen->out = whole;
+    if (own < pen->left) { /* n is 64 or more */
+        pen->bits = mine >> 1 >> (63 - pen->n);
+        pen->out++, pen->left -= 64;
+        return;
+    }
+    pen->out[1] = mine >> 1 >> (63 - pen->n);
+    pen->out += n > 64 ? 2 : 1;
+    pen->bits = x >> 1 >> (own - 1), pen->n = rest, pen->left = pen->sites - rest;
 }
 
 SC_INLINE void sc_bernoulli_bits(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, sc_deal *deal,
-                                 int plain, sc_pen *pen)
+                                 int plain, const sc_packed *b)
 {
+    const int is_short = f->n_sites <= SC_SHORT_ROW;
+    sc_pen pen = sc_take_pen(f, b->words);
     for (ptrdiff_t i = 0, at = 0; i < n; i += 64) {
         vb y[2];
         sc_bernoulli_group(f, s, first + (uint64_t)i, at, deal, plain, y);
-        sc_write(pen, y[0], y[1]);
+        if (is_short) sc_put_u64(b->stream + i / 8, sc_word_of(y[0], y[1]));
+        else sc_write(&pen, sc_word_of(y[0], y[1]));
         at += 64;
         if (at >= f->period) at -= f->period;
     }
@@ -91,62 +115,25 @@ static int sc_sample_bits(const sc_family *f, const sc_stream *s, uint64_t first
 {
     const uint64_t e = s->offset + first;
     if (e & 3) return 1; /* a block of noise is four elements */
-    sc_pen pen = sc_take_pen(f, b, rows);
     sc_deal deal;
     sc_deal_begin(&deal, s, e);
-    if (sc_deal_plain(&deal)) sc_bernoulli_bits(f, s, first, rows * f->n_sites, &deal, 1, &pen);
-    else sc_bernoulli_bits(f, s, first, rows * f->n_sites, &deal, 0, &pen);
+    if (sc_deal_plain(&deal)) sc_bernoulli_bits(f, s, first, rows * f->n_sites, &deal, 1, b);
+    else sc_bernoulli_bits(f, s, first, rows * f->n_sites, &deal, 0, b);
     return 0;
 }
 
-/* Samples that are there already, n_sites bytes a row. */
+/* Samples that are there already, a byte each. */
 static void sc_pack_bits(const sc_family *f, const uint8_t *y, ptrdiff_t rows, const sc_packed *b)
 {
-    sc_pen pen = sc_take_pen(f, b, rows);
     const ptrdiff_t n = rows * f->n_sites;
+    sc_pen pen = sc_take_pen(f, b->words);
     uint8_t last[64] = {0};
     for (ptrdiff_t i = 0; i < n; i += 64) {
         const uint8_t *from = y + i;
         if (n - i < 64) from = memcpy(last, from, (size_t)(n - i));
-        sc_write(&pen, vb_load_u8(from), vb_load_u8(from + 32));
-    }
-}
-
-/* ---- sums -------------------------------------------------------------------------------------------------------- */
-
-/* table[b] = sum of the weights whose bits are in b */
-static inline void sc_subset_sums(const double *w, int bits, double *table)
-{
-    table[0] = 0.0;
-    for (int k = 0; k < bits; k++)
-        for (ptrdiff_t b = 0, half = (ptrdiff_t)1 << k; b < half; b++) table[half + b] = table[b] + w[k];
-}
-
-/* The tables of a linear cost, in the order of the sites: sc_tables_size numbers. Small ones end at a multiple of 64
- * sites. */
-static void sc_linear_tables(ptrdiff_t sites, const double *w, double *tables)
-{
-    const int each = sites > SC_WIDE_ROW ? 4 : 8;
-    const double *stop = tables + sc_tables_size(sites);
-    for (ptrdiff_t d = 0; tables < stop; d += each, tables += (ptrdiff_t)1 << each) {
-        double own[8] = {0};
-        for (ptrdiff_t k = 0; k < SC_MIN(each, sites - d); k++) own[k] = w[d + k];
-        sc_subset_sums(own, each, tables);
-    }
-}
-
-/* The same of a cost with a number for each of a site's two outcomes, t[2 d + y]. */
-static void sc_site_tables(ptrdiff_t sites, const double *t, double *tables)
-{
-    const int each = sites > SC_WIDE_ROW ? 4 : 8;
-    const double *stop = tables + sc_tables_size(sites);
-    for (ptrdiff_t d = 0; tables < stop; d += each, tables += (ptrdiff_t)1 << each) {
-        tables[0] = 0.0;
-        for (int k = 0; k < each; k++)
-            for (ptrdiff_t b = 0, half = (ptrdiff_t)1 << k; b < half; b++) {
-                tables[half + b] = tables[b] + (d + k < sites ? t[2 * (d + k) + 1] : 0.0);
-                tables[b] += d + k < sites ? t[2 * (d + k)] : 0.0;
-            }
+        const uint64_t x = sc_word_of(vb_load_u8(from), vb_load_u8(from + 32));
+        if (f->n_sites <= SC_SHORT_ROW) sc_put_u64(b->stream + i / 8, x);
+        else sc_write(&pen, x);
     }
 }
 
@@ -158,101 +145,100 @@ SC_INLINE uint64_t sc_bits_from(const uint8_t *stream, ptrdiff_t bit)
     return sc_get_u64(p) >> shift | (uint64_t)p[8] << 1 << (63 - shift);
 }
 
-/* and eight */
-SC_INLINE unsigned sc_byte_from(const uint8_t *stream, ptrdiff_t bit)
+/* ---- turning ----------------------------------------------------------------------------------------------------- */
+
+/* Bits under `mask` change places with those n higher. */
+#define SC_SWAP_BITS(x, n, mask)                                                                                       \
+    do {                                                                                                               \
+        const vl t = vl_and(vl_xor(x, vl_shr(x, n)), vl_set1(UINT64_C(mask)));                                         \
+        x = vl_xor(x, vl_xor(t, vl_shl(t, n)));                                                                        \
+    } while (0)
+
+/* Each lane is eight rows of eight bits: bit c of byte r becomes bit r of byte c. */
+SC_INLINE vl sc_transpose_bits(vl x)
 {
-    const uint8_t *p = stream + (bit >> 3);
-    return (p[0] | (unsigned)p[1] << 8) >> (bit & 7) & 255;
+    SC_SWAP_BITS(x, 7, 0x00aa00aa00aa00aa);
+    SC_SWAP_BITS(x, 14, 0x0000cccc0000cccc);
+    SC_SWAP_BITS(x, 28, 0x00000000f0f0f0f0);
+    return x;
 }
 
-SC_INLINE double sc_eight(const double *t, uint64_t x)
+/* Half a tile: the same word of n rows, `step` words apart; row i in lane i / 8 of x[i % 8]. */
+SC_INLINE void sc_fill_tile(const uint64_t *word, ptrdiff_t step, ptrdiff_t n, uint64_t (*x)[8])
 {
-    const double a = (t[x & 255] + t[256 + (x >> 8 & 255)]) + (t[512 + (x >> 16 & 255)] + t[768 + (x >> 24 & 255)]);
-    t += 1024, x >>= 32;
-    return a + ((t[x & 255] + t[256 + (x >> 8 & 255)]) + (t[512 + (x >> 16 & 255)] + t[768 + (x >> 24)]));
+    for (ptrdiff_t i = 0; i < n; i++) x[i & 7][i >> 3] = word[i * step];
+    for (ptrdiff_t i = n; i < 32; i++) x[i & 7][i >> 3] = 0;
 }
 
-SC_INLINE double sc_sixteen_halves(const double *t, uint64_t x)
+/* A tile is two such halves. x: byte k of lane l holds eight sites of row 8 l + k; turned: a site of eight rows. */
+typedef struct sc_tile {
+    uint64_t words[8][8];
+    ptrdiff_t g[2], w[2];
+    int halves;
+} sc_tile;
+
+SC_INLINE void sc_put_slices(const sc_packed *b, const sc_tile *tile, ptrdiff_t n_slices, const vl x[8])
 {
-    double sum[4];
-    for (int k = 0; k < 4; k++, t += 64, x >>= 16)
-        sum[k] = (t[x & 15] + t[16 + (x >> 4 & 15)]) + (t[32 + (x >> 8 & 15)] + t[48 + (x >> 12 & 15)]);
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    uint8_t spare[32], *to[2];
+    ptrdiff_t left[2];
+    for (int half = 0; half < 2; half++) {
+        left[half] = half < tile->halves ? n_slices - 8 * tile->w[half] : 0;
+        to[half] = b->slices + (tile->g[half] * n_slices + 8 * tile->w[half]) * 32;
+    }
+    if (left[0] >= 8 && left[1] >= 8)
+        for (int k = 0; k < 8; k++) vl_store_halves(to[0] + 32 * k, to[1] + 32 * k, x[k]);
+    else
+        for (int k = 0; k < 8; k++)
+            vl_store_halves(k < left[0] ? to[0] + 32 * k : spare, k < left[1] ? to[1] + 32 * k : spare, x[k]);
 }
 
-/* J of each row. What lies in the stream beyond a row's last site meets weights of zero, or is left out. */
-static void sc_linear_costs(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, const double *tables, double *j)
+SC_INLINE void sc_put_columns(const sc_packed *b, const sc_tile *tile, ptrdiff_t sites)
 {
-    const int wide = sites > SC_WIDE_ROW;
-    memset(j, 0, (size_t)rows * sizeof *j);
-    for (ptrdiff_t d = 0; d < sites; d += 64, tables += wide ? 256 : 2048) {
-        const ptrdiff_t left = sites - d;
-        for (ptrdiff_t i = 0, bit = d; i < rows; i++, bit += sites) {
-            if (left > 56 && !wide) j[i] += sc_eight(tables, sc_bits_from(b->stream, bit));
-            else if (wide) j[i] += sc_sixteen_halves(tables, sc_bits_from(b->stream, bit));
+    const ptrdiff_t stride = sites + SC_MARGIN;
+    for (int half = 0; half < tile->halves; half++) {
+        const ptrdiff_t left = sites - 64 * tile->w[half];
+        uint8_t *to = b->columns + 4 * tile->g[half] * stride + 64 * tile->w[half];
+        for (int i = 4 * half; i < 4 * half + 4; i++, to += stride)
+            if (left >= 64)
+                for (int k = 0; k < 8; k++) sc_put_u64(to + 8 * k, tile->words[k][i]);
             else
-                for (ptrdiff_t k = 0; k < left; k += 8) j[i] += tables[32 * k + sc_byte_from(b->stream, bit + k)];
-        }
+                for (ptrdiff_t k = 0; 8 * k < left; k++) sc_put_u64(to + 8 * k, tile->words[k][i]);
     }
 }
 
-/* Groups of columns from the first on, four or eight at once: h[d] += sums of their tables. */
-SC_INLINE void sc_add_columns(const uint8_t *c, ptrdiff_t stride, int groups, ptrdiff_t sites, const double *w,
-                              double *t, double *h)
+/* Words to columns, and to slices where they are wanted. */
+static void sc_turn_bits(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, int slices)
 {
-    for (int g = 0; g < groups; g++) sc_subset_sums(w + 8 * g, 8, t + 256 * g);
-    for (ptrdiff_t d = 0; d < sites; d++, c++) {
-        double sum = (t[c[0]] + t[256 + c[stride]]) + (t[512 + c[2 * stride]] + t[768 + c[3 * stride]]);
-        if (groups == 8)
-            sum += (t[1024 + c[4 * stride]] + t[1280 + c[5 * stride]]) +
-                   (t[1536 + c[6 * stride]] + t[1792 + c[7 * stride]]);
-        h[d] += sum;
+    const ptrdiff_t stride = sites + SC_MARGIN, words = (sites + 63) / 64, groups = (rows + 31) / 32;
+    sc_tile tile = {.halves = 0};
+    ptrdiff_t g = 0, w = 0;
+    if (groups & 1) memset(b->columns + 4 * groups * stride, 0, (size_t)(4 * stride));
+    while (g < groups) {
+        const ptrdiff_t n = SC_MIN(32, rows - 32 * g);
+        const uint64_t *word = b->words + 32 * g * words + w;
+        uint64_t (*half)[8] = (uint64_t (*)[8])(tile.words[0] + 4 * tile.halves);
+        if (n == 32) sc_fill_tile(word, words, 32, half);
+        else sc_fill_tile(word, words, n, half);
+        tile.g[tile.halves] = g, tile.w[tile.halves++] = w;
+        if (++w == words) w = 0, g++;
+        if (tile.halves < 2 && g < groups) continue;
+        vl x[8];
+        for (int r = 0; r < 8; r++) x[r] = vl_load(tile.words[r]);
+        vl_transpose_bytes(x);
+        if (slices) sc_put_slices(b, &tile, sc_slices(sites), x);
+        for (int k = 0; k < 8; k++) vl_store(tile.words[k], sc_transpose_bits(x[k]));
+        sc_put_columns(b, &tile, sites);
+        tile.halves = 0;
     }
 }
 
-/* The bits of 2^n buckets: h[k] = sum of those with bit k; the buckets are used up. */
-static void sc_empty_buckets(int n, double *s, double *h)
-{
-    for (int k = n - 1; k >= 0; k--) {
-        const ptrdiff_t half = (ptrdiff_t)1 << k;
-        vd sum = vd_set1(0.0);
-        for (ptrdiff_t i = 0; i < half; i += 8) sum = vd_add(sum, vd_load_part(s + half + i, half - i, 0.0));
-        h[k] = vd_sum(sum);
-        for (ptrdiff_t i = 0; i < half; i++) s[i] += s[half + i];
-    }
-}
-
-/* h[d] = sum over rows of w[row] y[row][d]; w has SC_ROWS_PAD zeros after its last row, t 2048 numbers of scratch. */
-static void sc_weigh_bits(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, const double *w, double *t, double *h)
-{
-    if (sites >= SC_LONG_ROW) {
-        const ptrdiff_t stride = sites + SC_MARGIN;
-        const uint8_t *c = b->columns + SC_MARGIN;
-        memset(h, 0, (size_t)sites * sizeof *h);
-        for (ptrdiff_t i = 0; i < rows;) {
-            const int groups = rows - i > 32 ? 8 : 4;
-            if (groups == 8) sc_add_columns(c, stride, 8, sites, w + i, t, h);
-            else sc_add_columns(c, stride, 4, sites, w + i, t, h);
-            i += 8 * groups, c += groups * stride;
-        }
-        return;
-    }
-    for (ptrdiff_t d = 0; d < sites; d += 8) {
-        double eight[8];
-        const unsigned mask = sites - d < 8 ? (1U << (sites - d)) - 1 : 255; /* the next row is none of this one's */
-        memset(t, 0, 1024 * sizeof *t);
-        for (ptrdiff_t i = 0; i < rows; i++) /* neighbours in buckets of their own: none waits for the last */
-            t[(i & 3) << 8 | (sc_byte_from(b->stream, i * sites + d) & mask)] += w[i];
-        for (int k = 0; k < 256; k++) t[k] = (t[k] + t[256 + k]) + (t[512 + k] + t[768 + k]);
-        sc_empty_buckets(8, t, eight);
-        memcpy(h + d, eight, (size_t)SC_MIN(8, sites - d) * sizeof *h);
-    }
-}
+/* ---- outcomes ---------------------------------------------------------------------------------------------------- */
 
 /* The outcome of a row of at most eight sites */
 SC_INLINE unsigned sc_outcome(const sc_packed *b, ptrdiff_t row, ptrdiff_t sites)
 {
-    return sc_byte_from(b->stream, row * sites) & ((1U << sites) - 1);
+    const uint8_t *p = b->stream + (row * sites >> 3);
+    return (p[0] | (unsigned)p[1] << 8) >> (row * sites & 7) & ((1U << sites) - 1);
 }
 
 /* and how often each came */

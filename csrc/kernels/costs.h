@@ -8,8 +8,8 @@
  *
  * Outcomes are uint8 (bits), int32 or int64 (classes and counts, the number itself) or float64; a block of Bernoulli
  * samples may be packed bits alone. Sums run over eight fixed lanes and one tree (lanes.h), or by tables of partial sums
- * (bits.h), so they have the same bits on every instruction set. Where a row may take long, the flag is looked at
- * between rows, so that Ctrl-C does not wait for a block.
+ * (buckets.h, digits.h), so they have the same bits on every instruction set. Where a row may take long, the flag is
+ * looked at between rows, so that Ctrl-C does not wait for a block.
  */
 #ifndef SC_KERNELS_COSTS_H
 #define SC_KERNELS_COSTS_H
@@ -17,8 +17,9 @@
 #include "../cancel.h"
 #include "../family.h"
 #include "../lanes/lanes.h"
-#include "bits.h"
+#include "buckets.h"
 #include "cuts.h"
+#include "digits.h"
 
 /* w . y over n sites */
 static inline double sc_dot(const double *w, const double *y, ptrdiff_t n)
@@ -127,20 +128,29 @@ static int sc_cost_rows(const sc_family *f, const sc_cost *cost, const void *y, 
 /* A row of packed bits as bytes; writes up to a multiple of 64 of them. */
 static void sc_unpack_row(const sc_packed *b, ptrdiff_t row, ptrdiff_t sites, uint8_t *y)
 {
-    for (ptrdiff_t d = 0; d < sites; d += 8) {
-        const uint64_t each = UINT64_C(0x0101010101010101);
-        const uint64_t x = sc_byte_from(b->stream, row * sites + d) * each & UINT64_C(0x8040201008040201);
-        sc_put_u64(y + d, (x + 0x7f * each) >> 7 & each);
-    }
+    const uint64_t each = UINT64_C(0x0101010101010101), *word = b->words + row * sc_words(sites);
+    for (ptrdiff_t d = 0; d < sites; d += 64, word++)
+        for (int k = 0; k < 64; k += 8) {
+            const uint64_t x = (*word >> k & 255) * each & UINT64_C(0x8040201008040201);
+            sc_put_u64(y + d + k, (x + 0x7f * each) >> 7 & each);
+        }
 }
 
 /* J of packed rows: of one problem. */
 static int sc_cost_bits(const sc_cost *cost, const sc_packed *bits, ptrdiff_t rows, ptrdiff_t sites, double *scratch,
                         sc_cancel *cancel, double *out)
 {
+    if (cost->outcomes) {
+        for (ptrdiff_t i = 0; i < rows; i++) out[i] = cost->outcomes[sc_outcome(bits, i, sites)];
+        return SC_OK;
+    }
     if (cost->kind == SC_COST_FORM) return sc_form_rows(cost, SC_U8, NULL, bits, rows, sites, scratch, cancel, out);
     if (cost->tables) {
-        sc_linear_costs(bits, rows, sites, cost->tables, out);
+        sc_word_costs(bits, rows, sites, cost->tables, out);
+        return SC_OK;
+    }
+    if (cost->digits) {
+        sc_digit_costs(bits, rows, sites, cost->digits, cost->unit, out);
         return SC_OK;
     }
     uint8_t *y = (uint8_t *)(scratch + sites);

@@ -25,38 +25,6 @@
 
 /* ---- columns ----------------------------------------------------------------------------------------------------- */
 
-/* Bits under `mask` change places with those n higher. */
-#define SC_SWAP_BITS(x, n, mask)                                                                                       \
-    do {                                                                                                               \
-        const vl t = vl_and(vl_xor(x, vl_shr(x, n)), vl_set1(UINT64_C(mask)));                                         \
-        x = vl_xor(x, vl_xor(t, vl_shl(t, n)));                                                                        \
-    } while (0)
-
-/* Each lane is eight rows of eight bits: bit c of byte r becomes bit r of byte c. */
-SC_INLINE vl sc_transpose_bits(vl x)
-{
-    SC_SWAP_BITS(x, 7, 0x00aa00aa00aa00aa);
-    SC_SWAP_BITS(x, 14, 0x0000cccc0000cccc);
-    SC_SWAP_BITS(x, 28, 0x00000000f0f0f0f0);
-    return x;
-}
-
-#define SC_SWAP_BYTES(a, b, n, mask)                                                                                   \
-    do {                                                                                                               \
-        const vl t = vl_and(vl_xor(vl_shr(a, n), b), vl_set1(UINT64_C(mask)));                                         \
-        b = vl_xor(b, t);                                                                                              \
-        a = vl_xor(a, vl_shl(t, n));                                                                                   \
-    } while (0)
-
-/* In each lane, eight rows x of eight bytes: byte k of row r becomes byte r of row k. */
-SC_INLINE void sc_transpose_bytes(vl x[8])
-{
-    for (int r = 0; r < 4; r++) SC_SWAP_BYTES(x[r], x[r + 4], 32, 0x00000000ffffffff);
-    for (int r = 0; r < 8; r++)
-        if (!(r & 2)) SC_SWAP_BYTES(x[r], x[r + 2], 16, 0x0000ffff0000ffff);
-    for (int r = 0; r < 8; r += 2) SC_SWAP_BYTES(x[r], x[r + 1], 8, 0x00ff00ff00ff00ff);
-}
-
 /* Outcomes of a row as bytes; whether one is no bit. */
 static int sc_row_bytes(int type, const void *row, ptrdiff_t n, uint8_t *out)
 {
@@ -118,23 +86,6 @@ static int sc_columns_of_rows(int type, const void *y, ptrdiff_t rows, ptrdiff_t
     return bad || (all & UINT64_C(0xfefefefefefefefe)) != 0;
 }
 
-/* 64 rows of a stream of bits, from row `first` on, to eight groups; bits behind row `stop` are zeros. */
-static void sc_columns_of_stream(const uint8_t *stream, ptrdiff_t first, ptrdiff_t stop, ptrdiff_t sites,
-                                 uint8_t *columns)
-{
-    const ptrdiff_t stride = sites + SC_MARGIN, rows = SC_MIN(64, stop - first);
-    for (ptrdiff_t d = 0; d < sites; d += 64) {
-        uint64_t row[8][8] = {{0}};
-        vl x[8];
-        for (ptrdiff_t i = 0; i < rows; i++) row[i & 7][i >> 3] = sc_bits_from(stream, (first + i) * sites + d);
-        for (int r = 0; r < 8; r++) x[r] = vl_load(row[r]);
-        sc_transpose_bytes(x);
-        for (int k = 0; k < 8; k++) vl_store(row[k], sc_transpose_bits(x[k]));
-        for (int g = 0; g < 8; g++)
-            for (int k = 0; k < 8; k++) sc_put_u64(columns + g * stride + d + 8 * k, row[k][g]);
-    }
-}
-
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* Eight groups of 64 sites, the first n of them, to one word of 64 samples for each site. */
@@ -143,7 +94,7 @@ SC_INLINE void sc_words_of_groups(const uint8_t *columns, ptrdiff_t stride, ptrd
     uint64_t own[8][8];
     vl x[8];
     for (int g = 0; g < 8; g++) x[g] = vl_load_bytes(columns + g * stride);
-    sc_transpose_bytes(x);
+    vl_transpose_bytes(x);
     for (int k = 0; k < 8; k++) vl_store(own[k], x[k]); /* site 8l + k in lane l */
     if (n == 64)
         for (int l = 0; l < 8; l++, words += 8 * width)
@@ -366,16 +317,12 @@ static int sc_form_rows(const sc_cost *cost, int type, const void *y, const sc_p
     for (ptrdiff_t at = 0; at < rows; at += SC_CUT_ROWS) {
         const ptrdiff_t n = SC_MIN(SC_CUT_ROWS, rows - at), whole = (n + 63) / 64;
         const uint8_t *columns = own;
-        if (!y && sites >= SC_LONG_ROW) {
-            columns = bits->columns + SC_MARGIN + at / 8 * stride;
+        if (!y) {
+            columns = bits->columns + at / 8 * stride;
         } else {
             const ptrdiff_t groups = (n + 7) / 8;
             memset(own + groups * stride, 0, (size_t)((8 * whole - groups) * stride));
-            if (y)
-                bad |= sc_columns_of_rows(type, (const char *)y + at * sites * size, n, sites, (uint8_t *)memory, own);
-            else
-                for (ptrdiff_t w = 0; w < whole; w++)
-                    sc_columns_of_stream(bits->stream, at + 64 * w, at + n, sites, own + 8 * w * stride);
+            bad |= sc_columns_of_rows(type, (const char *)y + at * sites * size, n, sites, (uint8_t *)memory, own);
         }
         if (!form->n_planes) {
             for (ptrdiff_t i = 0; i < n; i += 8, columns += stride) {

@@ -15,7 +15,7 @@
 #define SC_KERNELS_ESTIMATORS_H
 
 #include "baselines.h"
-#include "bits.h"
+#include "digits.h"
 #include "families.h"
 #include "local.h"
 #include "weights.h"
@@ -48,6 +48,14 @@ static inline void sc_two_valued(const sc_totals *t, double v1, double v0, doubl
 static void sc_map_indicators(const sc_family *f, const sc_totals *t, ptrdiff_t offset, const double *beta,
                               double *const h[3], ptrdiff_t n, double *g, double *within)
 {
+    if (!beta && !t->within) {
+        for (ptrdiff_t k = 0; k < n; k++) {
+            double v1, v0;
+            sc_indicator_scores(f, offset + k, &v1, &v0);
+            g[k] = ((v1 - v0) * h[1][k] + v0 * t->a) / t->divisor;
+        }
+        return;
+    }
     for (ptrdiff_t k = 0; k < n; k++) {
         double v1, v0;
         sc_indicator_scores(f, offset + k, &v1, &v0); /* categorical probabilities have a map of their own */
@@ -84,6 +92,14 @@ static void sc_map_simplex(const sc_totals *t, ptrdiff_t n_classes, const double
         }
         sc_finish(t, v * (h[1][c] - b * h0) - (s[1][1] - b * s[0][1]) / classes, squares, g + c, within + c);
     }
+}
+
+/* Weighted sums of packed bits. */
+static void sc_weigh_bits(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, const double *w, double *tables,
+                          double *h)
+{
+    if (sites <= SC_BUCKET_ROW) sc_weigh_words(b, rows, sites, w, tables, h);
+    else sc_weigh_columns(b, rows, sites, w, (uint8_t *)tables, h);
 }
 
 /* Weighted sums of one problem's outcomes. Packed samples where y is NULL; opposites have packs of their own. */
@@ -125,9 +141,17 @@ static void sc_block_optimal(const sc_job *job, ptrdiff_t problem, ptrdiff_t row
     sc_optimal_indicators(f, problem * each, (double *const(*)[2])h, (const double (*)[2])n, (double)rows, each, g);
 }
 
+/* The costs of one of several problems, out of [rows][problems]; `own` has room for them. */
+static const double *sc_costs_of(const double *j, ptrdiff_t rows, ptrdiff_t problem, ptrdiff_t problems, double *own)
+{
+    if (problems == 1) return j;
+    for (ptrdiff_t i = 0; i < rows; i++) own[i] = j[i * problems + problem];
+    return own;
+}
+
 /* Histograms for one problem whose scores have one value for each class: fills the problem's part of the node. */
 static void sc_block_classes(const sc_job *job, ptrdiff_t problem, ptrdiff_t first, ptrdiff_t rows, const void *y,
-                             const sc_scratch *scratch, double *node)
+                             const double *j, const sc_scratch *scratch, double *node)
 {
     const sc_family *f = &job->family;
     const sc_estimator *e = &job->estimator;
@@ -137,7 +161,7 @@ static void sc_block_classes(const sc_job *job, ptrdiff_t problem, ptrdiff_t fir
     const int within_here = e->within && !sc_wants_terms(job);
     sc_totals t = sc_totals_of(e, rows);
     t.within = within_here;
-    sc_weights(job, problem, first, rows, scratch->j, node, w, &t);
+    sc_weights(job, problem, first, rows, j, node, w, &t);
     memset(w + rows, 0, SC_ROWS_PAD * sizeof *w);
     memset(other + rows, 0, SC_ROWS_PAD * sizeof *w);
 
@@ -175,7 +199,7 @@ static int sc_block_outcomes(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
 {
     const sc_family *f = &job->family;
     const sc_estimator *e = &job->estimator;
-    const double *j = job->cost.tables, origin = j[sc_outcome(scratch->bits, 0, f->n_sites)];
+    const double *j = job->cost.outcomes, origin = j[sc_outcome(scratch->bits, 0, f->n_sites)];
     const int outcomes = 1 << f->n_sites, leave_one_out = e->kind == SC_LEAVE_ONE_OUT;
     double count[256], w[256], sum = 0.0, squares = 0.0, least = origin;
     sc_count_outcomes(scratch->bits, rows, f->n_sites, count);
@@ -273,8 +297,7 @@ static void sc_block_scores(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, 
     sc_totals t = sc_totals_of(e, rows);
     for (ptrdiff_t p = 0; p < problems; p++) {
         double *w = scratch->weight + p * rows;
-        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_weights(job, p, first, rows, scratch->j, node, w, &t);
+        sc_weights(job, p, first, rows, sc_costs_of(j, rows, p, problems, scratch->j), node, w, &t);
         if (e->kind != SC_OPTIMAL_BASELINE)
             sc_weigh_scores(f, p, sc_part(f, y, 0, p), rows, w, scratch->own, sum + p * each);
     }
@@ -308,15 +331,13 @@ static void sc_block_plain(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, c
     const int optimal = job->estimator.kind == SC_OPTIMAL_BASELINE, indicators = sc_has_indicators(f);
     double *g = sc_node_gradient(node, problems), *within = g + 2 * n;
     sc_totals t = sc_totals_of(&job->estimator, rows);
-    for (ptrdiff_t p = 0; p < problems && (indicators || !optimal); p++) {
-        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_block_classes(job, p, first, rows, packed ? NULL : y, scratch, node);
-    }
+    for (ptrdiff_t p = 0; p < problems && (indicators || !optimal); p++)
+        sc_block_classes(job, p, first, rows, packed ? NULL : y, sc_costs_of(j, rows, p, problems, scratch->j), scratch,
+                         node);
     if (!sc_wants_rows(job)) return;
-    for (ptrdiff_t p = 0; p < problems; p++) { /* the weights of all problems together */
-        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_weights(job, p, first, rows, scratch->j, node, scratch->weight + p * rows, &t);
-    }
+    for (ptrdiff_t p = 0; p < problems; p++) /* the weights of all problems together */
+        sc_weights(job, p, first, rows, sc_costs_of(j, rows, p, problems, scratch->j), node, scratch->weight + p * rows,
+                   &t);
     if (!optimal) {
         sc_block_terms(job, rows, y, j, node, scratch, within);
     } else if (!indicators) {
@@ -340,8 +361,8 @@ static int sc_block_local(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, co
     for (ptrdiff_t i = 0; i < rows; i++) ones[i] = 1.0 / (double)rows;
     memset(ones + rows, 0, SC_ROWS_PAD * sizeof *ones);
     for (ptrdiff_t p = 0; p < problems; p++) {
-        for (ptrdiff_t i = 0; i < rows; i++) scratch->j[i] = j[i * problems + p];
-        sc_cost_moments(&job->estimator, scratch->j, rows, first, sc_node_problem(node, p));
+        sc_cost_moments(&job->estimator, sc_costs_of(j, rows, p, problems, scratch->j), rows, first,
+                        sc_node_problem(node, p));
         if (!calls) sc_weigh(job, packed ? NULL : y, scratch, p, rows, ones, scratch->histogram + p * sites);
     }
     if (!calls) sc_local_mean(job, scratch->histogram, scratch, g);
@@ -356,8 +377,8 @@ static int sc_block_local(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, co
 
 /* Samples of the block, packed where that can be; returns where they stand as bytes, or NULL where they are packed only.
  * The opposites follow. */
-static const void *sc_draw(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int bits_suffice,
-                           const sc_scratch *scratch)
+static const void *sc_draw_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int bits_suffice,
+                                 const sc_scratch *scratch)
 {
     const sc_family *f = &job->family;
     const int halves = 1 + job->estimator.mirrored, packed = sc_is_packed(f);
@@ -387,25 +408,32 @@ static int sc_estimate_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows,
     int status = sc_cancelled(cancel);
     if (status) return status;
     const int packed = sc_is_packed(f);
-    const double *tables = packed && !j ? job->cost.tables : NULL;
+    const double *outcomes = packed && !j ? job->cost.outcomes : NULL;
     const int bits = packed && !j && job->cost.kind != SC_COST_GIVEN; /* the cost wants no bytes */
-    y = sc_draw(job, first, rows, y, bits && !sc_wants_rows(job), scratch);
+    y = sc_draw_block(job, first, rows, y, bits && !sc_wants_rows(job), scratch);
     memset(node, 0, (size_t)sc_node_size(problems, job->n_parameters) * sizeof(double));
     node[0] = (double)rows;
     node[1] = 1.0;
-    if (tables && f->n_sites <= 8 && e->kind <= SC_LEAVE_ONE_OUT && !e->sample_baseline)
+    if (outcomes && e->kind <= SC_LEAVE_ONE_OUT && !e->sample_baseline)
         return sc_block_outcomes(job, first, rows, scratch, node, bad_sample);
+    for (int half = 0; packed && half <= e->mirrored; half++) {
+        const sc_packed *own = scratch->bits + half;
+        const ptrdiff_t each = rows / (1 + e->mirrored);
+        if (f->n_sites <= SC_SHORT_ROW) sc_words_of_stream(own, each, f->n_sites);
+        if (sc_wants_columns(job)) sc_turn_bits(own, each, f->n_sites, !j && job->cost.digits);
+    }
     if (!j) {
         status = sc_price(job, bits ? NULL : y, rows, scratch, cancel, scratch->costs);
         if (status) return status;
         j = scratch->costs;
     }
-    for (ptrdiff_t i = 0; i < rows * problems; i++)
-        if (!isfinite(j[i])) {
-            const ptrdiff_t row = i / problems, half = rows / 2;
-            *bad_sample = first + (!e->mirrored ? row : row < half ? 2 * row : 2 * (row - half) + 1);
-            return SC_COST_NOT_FINITE;
-        }
+    if (!sc_all_finite(j, rows * problems)) {
+        ptrdiff_t i = 0;
+        while (isfinite(j[i])) i++;
+        const ptrdiff_t row = i / problems, half = rows / 2;
+        *bad_sample = first + (!e->mirrored ? row : row < half ? 2 * row : 2 * (row - half) + 1);
+        return SC_COST_NOT_FINITE;
+    }
     if (e->kind == SC_LOCAL) return sc_block_local(job, first, rows, y, packed, j, scratch, cancel, node);
     if (!sc_is_plain(f)) sc_block_scores(job, first, rows, y, j, scratch, node);
     else sc_block_plain(job, first, rows, y, packed, j, scratch, node);

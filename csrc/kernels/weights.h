@@ -57,6 +57,13 @@ static inline double sc_unit_variance(const sc_totals *t, double sum, double squ
     return spread > 0.0 ? weight * spread : isinf(weight) ? INFINITY : 0.0; /* rounding can leave it below zero */
 }
 
+static int sc_all_finite(const double *x, ptrdiff_t n)
+{
+    vd none = vd_set1(0.0);
+    for (ptrdiff_t i = 0; i < n; i += 8) none = vd_fma(vd_load_part(x + i, n - i, 0.0), vd_set1(0.0), none);
+    return vd_sum(none) == 0.0;
+}
+
 /* Mean, M2, smallest and its sample's number; two passes, about the first cost and then about the mean. M2 of opposites
  * is that of their means, each for two. */
 static double sc_cost_moments(const sc_estimator *e, const double *j, ptrdiff_t n, ptrdiff_t first, double *stats)

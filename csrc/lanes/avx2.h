@@ -121,6 +121,40 @@ SC_WORD void vl_store_bytes(uint8_t *p, vl a)
     _mm256_storeu_si256((__m256i *)p, a.lo);
     _mm256_storeu_si256((__m256i *)(p + 32), a.hi);
 }
+SC_WORD void vl_store_halves(uint8_t *low, uint8_t *high, vl a)
+{
+    _mm256_storeu_si256((__m256i *)low, a.lo);
+    _mm256_storeu_si256((__m256i *)high, a.hi);
+}
+/* Rows in pairs, fours and eights, the bytes of even lanes in the first four of y and of odd ones in the others. */
+SC_WORD void sc_transpose_bytes(__m256i x[8])
+{
+    __m256i y[8], z[8];
+    for (int i = 0; i < 4; i++) {
+        y[i] = _mm256_unpacklo_epi8(x[2 * i], x[2 * i + 1]);
+        y[4 + i] = _mm256_unpackhi_epi8(x[2 * i], x[2 * i + 1]);
+    }
+    for (int i = 0; i < 8; i += 2) {
+        z[i] = _mm256_unpacklo_epi16(y[i], y[i + 1]);
+        z[i + 1] = _mm256_unpackhi_epi16(y[i], y[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) {
+            y[i + 2 * k] = _mm256_unpacklo_epi32(z[i + k], z[i + k + 2]);
+            y[i + 2 * k + 1] = _mm256_unpackhi_epi32(z[i + k], z[i + k + 2]);
+        }
+    for (int k = 0; k < 4; k++) {
+        x[2 * k] = _mm256_unpacklo_epi64(y[k], y[4 + k]);
+        x[2 * k + 1] = _mm256_unpackhi_epi64(y[k], y[4 + k]);
+    }
+}
+SC_WORD void vl_transpose_bytes(vl x[8])
+{
+    __m256i lo[8], hi[8];
+    for (int r = 0; r < 8; r++) lo[r] = x[r].lo, hi[r] = x[r].hi;
+    sc_transpose_bytes(lo), sc_transpose_bytes(hi);
+    for (int r = 0; r < 8; r++) x[r] = (vl){lo[r], hi[r]};
+}
 SC_WORD vl vl_add(vl a, vl b) { SC_HALVES2(vl, _mm256_add_epi64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_HALVES2(vl, _mm256_sub_epi64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_HALVES2(vl, _mm256_and_si256, a, b); }
@@ -246,6 +280,48 @@ SC_WORD void vn_store_u8(uint8_t *p, vn m)
     _mm_storeu_si128((__m128i *)p, bytes);
 }
 
+SC_WORD void vw_store_u8(uint8_t *p, vw a)
+{
+    const __m256i half = _mm256_packus_epi32(a.lo, a.hi); /* lanes 0-3, 8-11; then 4-7, 12-15 */
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm_storeu_si128((__m128i *)p, _mm_shuffle_epi32(bytes, 0xD8));
+}
+SC_WORD __m256i sc_look(const uint8_t *table, __m256i at)
+{
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table)), at);
+}
+/* Four numbers below 64 fit in a byte. Sums of 16 bits stand in lanes of 16, even ones beside odd ones; the even ones have
+ * 256 times the odd ones on top of them until the end. */
+SC_WORD void vw_look_up(const uint8_t *x, ptrdiff_t stride, ptrdiff_t n, const uint8_t *t, ptrdiff_t step, vw r[2])
+{
+    const __m256i mask = _mm256_set1_epi8(15);
+    __m256i even[3], odd[3], sum[4];
+    for (int p = 0; p < 3; p++) even[p] = odd[p] = _mm256_setzero_si256();
+    for (ptrdiff_t k = 0; k < n; k += 2, x += 2 * stride, t += 4 * step) {
+        const __m256i a = _mm256_loadu_si256((const __m256i *)x), b = _mm256_loadu_si256((const __m256i *)(x + stride));
+        const __m256i al = _mm256_and_si256(a, mask), ah = _mm256_and_si256(_mm256_srli_epi16(a, 4), mask);
+        const __m256i bl = _mm256_and_si256(b, mask), bh = _mm256_and_si256(_mm256_srli_epi16(b, 4), mask);
+        for (int p = 0; p < 3; p++) {
+            const uint8_t *own = t + 16 * p;
+            const __m256i low = _mm256_add_epi8(sc_look(own, al), sc_look(own + step, ah));
+            const __m256i high = _mm256_add_epi8(sc_look(own + 2 * step, bl), sc_look(own + 3 * step, bh));
+            const __m256i four = _mm256_add_epi8(low, high);
+            even[p] = _mm256_add_epi16(even[p], four);
+            odd[p] = _mm256_add_epi16(odd[p], _mm256_srli_epi16(four, 8));
+        }
+    }
+    for (int p = 2; p >= 0; p--) {
+        const __m256i own = _mm256_sub_epi16(even[p], _mm256_slli_epi16(odd[p], 8));
+        const __m256i low = _mm256_unpacklo_epi16(own, odd[p]), high = _mm256_unpackhi_epi16(own, odd[p]);
+        const __m256i part[4] = {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(low)),
+                                 _mm256_cvtepu16_epi32(_mm256_castsi256_si128(high)),
+                                 _mm256_cvtepu16_epi32(_mm256_extracti128_si256(low, 1)),
+                                 _mm256_cvtepu16_epi32(_mm256_extracti128_si256(high, 1))};
+        for (int i = 0; i < 4; i++) sum[i] = p == 2 ? part[i] : _mm256_add_epi32(_mm256_slli_epi32(sum[i], 6), part[i]);
+    }
+    r[0] = (vw){sum[0], sum[1]}, r[1] = (vw){sum[2], sum[3]};
+}
+
 /* ---- 32 truth values --------------------------------------------------------------------------------------------- */
 SC_WORD vb vb_none(void) { return _mm256_setzero_si256(); }
 SC_WORD vb vb_or(vb a, vb b) { return _mm256_or_si256(a, b); }
@@ -258,11 +334,6 @@ SC_WORD void vb_store_u8(uint8_t *p, vb m)
     _mm256_storeu_si256((__m256i *)p, _mm256_and_si256(m, _mm256_set1_epi8(1)));
 }
 SC_WORD uint32_t vb_bits(vb m) { return (uint32_t)_mm256_movemask_epi8(m); }
-SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
-{
-    __m256i old = _mm256_loadu_si256((const __m256i *)p), own = _mm256_and_si256(m, _mm256_set1_epi8((char)bits));
-    _mm256_storeu_si256((__m256i *)p, _mm256_or_si256(old, own));
-}
 /* The high halves of two words in one, words 0 to 3 and 4 to 7 of eight on each side. */
 SC_WORD __m256i sc_high_halves(__m256i a, __m256i b)
 {

@@ -66,6 +66,33 @@ SC_WORD vl vl_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
 SC_WORD void vl_store(uint64_t *p, vl a) { _mm512_storeu_si512(p, a); }
 SC_WORD vl vl_load_bytes(const uint8_t *p) { return _mm512_loadu_si512(p); }
 SC_WORD void vl_store_bytes(uint8_t *p, vl a) { _mm512_storeu_si512(p, a); }
+SC_WORD void vl_store_halves(uint8_t *low, uint8_t *high, vl a)
+{
+    _mm256_storeu_si256((__m256i *)low, _mm512_castsi512_si256(a));
+    _mm256_storeu_si256((__m256i *)high, _mm512_extracti64x4_epi64(a, 1));
+}
+/* Rows in pairs, fours and eights, the bytes of even lanes in the first four of y and of odd ones in the others. */
+SC_WORD void vl_transpose_bytes(vl x[8])
+{
+    __m512i y[8], z[8];
+    for (int i = 0; i < 4; i++) {
+        y[i] = _mm512_unpacklo_epi8(x[2 * i], x[2 * i + 1]);
+        y[4 + i] = _mm512_unpackhi_epi8(x[2 * i], x[2 * i + 1]);
+    }
+    for (int i = 0; i < 8; i += 2) {
+        z[i] = _mm512_unpacklo_epi16(y[i], y[i + 1]);
+        z[i + 1] = _mm512_unpackhi_epi16(y[i], y[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) {
+            y[i + 2 * k] = _mm512_unpacklo_epi32(z[i + k], z[i + k + 2]);
+            y[i + 2 * k + 1] = _mm512_unpackhi_epi32(z[i + k], z[i + k + 2]);
+        }
+    for (int k = 0; k < 4; k++) {
+        x[2 * k] = _mm512_unpacklo_epi64(y[k], y[4 + k]);
+        x[2 * k + 1] = _mm512_unpackhi_epi64(y[k], y[4 + k]);
+    }
+}
 SC_WORD vl vl_add(vl a, vl b) { return _mm512_add_epi64(a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { return _mm512_sub_epi64(a, b); }
 SC_WORD vl vl_and(vl a, vl b) { return _mm512_and_si512(a, b); }
@@ -139,6 +166,49 @@ SC_WORD vn vn_or(vn a, vn b) { return (vn)(a | b); }
 SC_WORD uint32_t vn_bits(vn m) { return m; }
 SC_WORD void vn_store_u8(uint8_t *p, vn m) { _mm_storeu_si128((__m128i *)p, _mm_maskz_mov_epi8(m, _mm_set1_epi8(1))); }
 
+SC_WORD void vw_store_u8(uint8_t *p, vw a)
+{
+    const __m256i half = _mm256_packus_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm_storeu_si128((__m128i *)p, _mm_shuffle_epi32(bytes, 0xD8)); /* from lanes 0-3, 8-11; then 4-7, 12-15 */
+}
+SC_WORD __m256i sc_look(const uint8_t *table, __m256i at)
+{
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table)), at);
+}
+/* Four numbers below 64 fit in a byte. Sums of 16 bits stand in lanes of 16, even ones beside odd ones; the even ones have
+ * 256 times the odd ones on top of them until the end. */
+SC_WORD void vw_look_up(const uint8_t *x, ptrdiff_t stride, ptrdiff_t n, const uint8_t *t, ptrdiff_t step, vw r[2])
+{
+    const __m256i mask = _mm256_set1_epi8(15);
+    __m256i even[3], odd[3], sum[4];
+    for (int p = 0; p < 3; p++) even[p] = odd[p] = _mm256_setzero_si256();
+    for (ptrdiff_t k = 0; k < n; k += 2, x += 2 * stride, t += 4 * step) {
+        const __m256i a = _mm256_loadu_si256((const __m256i *)x), b = _mm256_loadu_si256((const __m256i *)(x + stride));
+        const __m256i al = _mm256_and_si256(a, mask), ah = _mm256_and_si256(_mm256_srli_epi16(a, 4), mask);
+        const __m256i bl = _mm256_and_si256(b, mask), bh = _mm256_and_si256(_mm256_srli_epi16(b, 4), mask);
+        for (int p = 0; p < 3; p++) {
+            const uint8_t *own = t + 16 * p;
+            const __m256i low = _mm256_add_epi8(sc_look(own, al), sc_look(own + step, ah));
+            const __m256i high = _mm256_add_epi8(sc_look(own + 2 * step, bl), sc_look(own + 3 * step, bh));
+            const __m256i four = _mm256_add_epi8(low, high);
+            even[p] = _mm256_add_epi16(even[p], four);
+            odd[p] = _mm256_add_epi16(odd[p], _mm256_srli_epi16(four, 8));
+        }
+    }
+    for (int p = 2; p >= 0; p--) {
+        const __m256i own = _mm256_sub_epi16(even[p], _mm256_slli_epi16(odd[p], 8));
+        const __m256i low = _mm256_unpacklo_epi16(own, odd[p]), high = _mm256_unpackhi_epi16(own, odd[p]);
+        const __m256i part[4] = {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(low)),
+                                 _mm256_cvtepu16_epi32(_mm256_castsi256_si128(high)),
+                                 _mm256_cvtepu16_epi32(_mm256_extracti128_si256(low, 1)),
+                                 _mm256_cvtepu16_epi32(_mm256_extracti128_si256(high, 1))};
+        for (int i = 0; i < 4; i++) sum[i] = p == 2 ? part[i] : _mm256_add_epi32(_mm256_slli_epi32(sum[i], 6), part[i]);
+    }
+    r[0] = _mm512_inserti64x4(_mm512_castsi256_si512(sum[0]), sum[1], 1);
+    r[1] = _mm512_inserti64x4(_mm512_castsi256_si512(sum[2]), sum[3], 1);
+}
+
 /* ---- 32 truth values --------------------------------------------------------------------------------------------- */
 SC_WORD vb vb_none(void) { return 0; }
 SC_WORD vb vb_or(vb a, vb b) { return a | b; }
@@ -151,11 +221,6 @@ SC_WORD void vb_store_u8(uint8_t *p, vb m)
     _mm256_storeu_si256((__m256i *)p, _mm256_maskz_mov_epi8(m, _mm256_set1_epi8(1)));
 }
 SC_WORD uint32_t vb_bits(vb m) { return m; }
-SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
-{
-    __m256i own = _mm256_maskz_mov_epi8(m, _mm256_set1_epi8((char)bits));
-    _mm256_storeu_si256((__m256i *)p, _mm256_or_si256(_mm256_loadu_si256((const __m256i *)p), own));
-}
 SC_WORD __m512i sc_first16(vw a, vw b)
 {
     static const int16_t high[32] = {1, 3,  5,  7,  17, 19, 21, 23, 33, 35, 37, 39, 49, 51, 53, 55,

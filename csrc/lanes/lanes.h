@@ -31,6 +31,21 @@
 /* What the next loads find in memory: without this a compiler takes lanes out of registers, by slower instructions. */
 #define SC_IN_MEMORY(array) __asm__("" : "+m"(array))
 
+/* One number's bits. */
+static inline uint64_t vl_from_f64(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline double vl_to_f64(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 /* The sum over lanes, always by the same tree: i with i + 4, then i with i + 2, then the last two. */
 static inline double vd_sum(vd a)
 {

@@ -111,6 +111,39 @@ SC_WORD void vl_store_bytes(uint8_t *p, vl a)
     vst1q_u8(p + 32, vreinterpretq_u8_u64(a.q2));
     vst1q_u8(p + 48, vreinterpretq_u8_u64(a.q3));
 }
+SC_WORD void vl_store_halves(uint8_t *low, uint8_t *high, vl a)
+{
+    vst1q_u8(low, vreinterpretq_u8_u64(a.q0));
+    vst1q_u8(low + 16, vreinterpretq_u8_u64(a.q1));
+    vst1q_u8(high, vreinterpretq_u8_u64(a.q2));
+    vst1q_u8(high + 16, vreinterpretq_u8_u64(a.q3));
+}
+/* Halves of rows that are four apart change places, then quarters of those two apart, then bytes of neighbours. */
+SC_WORD void scq_transpose_bytes(uint64x2_t q[8])
+{
+    uint8x16_t x[8];
+    for (int r = 0; r < 8; r++) x[r] = vreinterpretq_u8_u64(q[r]);
+    for (int r = 0; r < 4; r++) {
+        const uint32x4_t a = vreinterpretq_u32_u8(x[r]), b = vreinterpretq_u32_u8(x[r + 4]);
+        x[r] = vreinterpretq_u8_u32(vtrn1q_u32(a, b)), x[r + 4] = vreinterpretq_u8_u32(vtrn2q_u32(a, b));
+    }
+    for (int r = 0; r < 8; r++) {
+        if (r & 2) continue;
+        const uint16x8_t a = vreinterpretq_u16_u8(x[r]), b = vreinterpretq_u16_u8(x[r + 2]);
+        x[r] = vreinterpretq_u8_u16(vtrn1q_u16(a, b)), x[r + 2] = vreinterpretq_u8_u16(vtrn2q_u16(a, b));
+    }
+    for (int r = 0; r < 8; r += 2) {
+        q[r] = vreinterpretq_u64_u8(vtrn1q_u8(x[r], x[r + 1]));
+        q[r + 1] = vreinterpretq_u64_u8(vtrn2q_u8(x[r], x[r + 1]));
+    }
+}
+SC_WORD void vl_transpose_bytes(vl x[8])
+{
+    uint64x2_t q[4][8];
+    for (int r = 0; r < 8; r++) q[0][r] = x[r].q0, q[1][r] = x[r].q1, q[2][r] = x[r].q2, q[3][r] = x[r].q3;
+    for (int i = 0; i < 4; i++) scq_transpose_bytes(q[i]);
+    for (int r = 0; r < 8; r++) x[r] = (vl){q[0][r], q[1][r], q[2][r], q[3][r]};
+}
 SC_WORD vl vl_add(vl a, vl b) { SC_QUARTERS2(vl, vaddq_u64, a, b); }
 SC_WORD vl vl_sub(vl a, vl b) { SC_QUARTERS2(vl, vsubq_u64, a, b); }
 SC_WORD vl vl_and(vl a, vl b) { SC_QUARTERS2(vl, vandq_u64, a, b); }
@@ -225,6 +258,45 @@ SC_WORD void vn_store_u8(uint8_t *p, vn m)
     vst1q_u8(p, vandq_u8(vmovn_high_u16(vmovn_u16(a), b), vdupq_n_u8(1)));
 }
 
+SC_WORD void vw_store_u8(uint8_t *p, vw a)
+{
+    const uint16x8_t low = vmovn_high_u32(vmovn_u32(a.q0), a.q1), high = vmovn_high_u32(vmovn_u32(a.q2), a.q3);
+    vst1q_u8(p, vmovn_high_u16(vmovn_u16(low), high));
+}
+SC_WORD uint32x4_t scq_digits(uint16x4_t a, uint16x4_t b, uint16x4_t c)
+{
+    return vaddq_u32(vmovl_u16(a), vaddq_u32(vshll_n_u16(b, 6), vshll_n_u16(c, 12)));
+}
+/* Of sixteen lanes: four numbers below 64 fit in a byte. */
+SC_WORD void scq_look_up(const uint8_t *x, ptrdiff_t stride, ptrdiff_t n, const uint8_t *t, ptrdiff_t step, vw *r)
+{
+    const uint8x16_t mask = vdupq_n_u8(15);
+    uint16x8_t low[3], high[3];
+    for (int p = 0; p < 3; p++) low[p] = high[p] = vdupq_n_u16(0);
+    for (ptrdiff_t k = 0; k < n; k += 2, x += 2 * stride, t += 4 * step) {
+        const uint8x16_t a = vld1q_u8(x), b = vld1q_u8(x + stride);
+        const uint8x16_t al = vandq_u8(a, mask), ah = vshrq_n_u8(a, 4), bl = vandq_u8(b, mask), bh = vshrq_n_u8(b, 4);
+        for (int p = 0; p < 3; p++) {
+            const uint8_t *own = t + 16 * p;
+            const uint8x16_t two = vaddq_u8(vqtbl1q_u8(vld1q_u8(own), al), vqtbl1q_u8(vld1q_u8(own + step), ah));
+            const uint8x16_t more =
+                vaddq_u8(vqtbl1q_u8(vld1q_u8(own + 2 * step), bl), vqtbl1q_u8(vld1q_u8(own + 3 * step), bh));
+            const uint8x16_t four = vaddq_u8(two, more);
+            low[p] = vaddw_u8(low[p], vget_low_u8(four));
+            high[p] = vaddw_high_u8(high[p], four);
+        }
+    }
+    r->q0 = scq_digits(vget_low_u16(low[0]), vget_low_u16(low[1]), vget_low_u16(low[2]));
+    r->q1 = scq_digits(vget_high_u16(low[0]), vget_high_u16(low[1]), vget_high_u16(low[2]));
+    r->q2 = scq_digits(vget_low_u16(high[0]), vget_low_u16(high[1]), vget_low_u16(high[2]));
+    r->q3 = scq_digits(vget_high_u16(high[0]), vget_high_u16(high[1]), vget_high_u16(high[2]));
+}
+SC_WORD void vw_look_up(const uint8_t *x, ptrdiff_t stride, ptrdiff_t n, const uint8_t *t, ptrdiff_t step, vw r[2])
+{
+    scq_look_up(x, stride, n, t, step, r);
+    scq_look_up(x + 16, stride, n, t, step, r + 1);
+}
+
 /* ---- 32 truth values --------------------------------------------------------------------------------------------- */
 SC_WORD vb vb_none(void) { return (vb){vdupq_n_u8(0), vdupq_n_u8(0)}; }
 SC_WORD vb vb_or(vb a, vb b) { return (vb){vorrq_u8(a.q0, b.q0), vorrq_u8(a.q1, b.q1)}; }
@@ -244,12 +316,6 @@ SC_WORD uint32_t scq_bits8(uint8x16_t m)
     return (uint32_t)vaddv_u8(vget_low_u8(x)) | (uint32_t)vaddv_u8(vget_high_u8(x)) << 8;
 }
 SC_WORD uint32_t vb_bits(vb m) { return scq_bits8(m.q0) | scq_bits8(m.q1) << 16; }
-SC_WORD void vb_mark(uint8_t *p, vb m, uint8_t bits)
-{
-    const uint8x16_t own = vdupq_n_u8(bits);
-    vst1q_u8(p, vorrq_u8(vld1q_u8(p), vandq_u8(m.q0, own)));
-    vst1q_u8(p + 16, vorrq_u8(vld1q_u8(p + 16), vandq_u8(m.q1, own)));
-}
 SC_WORD int16x8_t scq_first16(uint32x4_t a, uint32x4_t b)
 {
     return vreinterpretq_s16_u16(vuzp2q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b)));

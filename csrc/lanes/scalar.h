@@ -96,6 +96,20 @@ static inline void vl_store_bytes(uint8_t *p, vl a)
 {
     for (int i = 0; i < 64; i++) p[i] = (uint8_t)(a.v[i / 8] >> 8 * (i % 8));
 }
+static inline void vl_store_halves(uint8_t *low, uint8_t *high, vl a) /* the 32 bytes of lanes 0..3, and of 4..7 */
+{
+    for (int i = 0; i < 64; i++) (i < 32 ? low : high)[i % 32] = (uint8_t)(a.v[i / 8] >> 8 * (i % 8));
+}
+static inline void vl_transpose_bytes(vl x[8]) /* in each lane, byte k of row r becomes byte r of row k */
+{
+    vl turned[8];
+    for (int k = 0; k < 8; k++)
+        for (int i = 0; i < 8; i++) {
+            turned[k].v[i] = 0;
+            for (int r = 0; r < 8; r++) turned[k].v[i] |= (x[r].v[i] >> 8 * k & 255) << 8 * r;
+        }
+    memcpy(x, turned, sizeof turned);
+}
 static inline vl vl_add(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] + b.v[i]); }
 static inline vl vl_sub(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] - b.v[i]); }
 static inline vl vl_and(vl a, vl b) { SC_LANES_EACH(vl, 8, a.v[i] & b.v[i]); }
@@ -197,6 +211,28 @@ static inline void vn_store_u8(uint8_t *p, vn m) /* 16 bytes, each 0 or 1 */
     for (int i = 0; i < 16; i++) p[i] = m.v[i] != 0;
 }
 
+static inline void vw_store_u8(uint8_t *p, vw a) /* 16 bytes; lanes below 256 */
+{
+    for (int i = 0; i < 16; i++) p[i] = (uint8_t)a.v[i];
+}
+/* For 32 lanes, r[0] and r[1], the sum over n bytes each, x[i + k stride], of what stands in two tables of 16 numbers
+ * at the byte's low and at its high four bits: the tables 2k and 2k + 1 begin at t + step (2k) and t + step (2k + 1);
+ * number b of a table is t[b] + 2^6 t[16 + b] + 2^12 t[32 + b], of bytes below 64. n is even, at most 512. */
+static inline void vw_look_up(const uint8_t *x, ptrdiff_t stride, ptrdiff_t n, const uint8_t *t, ptrdiff_t step,
+                              vw r[2])
+{
+    for (int i = 0; i < 32; i++) {
+        const uint8_t *own = t;
+        uint32_t sum = 0;
+        for (ptrdiff_t k = 0; k < n; k++, own += 2 * step) {
+            const uint8_t *low = own + (x[k * stride + i] & 15), *high = own + step + (x[k * stride + i] >> 4);
+            sum += (uint32_t)low[0] + (uint32_t)high[0] + ((uint32_t)low[16] + high[16]) * 64 +
+                   ((uint32_t)low[32] + high[32]) * 4096;
+        }
+        r[i / 16].v[i % 16] = sum;
+    }
+}
+
 /* ---- 32 truth values --------------------------------------------------------------------------------------------- */
 static inline vb vb_none(void) { SC_LANES_EACH(vb, 32, 0); }
 static inline vb vb_or(vb a, vb b) { SC_LANES_EACH(vb, 32, a.v[i] | b.v[i]); }
@@ -207,10 +243,6 @@ static inline uint32_t vb_bits(vb m)
     uint32_t r = 0;
     for (int i = 0; i < 32; i++) r |= (uint32_t)m.v[i] << i;
     return r;
-}
-static inline void vb_mark(uint8_t *p, vb m, uint8_t bits) /* p[i] |= bits where m */
-{
-    for (int i = 0; i < 32; i++) p[i] |= m.v[i] ? bits : 0;
 }
 /* 32 words dealt out as sc_deal does (noise.h): their first 16 bits as signed numbers, in order */
 #define SC_FIRST16(i) ((int16_t)(((i) & 8 ? b : a).v[((i) & 4) * 2 + (i) / 16 * 4 + (i) % 4] >> 16))

@@ -63,7 +63,7 @@ class BuiltIn(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be made again: estimates compare costs by their pickles."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("_made", "_fitted")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_made", "_fitted", "_last_run")}
 
     @property
     def _told(self) -> str:
@@ -72,14 +72,14 @@ class BuiltIn(ABC):
 
     def fit(self, batch_shape: tuple[int, ...], event_shape: tuple[int, ...]) -> int:
         """Check the cost against a family's shapes; return the stride from problem to problem (0: shared)."""
-        flat = (math.prod(event_shape),)
-        fits = self.event_shape == (flat if self._flat else event_shape)
-        if not fits or self.batch_shape not in ((), batch_shape):
+        own, problems = self.event_shape, self.batch_shape
+        fits = own == ((math.prod(event_shape),) if self._flat else event_shape)
+        if not fits or (problems and problems != batch_shape):
             raise ValueError(
                 f"`cost` must fit the sites {batch_shape + event_shape} of the model (batch {batch_shape}), "
                 f"got {self._told}"
             )
-        return self._stride
+        return math.prod(own) if problems else 0
 
     def fits(self, model: Compiled) -> None:
         """Check the cost against a family: its shapes, and what its outcomes are."""
@@ -108,14 +108,17 @@ class BuiltIn(ABC):
         -------
         ndarray of shape (...) or, with weights for a batch of problems, (..., *batch)
         """
+        return self._price(y)
+
+    def _price(self, y: ArrayLike, n_threads: int | None = None) -> Array:
         array = self._samples(y)
         lead = array.shape[: array.ndim - len(self.event_shape)]
-        return self._rows(array, math.prod(self.batch_shape), math.prod(self.event_shape), lead)
+        return self._rows(array, math.prod(self.batch_shape), math.prod(self.event_shape), lead, n_threads)
 
-    def values(self, y: Array, batch_shape: tuple[int, ...]) -> Array:
-        """Return J of a model's samples y, shape (n, *batch)."""
+    def values(self, y: Array, batch_shape: tuple[int, ...], n_threads: int | None = None) -> Array:
+        """Return J of a model's samples y, shape (n, *batch); the bits do not depend on the number of threads."""
         n = len(y)
-        return self(y.reshape(n, *batch_shape, -1) if self._flat else y).reshape(n, *batch_shape)
+        return self._price(y.reshape(n, *batch_shape, -1) if self._flat else y, n_threads).reshape(n, *batch_shape)
 
     def _samples(self, y: ArrayLike) -> Array:
         """Check outcomes whose last axes are the sites."""
@@ -125,10 +128,12 @@ class BuiltIn(ABC):
             raise ValueError(f"`y` must have the sites {shape} as its last axes, got shape {array.shape}")
         return array
 
-    def _rows(self, array: Array, problems: int, sites: int, lead: tuple[int, ...]) -> Array:
+    def _rows(
+        self, array: Array, problems: int, sites: int, lead: tuple[int, ...], n_threads: int | None = None
+    ) -> Array:
         out = np.empty(lead)
         flat = np.require(array, requirements=["C", "A"]).reshape(-1)
-        if out.size and not self._kernel().rows(flat, problems, sites, out.reshape(-1), None):
+        if out.size and not self._kernel().rows(flat, problems, sites, out.reshape(-1), n_threads):
             raise ValueError(f"`y` must hold bits, got {_check._first(array, array > 1)}")
         return out
 

@@ -103,15 +103,18 @@ class Compiled(BuiltIn):
         -------
         ndarray of shape (n,)
         """
+        return self._price(y)
+
+    def _price(self, y: ArrayLike, n_threads: int | None = None) -> Array:
         array = self._outcomes(y)
         if array.ndim < 2:
             raise ValueError(f"`y` must have shape (n, *sites), got {array.shape}")
-        return self._rows(array, 1, array[0].size if len(array) else 0, array.shape[:1])
+        return self._rows(array, 1, array[0].size if len(array) else 0, array.shape[:1], n_threads)
 
-    def values(self, y: Array, batch_shape: tuple[int, ...]) -> Array:
+    def values(self, y: Array, batch_shape: tuple[int, ...], n_threads: int | None = None) -> Array:
         """Return J of a model's samples y, shape (n, *batch)."""
         lead = y.shape[: 1 + len(batch_shape)]
-        return self(y.reshape(int(np.prod(lead)), -1)).reshape(lead)
+        return self._price(y.reshape(int(np.prod(lead)), -1), n_threads).reshape(lead)
 
     def negated(self) -> Self:
         """Return minus this cost, exactly."""
@@ -163,7 +166,7 @@ def compiled(fn: Any, data: Any = None) -> Compiled:
     >>> cost([[0, 1], [1, 1]])
     array([1., 2.])
     """
-    pointer = _read(fn)
+    pointer = read(fn)
     if pointer is None:
         raise TypeError(
             "`fn` must be a numba cfunc, a SciPy LowLevelCallable, a capsule, or a function pointer of cffi or ctypes, "
@@ -200,7 +203,7 @@ def _parsed(address: int, signature: str, data: int | None = None) -> Pointer:
     )
 
 
-def _read(fn: Any) -> Pointer | None:
+def read(fn: Any) -> Pointer | None:
     """Return what is known of a function, or None where it is none."""
     module, kind = type(fn).__module__.split(".")[0], type(fn).__name__
     if kind == "PyCapsule":

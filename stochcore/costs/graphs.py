@@ -108,9 +108,9 @@ class Form(Formula):
             weights.set_cut(c.constant, c.unit, c.offset, c.n_planes, c.groups, c.pairs)
         if packed and n <= 8:
             outcomes = np.arange(256)[:, None] >> np.arange(n) & 1
-            tables = np.empty(256)
-            weights.rows(outcomes.astype(np.uint8).reshape(-1), 1, n, tables, 1)
-            weights.set_tables(tables)
+            costs = np.empty(256)
+            weights.rows(outcomes.astype(np.uint8).reshape(-1), 1, n, costs, 1)
+            weights.set_outcomes(costs)
         return weights
 
     def _take(self, model: Compiled) -> None:

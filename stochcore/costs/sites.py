@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
-from .._costs import Weights, linear_tables, site_tables
+from .._costs import Weights
 from ..distributions.compiled import Compiled
 from .built_in import Formula, narrow
 
@@ -51,7 +51,7 @@ class Linear(Formula):
         weights = Weights(self.kind, self._stride, flat)
         weights.set_slope(flat, None)
         if packed:
-            weights.set_tables(linear_tables(flat))
+            weights.set_tables(np.stack([np.zeros_like(flat), flat], axis=-1).reshape(-1))
         return weights
 
     def _outcomes(self, y: ArrayLike) -> Array:
@@ -203,7 +203,7 @@ class Table(Formula):
         if self.can_flip:
             weights.set_slope((self.table[..., 1] - self.table[..., 0]).reshape(-1), None)
         if packed:
-            weights.set_tables(site_tables(flat))
+            weights.set_tables(flat)
         return weights
 
     def _take(self, model: Compiled) -> None:

@@ -72,8 +72,7 @@ class MarkovChain(Compiled):
             raise ValueError(f"`transitions` must have shape {told} {which} `n_steps`, got {then.shape}")
         self.n_steps = then.shape[-3] + 1 if n_steps is None else _check.integer("n_steps", n_steps, 1)
         self.n_states = states
-        shape = self._take(batch_ndims, {"initial": first, "transitions": then}, initial=chains)
-        self.site_shape = (*shape, self.n_steps)
+        self._take(batch_ndims, {"initial": first, "transitions": then}, (self.n_steps,), initial=chains)
         self._options["n_steps"] = n_steps
         self._take_tables(per_step)
 

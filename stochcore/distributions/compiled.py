@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _functions
+from .. import _arrays, _check, _functions
 from .._distributions import Tables, row_sums
 from ..noise import Stream
 from .family import Family, _inside, _kept, _stream
@@ -28,37 +27,42 @@ class Compiled(Family):
 
     ``batch_ndims=k`` makes the first k axes independent problems: then log-probabilities, costs and baselines have the
     shape of those axes.
+
+    Attributes
+    ----------
+    parameters : ndarray or dict
+        Theta: the argument as it was given; of several arguments a dict, of a `Linear` its weight and bias.
+    site_shape, batch_shape, event_shape : tuple of int
+        Shape of the outcomes of one sample: that of the independent problems, and then that of one of them.
+    dtype
+        Of outcomes.
     """
 
-    dtype: Any  # of outcomes
-    site_shape: tuple[int, ...]  # of the outcomes of one sample
+    dtype: Any
+    site_shape: tuple[int, ...]
+    event_shape: tuple[int, ...]
     batch_ndims: int
     _arguments: dict[str, Argument]
     _tables: Tables
+    _form: tuple[Any, ...] | None = None  # models of one form differ in numbers alone, and all of these will do
 
-    def _take(self, batch_ndims: int, arguments: dict[str, Argument], **shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Keep the arguments; return the shape that `shapes`, told by name, broadcast to: that of the sites."""
-        self._arguments = arguments
+    def _take(
+        self, batch_ndims: int, arguments: dict[str, Argument], last: tuple[int, ...] = (), **shapes: tuple[int, ...]
+    ) -> None:
+        """Keep the arguments. The sites have the shape that `shapes`, told by name, broadcast to, and then `last`."""
+        self._arguments, self.parameters = arguments, parameters_of(arguments)
         self._options: dict[str, Any] = {"batch_ndims": batch_ndims}
-        try:
-            shape = np.broadcast_shapes(*shapes.values())
-        except ValueError:
-            told = " and ".join(f"`{name}` {own}" for name, own in shapes.items())
-            raise ValueError(f"shapes must broadcast, got {told}") from None
-        if math.prod(shape) == 0:
+        shape = _broadcast(shapes) if len(set(shapes.values())) > 1 else next(iter(shapes.values()))
+        if 0 in shape:
             raise ValueError(f"`{self.given}` must have at least one site, got shape {shape}")
-        self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0, len(shape))
-        return shape
+        self.batch_ndims = ndims = _check.integer("batch_ndims", batch_ndims, 0, len(shape))
+        self.site_shape = sites = shape + last
+        self.batch_shape, self.event_shape = sites[:ndims], sites[ndims:]
 
     @property
     def given(self) -> str:
         """The name of the first argument."""
         return next(iter(self._arguments))
-
-    @cached_property
-    def parameters(self) -> Any:
-        """Theta: the argument as it was given; of several arguments a dict, of a `Linear` its weight and bias."""
-        return parameters_of(self._arguments)
 
     def with_parameters(self, parameters: Any) -> Self:
         """Return the same family with other parameters of the same kind.
@@ -72,7 +76,7 @@ class Compiled(Family):
         -------
         Family
         """
-        built = self._structure.build(self._structure.flatten(parameters, self._told))
+        built = self._structure.checked(parameters, self._told)
         return type(self)(**with_parameters(self._arguments, built), **self._options)
 
     @property
@@ -94,15 +98,10 @@ class Compiled(Family):
 
     # Shapes
 
-    @cached_property
-    def batch_shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Shape of the independent problems."""
-        return self.site_shape[: self.batch_ndims]
-
-    @cached_property
-    def event_shape(self) -> tuple[int, ...]:
-        """Shape of the outcomes of one problem."""
-        return self.site_shape[self.batch_ndims :]
+    @property
+    def n_elements(self) -> int:
+        """Elements of noise that one sample takes."""
+        return self._tables.n_elements
 
     def noise_shape(self, n: int) -> tuple[int, ...]:
         """Return the shape of the noise of n samples: (n, *sites)."""
@@ -122,25 +121,23 @@ class Compiled(Family):
         if isinstance(value, Mapped):
             rule(name, value.value)
             return value
-        array: Array = rule(name, value).copy()
-        array.flags.writeable = False
-        return array
+        return _arrays.frozen(rule(name, value))
 
     def _map(self, *index: Array) -> None:
         """Tell the tables where scores belong: positions in each argument, problem by problem; none: in order."""
-        rows = table_map(self._arguments)
-        if not index and all(x is None for _, _, x, _ in rows):
+        if not index and not any(isinstance(a, Mapped) for a in self._arguments.values()):
             return
+        rows = table_map(self._arguments)
         problems = math.prod(self.batch_shape)
-        flat = np.concatenate([i.reshape(problems, -1) for i in index], axis=1) if index else None
-        self._tables.set_map(None if flat is None else flat.astype(np.int64).reshape(-1), rows)
+        flat = np.concatenate([i.reshape(problems, -1) for i in index], axis=1).reshape(-1) if index else None
+        self._tables.set_map(flat, rows)
 
     def _places(self, *last: int) -> list[Array]:
         """For each argument, where its number at each site stands among all arguments; broadcast to the sites."""
         places, at = [], 0
         for a in self._arguments.values():
             own = np.arange(at, at + math.prod(a.shape)).reshape(a.shape)
-            places.append(np.broadcast_to(own, (*self.site_shape, *last)))
+            places.append(own if a.shape == self.site_shape + last else np.broadcast_to(own, self.site_shape + last))
             at += own.size
         return places
 
@@ -172,7 +169,7 @@ class Compiled(Family):
         _check.addresses(stream.offset, n * self.n_elements)
         y = _check.output(out, (n, *self.site_shape), self.dtype)
         if y.size:
-            self._tables.sample(stream, n, y.reshape(-1), threads)
+            self._tables.sample(stream, n, y, threads)
         return y
 
     def _lead(self, y: Array) -> tuple[int, ...]:
@@ -361,6 +358,14 @@ def must_be_free(argument: Argument, name: str, free: str) -> Array:
     if isinstance(argument, Mapped):
         raise ValueError(f"`model` must give `{free}`, which may be any numbers, where a Linear moves, got `{name}`")
     return argument
+
+
+def _broadcast(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        told = " and ".join(f"`{name}` {own}" for name, own in shapes.items())
+        raise ValueError(f"shapes must broadcast, got {told}") from None
 
 
 def _remake(family: type[Compiled], arguments: dict[str, Any], options: dict[str, Any]) -> Compiled:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _functions
+from .. import _arrays, _check, _functions
 from .._distributions import Tables, count_masses
 from . import entropies
 from .compiled import Compiled, must_be_free
@@ -44,11 +44,14 @@ class Counts(Compiled):
         if total_count is not None:
             self.total_count = self._check_total(total_count)
             shapes["total_count"] = self.total_count.shape
-        self.site_shape = self._take(batch_ndims, {given: argument}, **shapes)
+        self._take(batch_ndims, {given: argument}, **shapes)
         if total_count is not None:
             self._options["total_count"] = self.total_count
-        self._take_moments(np.broadcast_to(value_of(argument), self.site_shape))
+        x = value_of(argument)
+        self._take_moments(x if x.shape == self.site_shape else np.broadcast_to(x, self.site_shape))
         self._take_tables()
+        if given == self.free and x is argument and total_count is None:
+            self._form = type(self), argument.shape, self.dtype, batch_ndims
 
     def _check_total(self, value: ArrayLike) -> Array:
         raise NotImplementedError
@@ -66,13 +69,14 @@ class Counts(Compiled):
         raise NotImplementedError
 
     def _take_tables(self) -> None:
-        abc = np.stack([np.broadcast_to(x, self.site_shape).reshape(-1) for x in self._panjer()], axis=-1)
+        abc = np.empty((*self.site_shape, 3))
+        abc[..., 0], abc[..., 1], abc[..., 2] = self._panjer()
         try:
-            self._first, self._n, masses = count_masses(np.ascontiguousarray(abc, dtype=np.float64))
+            self._first, self._n, masses, end = count_masses(abc)
         except OverflowError:
             told = f"`{self.given}` of {type(self).__name__}"
             raise ValueError(f"{told} must spread over at most 2^27 outcomes in all, got wider ones") from None
-        self._begin("ladders", int((self._first + self._n).max()))
+        self._begin("ladders", end)
         self._tables.set_ladders(self._first, self._n, masses, False)
 
     def _begin(self, kind: str, most: int) -> None:
@@ -80,8 +84,9 @@ class Counts(Compiled):
         self.dtype = np.dtype(np.int32 if most < 2**31 else np.int64)
         sites = math.prod(self.event_shape)
         self._tables = Tables(kind, self.dtype, math.prod(self.batch_shape), sites, math.prod(self.site_shape))
-        centre, slope = (np.broadcast_to(x, self.site_shape) for x in self._affine())
-        self._tables.set_scores("affine", sites, centre=centre, slope=slope)
+        affine = np.empty((2, *self.site_shape))
+        affine[0], affine[1] = self._affine()
+        self._tables.set_scores("affine", sites, centre=affine[0], slope=affine[1])
         shared = self._arguments[self.given].shape != self.site_shape
         self._map(*self._places()) if shared else self._map()
 
@@ -447,15 +452,13 @@ class Geometric(Counts):
 
     def _take_moments(self, x: Array) -> None:
         self._take_probs(x)
-        with np.errstate(divide="ignore"):
-            self._rate = _functions.softplus(x) if self.given == "logits" else -_functions.log1p(-self._p)
-        bad = self._rate < SMALLEST_RATE
-        if bad.any():
+        self._rate = np.asarray(_functions.softplus(x) if self.given == "logits" else -_functions.log1p(-self._p))
+        if not _arrays.within(self._rate, SMALLEST_RATE, math.inf):
+            bad = self._rate < SMALLEST_RATE
             raise ValueError(f"`{self.given}` must make outcomes that stay below 2^53, got {_check._first(x, bad)}")
 
     def _take_tables(self) -> None:
-        with np.errstate(divide="ignore"):
-            most = 1 + np.ceil(60 * math.log(2) / self._rate.reshape(-1)).astype(np.int64)
+        most = 1 + np.ceil(60 * math.log(2) / self._rate.reshape(-1)).astype(np.int64)
         self._first, self._n = np.ones_like(most), most
         self._begin("trials", int(most.max()))
         self._tables.set_trials(self._rate.reshape(-1))

@@ -103,6 +103,11 @@ class Family(ABC):
         """Return the same family with other parameters of the same shapes."""
         return type(self)(self._structure.build(self._structure.flatten(parameters)))  # type: ignore[call-arg]
 
+    @property
+    def numbers_per_sample(self) -> int:
+        """How many numbers a block holds for a sample: blocks have the more samples the fewer these are."""
+        return self.n_elements
+
     @cached_property
     def n_elements(self) -> int:
         """Elements of noise that one sample takes."""
@@ -236,6 +241,21 @@ class Family(ABC):
     def _given_as(self, free: Family) -> Family:
         """Return what `_unconstrained` may have become, given as this one is."""
         return free
+
+
+class Simulated(Family):
+    """A family whose samples bring their cost: a simulator with its parameters and inputs (stochcore/simulators.py).
+
+    A sample takes one address of the stream, whatever it draws.
+    """
+
+    @abstractmethod
+    def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:
+        """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
+
+    @abstractmethod
+    def exact(self) -> tuple[Array, Array, Array, Array]:
+        """Enumerate all ways to go: chances (n,), costs (n,), S (n, size) and R (n, size)."""
 
 
 def _kept(result: Array, out: Array | None) -> Array:

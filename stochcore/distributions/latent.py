@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _functions
+from .. import _arrays, _check, _functions
 from .._distributions import MAX_OUTCOMES, Tables
 from . import entropies
 from .compiled import Compiled, must_be_free
@@ -21,7 +21,10 @@ HALF_LOG_2PI = 0.9189385332046727
 
 
 def _spread(argument: Argument, shape: tuple[int, ...]) -> Array:
-    return np.broadcast_to(value_of(argument), shape)
+    """Return a new array of an argument's number at each site."""
+    own = np.empty(shape)
+    own[...] = value_of(argument)
+    return own
 
 
 class WithScale(Compiled):
@@ -31,14 +34,12 @@ class WithScale(Compiled):
         given = _check.exactly_one(scale=scale, log_scale=log_scale)
         second = self._argument(given, *((scale, _check.positive) if given == "scale" else (log_scale, _check.reals)))
         first = self._argument("mean", mean)
-        self.site_shape = self._take(
-            batch_ndims, {"mean": first, given: second}, mean=first.shape, **{given: second.shape}
-        )
-        self._mean = np.array(_spread(first, self.site_shape))
-        spread = np.array(_spread(second, self.site_shape))
+        self._take(batch_ndims, {"mean": first, given: second}, mean=first.shape, **{given: second.shape})
+        self._mean = _spread(first, self.site_shape)
+        spread = _spread(second, self.site_shape)
         self._scale = spread if given == "scale" else np.asarray(_functions.exp(spread))
-        bad = ~((self._scale >= _check.TINY) & np.isfinite(self._scale))
-        if bad.any():
+        if not _arrays.within(self._scale, _check.TINY, _check.LARGEST):
+            bad = ~((self._scale >= _check.TINY) & np.isfinite(self._scale))
             raise ValueError(f"`log_scale` must lie in -708 .. 709, got {_check._first(spread, bad)}")
 
     @property
@@ -107,6 +108,9 @@ class Normal(WithScale):
         table = np.ones(self.site_shape) if self._by_log else inverse
         self._tables.set_scores("gaussian", 2 * sites, centre=self._mean, slope=inverse, scale=self._scale, table=table)
         self._map(*self._places())
+        shapes = [a.shape for a in self._arguments.values() if not isinstance(a, Mapped)]
+        if self._by_log and len(shapes) == 2:
+            self._form = type(self), *shapes, batch_ndims
 
     @property
     def mean(self) -> Array:
@@ -351,10 +355,10 @@ class Ordinal(Compiled):
         self._interval = _check.choice("noise", noise, {"logistic": _logistic_classes, "normal": _normal_classes})
         first, second = self._argument("location", location), self._argument(given, value, rule)
         shapes = {"location": first.shape, given: second.shape[:-1]}
-        self.site_shape = self._take(batch_ndims, {"location": first, given: second}, **shapes)
+        self._take(batch_ndims, {"location": first, given: second}, **shapes)
         self._options["noise"] = noise
         self.n_classes = second.shape[-1] + 1
-        self._location = np.array(_spread(first, self.site_shape))
+        self._location = _spread(first, self.site_shape)
         cuts = _cut(value_of(second), given)
         bad = ~np.isfinite(cuts)
         bad[..., 1:] |= ~(cuts[..., 1:] > cuts[..., :-1])

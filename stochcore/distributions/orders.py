@@ -36,9 +36,8 @@ class Orders(Compiled):
             raise ValueError(f"`logits` must have at most 2^20 items on the last axis, got {self.n_items}")
         self.k = self.n_items if k is ALL else _check.integer("k", k, 1, self.n_items)
         self.ordered = ordered
-        shape = self._take(batch_ndims, {"logits": argument}, logits=argument.shape[:-1])
-        self.site_shape = (*shape, self.k)
-        problems, lists = math.prod(self.batch_shape), math.prod(shape)
+        self._take(batch_ndims, {"logits": argument}, (self.k,), logits=argument.shape[:-1])
+        problems, lists = math.prod(self.batch_shape), math.prod(self.site_shape[:-1])
         values = np.array(value_of(argument)).reshape(-1)
         self._tables = Tables(
             "orders", self.dtype, problems, lists // problems * self.k, lists * self.n_items, self.n_items

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,11 @@ class Structure:
     @staticmethod
     def of(parameters: Any) -> Structure:
         """Return the structure of parameters."""
+        if type(parameters) is np.ndarray:
+            return _of_array(parameters.shape)
         if isinstance(parameters, Mapping):
             return Structure(None, tuple((name, Structure.of(value)) for name, value in parameters.items()))
-        return Structure(np.shape(parameters))
+        return _of_array(np.shape(parameters))
 
     @cached_property
     def size(self) -> int:
@@ -46,6 +48,12 @@ class Structure:
     def flatten(self, parameters: Any, name: str = "parameters") -> Array:
         """Return finite numbers of this structure as one new array."""
         return np.concatenate(self._pieces(parameters, name)) if self.size else np.empty(0)
+
+    def checked(self, parameters: Any, name: str = "parameters") -> Any:
+        """Return finite numbers of this structure, which may be those given."""
+        if self.shape is not None:
+            return self._pieces(parameters, name)[0].reshape(self.shape)
+        return self.build(self.flatten(parameters, name))
 
     def _pieces(self, parameters: Any, name: str) -> list[Array]:
         if self.shape is not None:
@@ -105,6 +113,11 @@ class Structure:
         if self.shape is not None:
             return function(*trees)
         return {name: field.map(function, *(tree[name] for tree in trees)) for name, field in self.fields}
+
+
+@lru_cache(maxsize=256)
+def _of_array(shape: tuple[int, ...]) -> Structure:
+    return Structure(shape)
 
 
 class Linear:
@@ -199,8 +212,10 @@ def value_of(argument: Argument) -> Array:
 
 def parameters_of(arguments: dict[str, Argument]) -> Any:
     """Return theta: of a single argument its parameters, of several a dict."""
-    own = {name: a.parameters if isinstance(a, Mapped) else a for name, a in arguments.items()}
-    return next(iter(own.values())) if len(own) == 1 else own
+    if len(arguments) == 1:
+        (own,) = arguments.values()
+        return own.parameters if isinstance(own, Mapped) else own
+    return {name: a.parameters if isinstance(a, Mapped) else a for name, a in arguments.items()}
 
 
 def with_parameters(arguments: dict[str, Argument], parameters: Any) -> dict[str, Any]:

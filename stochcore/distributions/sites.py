@@ -25,32 +25,25 @@ class LogitsOrProbs(Compiled):
     _tables: Sites
 
     def __init__(self, logits: ArrayLike | Mapped | None, probs: ArrayLike | Mapped | None, batch_ndims: int) -> None:
-        self._take_one(logits, probs)
-        values = self._values
-        bits = self.kind == "bernoulli"
-        shape = values.shape if bits else values.shape[:-1]
+        if (logits is None) == (probs is None):
+            _check.exactly_one(logits=logits, probs=probs)
+        given, value, rule = ("probs", probs, _check.probabilities)
+        if probs is None:
+            given, value, rule = ("logits", logits, _check.reals)
+        argument = self._argument(given, value, rule)
+        values, bits = value_of(argument), self.kind == "bernoulli"
+        if not bits:
+            self._check_classes(given, values)
         if values.size == 0:
-            raise ValueError(f"`{self.given}` must have at least one site, got shape {values.shape}")
-        self.site_shape = self._take(batch_ndims, self._arguments, **{self.given: shape})
-        self.n_classes = 2 if bits else values.shape[-1]
-        self._tables = Sites(
-            self.kind,
-            self.given == "probs",
-            np.array(values).reshape(-1),
-            math.prod(self.batch_shape),
-            math.prod(self.event_shape),
-            self.n_classes,
-        )
+            raise ValueError(f"`{given}` must have at least one site, got shape {values.shape}")
+        shape, classes = (values.shape, 2) if bits else (values.shape[:-1], values.shape[-1])
+        self.n_classes = classes
+        self._take(batch_ndims, {given: argument}, **{given: shape})
+        problems, sites = math.prod(self.batch_shape), math.prod(self.event_shape)
+        self._tables = Sites(self.kind, given == "probs", values, problems, sites, classes)
+        if given == "logits" and argument is values:
+            self._form = type(self), shape, classes, batch_ndims
         self._map()
-
-    def _take_one(self, logits: Any, probs: Any) -> None:
-        _check.exactly_one(logits=logits, probs=probs)
-        given, value, rule = (
-            ("probs", probs, _check.probabilities) if logits is None else ("logits", logits, _check.reals)
-        )
-        self._arguments = {given: self._argument(given, value, rule)}
-        if self.kind == "categorical":
-            self._check_classes(given, self._values)
 
     def _check_classes(self, given: str, values: Array) -> None:
         if not values.ndim or values.shape[-1] < 1:

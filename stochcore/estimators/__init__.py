@@ -12,7 +12,7 @@ from .local import LocalExpectation, MeasureValued
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
-from .weights import Antithetic, Disarm, LeaveOneOut, MovingAverage, OptimalBaseline, ScoreFunction
+from .weights import Antithetic, Disarm, LeaveOneOut, MovingAverage, OptimalBaseline, ScoreFunction, WholeReturn
 
 __all__ = [
     "ESTIMATORS",
@@ -36,6 +36,7 @@ __all__ = [
     "ScoreFunction",
     "Terms",
     "UnorderedSet",
+    "WholeReturn",
     "available",
     "estimate",
     "prepared",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Family
+from ..distributions.family import Simulated
 from ..distributions.parameters import Structure
 
 Array = NDArray[Any]
@@ -40,6 +41,10 @@ class Estimator:
     name: ClassVar[str]
     unbiased: ClassVar[bool] = True
     samples: ClassVar[bool] = True
+    simulates: ClassVar[bool] = False  # is it for simulators too?
+    blame: str = (
+        "whole"  # of a simulator's decision: the whole cost, what comes "later", or that less the "stage"'s mean
+    )
     least: int = 1
     samples_per_unit: int = 1
     dependent_samples: int = 1
@@ -49,13 +54,19 @@ class Estimator:
         """Say what of model or cost this estimator cannot do without, or None where it can be used."""
         return None
 
+    def unfit(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say why it cannot be used, or None."""
+        if isinstance(model, Simulated) and not self.simulates:
+            return "is not for simulators"
+        return self.lacks(model, cost)
+
     def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Any:
         """Return what the kernels are told, a `Weighing`; None where the terms are made in Python."""
         return None
 
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
-        """Return how often J is called for a sample."""
-        return 1
+        """Return how often J is called for a sample, or a program run."""
+        return 2 if isinstance(model, Simulated) and self.blame == "stage" else 1
 
     def negated(self) -> Estimator:
         """Return the same estimator for minus the cost."""
@@ -63,7 +74,7 @@ class Estimator:
 
     def numbers_per_sample(self, model: Family) -> int:
         """Return how many numbers a block holds for a sample."""
-        return model.n_elements
+        return model.numbers_per_sample
 
     def draw(self, model: Family, stream: Any, number: int) -> Any:
         """Return sample `number` again, from its address: y with one row."""
@@ -71,7 +82,7 @@ class Estimator:
 
     def check(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> None:
         """Refuse what the estimator cannot do."""
-        reason = self.lacks(model, cost)
+        reason = self.unfit(model, cost)
         if reason:
             others = ", ".join(repr(name) for name in available(model, cost))
             raise ValueError(f"estimator {self.name!r} {reason}; {type(model).__name__} has here {others}")
@@ -97,7 +108,7 @@ def named(kind: type[Estimator]) -> type[Estimator]:
 
 def available(model: Family, cost: BuiltIn | Cost) -> list[str]:
     """Return the names of the estimators that can be used as they are on this model and cost."""
-    return [name for name, kind in ESTIMATORS.items() if _needs_nothing(kind) and not kind().lacks(model, cost)]
+    return [name for name, kind in ESTIMATORS.items() if _needs_nothing(kind) and not kind().unfit(model, cost)]
 
 
 def _needs_nothing(kind: type[Estimator]) -> bool:

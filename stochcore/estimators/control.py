@@ -29,10 +29,11 @@ class Adjusted:
     def __init__(self, model: Any, cost: BuiltIn | Cost, h: Cost, coefficient: float) -> None:
         self.model, self.cost, self.h, self.coefficient = model, cost, h, coefficient
         self.raw: Array = np.empty(0)
+        self.n_threads: int | None = None
 
     def __call__(self, y: Any) -> Array:
         """Return J(y) - c h(y)."""
-        self.raw = evaluate(self.cost, y, self.model.batch_shape)
+        self.raw = evaluate(self.cost, y, self.model.batch_shape, self.n_threads)
         return np.asarray(self.raw - self.coefficient * self._variate(y))
 
     def _variate(self, y: Any) -> Array:

@@ -15,8 +15,19 @@ from .. import _check
 from .._estimators import Job
 from ..costs import BuiltIn, Cost, evaluate, fitting
 from ..distributions import Compiled, Family
+from ..distributions.family import Simulated
 from ..distributions.parameters import Structure
-from ..estimate import BLOCKS_PER_SHARD, ENOUGH_GROUPS, Estimate, Layout, Source, Tree, block_rows, from_tree
+from ..estimate import (
+    BLOCKS_PER_SHARD,
+    ENOUGH_GROUPS,
+    Estimate,
+    Layout,
+    Source,
+    Tree,
+    block_rows,
+    from_tree,
+    shared_layout,
+)
 from ..exact import exact
 from ..noise import Stream, as_stream
 from ..version import __version__
@@ -175,6 +186,8 @@ def prepared(
 ) -> Run | None:
     """Check the arguments and return what is the same in every estimate with them; a model keeps the last one.
 
+    A built-in cost keeps the last one too, without its model: for the next model of the same form.
+
     Without `errors` nobody asks for those of the gradient. None: the estimator does not sample.
     """
     kept: Run | None = getattr(model, "_run", None)
@@ -188,9 +201,17 @@ def prepared(
         and not first_sample
     ):
         return kept
+    form = getattr(model, "_form", None) if errors else None
+    if form is not None and isinstance(cost, BuiltIn) and type(n_samples) is type(first_sample) is int:
+        last_form, last = cost.__dict__.get("_last_run", (None, None))
+        if last_form == form and last.estimator is estimator and last.n_samples == n_samples and not first_sample:
+            again: Run = last.over(model, cost)
+            return again
     cost = fitting(model, cost)
     if not isinstance(model, Family):
-        raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
+        raise TypeError(
+            f"`model` must be a family such as Bernoulli, or a simulator with its theta, got {_check._short(model)}"
+        )
     n_samples = _check.integer("n_samples", n_samples, 1)
     keep = isinstance(model, Compiled) and estimator.stays
     if isinstance(estimator, Auto):
@@ -200,7 +221,7 @@ def prepared(
         return None
     unit = estimator.samples_per_unit
     rows = block_rows(estimator.numbers_per_sample(model), unit)
-    layout = Layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
+    layout = shared_layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)
     first_sample = _check.integer("first_sample", first_sample, 0)
     if first_sample % layout.shard_rows:
         raise ValueError(f"`first_sample` must be a multiple of {layout.shard_rows}, got {first_sample}")
@@ -216,10 +237,15 @@ def prepared(
         errors=errors,
     )
     weighing = run.weighing(model)
-    if weighing is not None:
+    if isinstance(model, Simulated):
+        assert weighing is not None
+        run.mirrored, run.weights = weighing.mirrored, weighing
+    elif weighing is not None:
         run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)
     if keep and first_sample == 0:
         model.__dict__["_run"] = run
+        if form is not None and run.inside and weighing is not None and weighing.factor is None:
+            cost.__dict__["_last_run"] = form, run.over(None, None)
     return run
 
 
@@ -279,6 +305,7 @@ class Run:
     inside: bool = False  # are costs priced where samples are drawn?
     mirrored: bool = False
     jobs: list[tuple[Job, int]] = field(default_factory=list)
+    weights: Weighing | None = None  # of a simulator, which has no jobs
 
     @property
     def inner(self) -> Estimator:
@@ -301,6 +328,9 @@ class Run:
     ) -> Tree:
         """Fold the shards of samples of a model, all of them or until it is time to stop."""
         layout, end = self.layout, self.first_sample + self.n_samples
+        if self.inside and self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
+            node, bad = self.jobs[0][0].whole(stream, 0, self.blocks, end, n_threads)
+            return Tree(layout, [(0, 1, node if bad < 0 else _finite(node, bad))])
         shard = self._maker(model, stream, n_threads)
         if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
             return Tree(layout, [(0, 1, shard(0, self.blocks, end))])
@@ -320,10 +350,14 @@ class Run:
         if self.inside:
             whole = self.jobs[0][0].whole
             return lambda first, blocks, stop: _finite(*whole(stream, first, blocks, stop, n_threads))
+        if isinstance(model, Simulated):
+            make = model.maker(self, self.weights, stream, n_threads)
+            return lambda first, blocks, stop: _finite(*make(first, blocks, stop))
         plan, now = None, Pass(model, self.cost, stream, n_threads)
         if isinstance(self.estimator, ControlVariate):
             plan = self.estimator.plan(model, self.cost, stream, sample_estimate)
             now.cost = plan.cost
+            plan.cost.n_threads = n_threads
         fold = self._fold_chunks
         if not self.jobs:
             assert isinstance(self.inner, Terms)
@@ -336,6 +370,21 @@ class Run:
             return node
 
         return shard
+
+    def over(self, model: Any, cost: Any) -> Run:
+        """Return the same for another model of the same form, which keeps it; None: a run that keeps nobody alive."""
+        other = object.__new__(Run)
+        ((job, size),) = self.jobs
+        other.__dict__.update(self.__dict__)
+        other.cost, other.jobs = cost, [(job.like(None if model is None else model._tables), size)]
+        if model is not None:
+            model.__dict__["_run"] = other
+        return other
+
+    @property
+    def baseline(self) -> Array:
+        """One number a problem, live."""
+        return self.weights.baseline if self.weights is not None else self.jobs[0][0].baseline
 
     def move(self, model: Family) -> None:
         """Go over to a model of the same shapes."""
@@ -368,7 +417,7 @@ class Run:
             begin = start * layout.block_rows
             end = stop if start + count == first + blocks else begin + count * layout.block_rows
             y = self._samples(now, begin, end, count)
-            j = evaluate(now.cost, y, model.batch_shape).reshape(-1)
+            j = evaluate(now.cost, y, model.batch_shape, now.n_threads).reshape(-1)
             if isinstance(now.cost, Adjusted):
                 seen.append((now.cost.raw.reshape(end - begin, -1), self._numbers(begin, end, count)))
             for (job, _), part, flat in zip(self.jobs, nodes, model._flat(y), strict=True):
@@ -384,7 +433,8 @@ class Run:
         """Draw samples begin .. end in the order of the kernels: in each block, then their opposites."""
         model, width, n = now.model, now.model.n_elements, end - begin
         if not self.mirrored:
-            return model.sample(n, now.stream.at(begin * width), n_threads=now.n_threads)
+            own = now.stream.at(begin * width) if begin else now.stream
+            return model.sample(n, own, n_threads=now.n_threads)
         own = now.stream.at(begin // 2 * width)
         y = model.sample(n // 2, own, n_threads=now.n_threads)
         opposite = model.sample(n // 2, own.antithetic(), n_threads=now.n_threads)

@@ -78,7 +78,8 @@ class Block:
         raw = np.empty_like(out) if hasattr(self.cost, "raw") else out
         for start in range(0, n, step):
             part = Structure.of(y).map(lambda a, at=start: np.ascontiguousarray(a[at : at + step]), y)
-            out[start : start + step] = evaluate(self.cost, part, self.model.batch_shape).reshape(-1, self.problems)
+            j = evaluate(self.cost, part, self.model.batch_shape, self.n_threads)
+            out[start : start + step] = j.reshape(-1, self.problems)
             if raw is not out:
                 raw[start : start + step] = self.cost.raw.reshape(-1, self.problems)  # type: ignore[union-attr]
         if drawn:

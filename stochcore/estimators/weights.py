@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Bernoulli, Family
+from ..distributions.family import Simulated
 from ..distributions.parameters import Structure
 from .base import Estimator, named
 
@@ -69,6 +70,8 @@ class ScoreFunction(Weighted):
 
     baseline: ArrayLike | None = None
     name = "score_function"
+    simulates = True
+    blame = "later"
 
     @property
     def stays(self) -> bool:  # type: ignore[override]
@@ -99,6 +102,10 @@ class LeaveOneOut(Weighted):
     the others is independent of sample i. One evaluation of J a sample; every family. Beside score_function without a
     baseline its variance is that of the best constant baseline, and 1/(k-1) of it more.
 
+    A decision of a simulator is weighed by J_i - B_it less the others' mean of that, B_it being what sample i had paid
+    before stage t (costs end stages) and the others those of the block that came so far: each program runs twice, on
+    the same noise. In groups of k: by the whole J_i, as in ``WholeReturn``.
+
     Parameters
     ----------
     k : int, optional
@@ -108,6 +115,7 @@ class LeaveOneOut(Weighted):
 
     k: int | None = None
     name = "leave_one_out"
+    simulates = True
     least = 2
 
     def __post_init__(self) -> None:
@@ -119,10 +127,42 @@ class LeaveOneOut(Weighted):
         """Samples in a group."""
         return self.k or 1
 
+    @property
+    def blame(self) -> str:  # type: ignore[override]
+        """In a simulator, each stage has a baseline of its own."""
+        return "stage" if self.k is None else "whole"
+
     def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
         """Return what the kernels are told."""
         made = super().weighing(model, cost, n_samples)
         made.kind = "leave_one_out" if self.k is None else "groups"
+        return made
+
+
+@named
+@dataclass(frozen=True)
+class WholeReturn(Weighted):
+    """WholeReturn()
+
+    g = 1/n sum_i (J_i - mean of the others' J) sum_t s_t: leave-one-out for simulators that blames each decision for
+    the whole cost, also for what was paid before it.
+
+    Unbiased. One run of the program a sample, where leave_one_out takes two: it is the better one where costs come at
+    the end. Williams 1992, section 3.
+    """
+
+    name = "whole_return"
+    simulates = True
+    least = 2
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what is missing."""
+        return None if isinstance(model, Simulated) else "is for simulators"
+
+    def weighing(self, model: Family, cost: BuiltIn | Cost, n_samples: int) -> Weighing:
+        """Return what the kernels are told."""
+        made = super().weighing(model, cost, n_samples)
+        made.kind = "leave_one_out"
         return made
 
 
@@ -151,6 +191,7 @@ class MovingAverage(Weighted):
     decay: float = 0.9
     initial: ArrayLike = 0.0
     name = "moving_average"
+    simulates = True
 
     def __post_init__(self) -> None:
         decay = _check.real("decay", self.decay)
@@ -182,8 +223,8 @@ class OptimalBaseline(Weighted):
 
     Weaver and Tao, "The optimal reward baseline for gradient-based reinforcement learning", UAI 2001, theorem 4;
     Greensmith, Bartlett and Baxter, JMLR 5, 2004, section 4.2. Unbiased: the samples of a block are halved by the
-    parity of their numbers, and each half takes the baselines found on the other, 0 where that has no information. One
-    evaluation of J a sample; every family.
+    parity of their numbers, and each half takes the baselines found on the other, its mean cost where that has no
+    information. One evaluation of J a sample; every family.
     """
 
     name = "optimal_baseline"
@@ -204,6 +245,7 @@ class Antithetic(Weighted):
     """
 
     name = "antithetic"
+    simulates = True
     mirrored = True
     least = 4
     samples_per_unit = 2

@@ -212,6 +212,105 @@ typedef struct sc_noise {
     void (*mask)(const sc_stream *, uint64_t first, ptrdiff_t n, uint64_t threshold, uint8_t *out);
 } sc_noise;
 
+/* ---- simulators ---------------------------------------------------------------------------------------------------
+ * A simulator is a program that draws its random decisions from a recorder, which keeps their score:
+ *
+ *     void game(sc_draw *draw)
+ *     {
+ *         while (sc_draw_bernoulli(draw, 0)) sc_draw_cost(draw, 1.0);    // P(1) = 1/(1 + e^-theta[0])
+ *     }
+ *
+ * With s_t = grad log p of decision t, c_k the costs and g_k the product of the discounts before cost k,
+ * J = sum_k g_k c_k, and grad E[J] = E[ sum_t s_t (sum of g_k c_k over the costs after decision t) + direct ]. The recorder
+ * holds S = sum_t s_t and R = direct - sum_t s_t (the costs before t): J S + R is what stands in the brackets, in memory
+ * for two numbers a parameter, whatever the length of the program. (stochcore/simulators.py; docs/simulators.md.)
+ *
+ * Where a draw breaks a rule (an index outside theta, a probability outside [0, 1], too many draws) or somebody stops the
+ * work, it does not return: the program is left by longjmp, and whatever it holds stays unreleased.
+ */
+#define STOCHCORE_DRAW_VERSION 1
+
+typedef struct sc_draw sc_draw;
+typedef void (*sc_simulator)(sc_draw *draw);
+
+/* Where features (n of them) are given, theta[i] stands for features . theta[i .. i + n); n = 0: there are none. */
+typedef struct sc_draw_table {
+    uint32_t version, size; /* STOCHCORE_DRAW_VERSION; sizeof(sc_draw_table): a later version only adds at the end */
+    int64_t (*bernoulli)(sc_draw *, ptrdiff_t i, const double *features, ptrdiff_t n); /* theta[i] is the logit */
+    int64_t (*bernoulli_p)(sc_draw *, double p); /* without a score: add_score has it */
+    /* k logits theta[i .. i + k), or class after class those of n features: theta[i + c n ..) . features */
+    int64_t (*categorical)(sc_draw *, ptrdiff_t i, ptrdiff_t k, const double *features, ptrdiff_t n);
+    int64_t (*categorical_p)(sc_draw *, const double *p, ptrdiff_t k);
+    /* a layer of tanh: theta[i ..) holds [hidden][n] weights, hidden biases, [k][hidden] weights, k biases */
+    int64_t (*tanh_policy)(sc_draw *, ptrdiff_t i, ptrdiff_t hidden, ptrdiff_t k, const double *features, ptrdiff_t n);
+    int64_t (*binomial)(sc_draw *, ptrdiff_t i, int64_t trials, const double *features, ptrdiff_t n); /* logit */
+    int64_t (*poisson)(sc_draw *, ptrdiff_t i, const double *features, ptrdiff_t n);   /* logarithm of the rate */
+    int64_t (*geometric)(sc_draw *, ptrdiff_t i, const double *features, ptrdiff_t n); /* logit; 1, 2, .. */
+    double (*exponential)(sc_draw *, ptrdiff_t i, int log); /* the rate, or its logarithm */
+    double (*normal)(sc_draw *, ptrdiff_t i, double scale, const double *features, ptrdiff_t n); /* the mean */
+    double (*uniform)(sc_draw *); /* plain noise, in [0, 1) */
+    double (*standard_normal)(sc_draw *);
+    void (*cost)(sc_draw *, double c);
+    void (*discount)(sc_draw *, double factor); /* of all costs that follow */
+    void (*add_score)(sc_draw *, ptrdiff_t i, double value); /* of a decision that the caller's own p has made */
+    void (*add_grad)(sc_draw *, ptrdiff_t i, double value);  /* the cost's own derivative by theta[i] */
+    double (*exp)(double);
+    double (*log)(double);
+    double (*sin)(double);
+    double (*cos)(double);    /* the same bits on every machine */
+    void (*fail)(sc_draw *); /* leaves the program: it can't go on */
+} sc_draw_table;
+
+struct sc_draw {
+    const sc_draw_table *table;
+    const double *theta;
+    ptrdiff_t n_theta;
+    const double *x; /* the inputs, flat */
+    ptrdiff_t n_x;
+};
+
+static inline int64_t sc_draw_bernoulli(sc_draw *d, ptrdiff_t i) { return d->table->bernoulli(d, i, NULL, 0); }
+static inline int64_t sc_draw_bernoulli_linear(sc_draw *d, ptrdiff_t i, const double *features, ptrdiff_t n)
+{
+    return d->table->bernoulli(d, i, features, n);
+}
+static inline int64_t sc_draw_bernoulli_p(sc_draw *d, double p) { return d->table->bernoulli_p(d, p); }
+static inline int64_t sc_draw_categorical(sc_draw *d, ptrdiff_t i, ptrdiff_t k)
+{
+    return d->table->categorical(d, i, k, NULL, 0);
+}
+static inline int64_t sc_draw_categorical_linear(sc_draw *d, ptrdiff_t i, ptrdiff_t k, const double *features,
+                                                 ptrdiff_t n)
+{
+    return d->table->categorical(d, i, k, features, n);
+}
+static inline int64_t sc_draw_categorical_p(sc_draw *d, const double *p, ptrdiff_t k)
+{
+    return d->table->categorical_p(d, p, k);
+}
+static inline int64_t sc_draw_tanh_policy(sc_draw *d, ptrdiff_t i, ptrdiff_t hidden, ptrdiff_t k,
+                                          const double *features, ptrdiff_t n)
+{
+    return d->table->tanh_policy(d, i, hidden, k, features, n);
+}
+static inline int64_t sc_draw_binomial(sc_draw *d, ptrdiff_t i, int64_t trials)
+{
+    return d->table->binomial(d, i, trials, NULL, 0);
+}
+static inline int64_t sc_draw_poisson(sc_draw *d, ptrdiff_t i) { return d->table->poisson(d, i, NULL, 0); }
+static inline int64_t sc_draw_geometric(sc_draw *d, ptrdiff_t i) { return d->table->geometric(d, i, NULL, 0); }
+static inline double sc_draw_exponential(sc_draw *d, ptrdiff_t i, int log) { return d->table->exponential(d, i, log); }
+static inline double sc_draw_normal(sc_draw *d, ptrdiff_t i, double scale)
+{
+    return d->table->normal(d, i, scale, NULL, 0);
+}
+static inline double sc_draw_uniform(sc_draw *d) { return d->table->uniform(d); }
+static inline double sc_draw_standard_normal(sc_draw *d) { return d->table->standard_normal(d); }
+static inline void sc_draw_cost(sc_draw *d, double c) { d->table->cost(d, c); }
+static inline void sc_draw_discount(sc_draw *d, double factor) { d->table->discount(d, factor); }
+static inline void sc_draw_add_score(sc_draw *d, ptrdiff_t i, double value) { d->table->add_score(d, i, value); }
+static inline void sc_draw_add_grad(sc_draw *d, ptrdiff_t i, double value) { d->table->add_grad(d, i, value); }
+
 #ifdef Py_PYTHON_H /* Python.h comes first */
 /* The table of the installed package; or NULL and an ImportError, where it is not the one this file describes. */
 static inline const sc_noise *sc_import_noise(void)

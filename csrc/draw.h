@@ -1,0 +1,64 @@
+/* A recorder as the kernels see it: what stochcore.h shows of it, and what is behind that. Memory is the caller's. */
+#ifndef SC_DRAW_H
+#define SC_DRAW_H
+
+#include <setjmp.h>
+
+#include "cancel.h"
+#include "core.h"
+
+/* Why a program was left. */
+enum {
+    SC_DRAW_INDEX = -10,       /* outside theta; `value` is the index */
+    SC_DRAW_PROBABILITY = -11, /* outside [0, 1], or several whose sum is not 1 */
+    SC_DRAW_PARAMETER = -12,   /* a rate, scale, number of trials or of classes that cannot be */
+    SC_DRAW_NOT_FINITE = -13,  /* a cost, score or derivative */
+    SC_DRAW_LIMIT = -14,       /* too many draws */
+    SC_DRAW_FAILED = -16,      /* the program says so: it raised an exception */
+    SC_DRAW_CONTINUOUS = -15,  /* enumeration met a draw that has no list of outcomes */
+};
+
+/* The weight of decision t: J less a baseline, less */
+enum {
+    SC_BLAME_WHOLE = 0, /* nothing */
+    SC_BLAME_LATER = 1, /* what had been paid before it */
+    SC_BLAME_STAGE = 2, /* by how much more had been paid before it than by the others of its block at that stage */
+};
+
+enum { SC_MOST_STAGES = 4096 }; /* later ones are compared with the last of these */
+enum { SC_DRAWS_AHEAD = 32, SC_POLICY_MOST = 256 }; /* classes of a policy, and units of its layer, at most */
+
+typedef struct sc_recorder {
+    sc_draw draw; /* first: what the program holds */
+    sc_stream stream;
+    double *score, *rest; /* S and R */
+    double cost, weight;  /* J so far; the product of discounts */
+    int blame;            /* SC_BLAME_*: what a decision's weight leaves out */
+    ptrdiff_t stage;      /* costs told so far */
+    double *sum, *count;  /* of what all samples of a block had paid when a stage began; NULL: nobody asks */
+    int learning;         /* this run only adds to these */
+    double others;        /* the mean of the others here */
+    uint64_t sample;
+    int64_t drawn, limit; /* draws that are in k or before it */
+    ptrdiff_t at;
+    uint64_t k[SC_DRAWS_AHEAD];
+    sc_cancel *cancel;
+    int status;
+    double value; /* what broke the rule */
+    jmp_buf *leave; /* NULL: draws return, and whoever called looks at the status */
+    /* enumeration: outcomes to take, for all draws so far how many outcomes there were; NULL: noise decides */
+    int32_t *script, *width;
+    ptrdiff_t n_script, depth, most_depth;
+    double chance; /* of the outcomes taken */
+} sc_recorder;
+
+/* A compiled program and how it is run. */
+typedef struct sc_program {
+    sc_simulator run;
+    const double *theta, *x;
+    ptrdiff_t n_theta, n_x;
+    int blame;
+    int64_t max_draws;
+} sc_program;
+
+#endif

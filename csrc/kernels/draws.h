@@ -1,0 +1,528 @@
+/* draws: the recorder of simulators, one decision at a time (stochcore.h has what a program sees, draw.h the rest).
+ *
+ * Decision t of a program has the score s_t, and B_t is what had been paid before it (with discounts, and with a
+ * baseline for its stage where there is one). Each decision adds to two vectors,
+ *
+ *     S += s_t        R -= B_t s_t
+ *
+ * so that in the end J S + R = sum_t s_t (J - B_t): every decision is weighed by what came after it (Williams 1992,
+ * section 3, "episodic REINFORCE"; the cost-to-go of Sutton, McAllester, Singh and Mansour, NeurIPS 2000), without a tape.
+ * A baseline b for J wants one for B_t too, or the weights J - b - B_t of late decisions are far from zero: the others'
+ * mean of B_t at the same stage, in a second run on the same noise (SC_BLAME_STAGE); or B_t is left out (SC_BLAME_WHOLE).
+ *
+ * Noise is addressed by (sample, draw): block b of the sample has the uniforms of its draws 2b and 2b + 1, both planes of
+ * each side by side. y = 1 iff k < 2^53 p; counts go through their distribution function in order, in parts of at most 256
+ * on average, so that nothing underflows.
+ */
+#ifndef SC_KERNELS_DRAWS_H
+#define SC_KERNELS_DRAWS_H
+
+#include "../draw.h"
+#include "noise.h"
+
+enum { SC_COUNT_PART = 256 };
+
+static inline sc_recorder *sc_recorder_of(sc_draw *d) { return (sc_recorder *)(void *)d; }
+
+static __attribute__((cold, noinline)) void sc_leave(sc_recorder *r, int status, double value)
+{
+    if (!r->status) r->status = status, r->value = value;
+    if (r->leave) longjmp(*r->leave, 1);
+}
+
+/* ---- functions of one number --------------------------------------------------------------------------------------- */
+
+static inline double sc_first(vd x)
+{
+    double lanes[8];
+    vd_store(lanes, x);
+    return lanes[0];
+}
+
+/* sc_exp and its polynomial, operation by operation */
+static double sc_exp_one(double x)
+{
+    x = x < -746.0 ? -746.0 : x > 710.0 ? 710.0 : x;
+    const double shift = x < 0.0 ? 512.0 : -512.0, magic = SC_ROUND + 1023.0 + shift,
+                 back = x < 0.0 ? 0x1p-512 : 0x1p512;
+    const double t = fma(x, SC_LOG2E, magic), n = t - magic, high = fma(n, -SC_LN2_HIGH, x);
+    const double r = fma(n, -SC_LN2_LOW, high), rest = fma(n, -SC_LN2_LOW, high - r), square = r * r;
+    const double s = 1.0 + r, lost = (1.0 - s) + r, *c = sc_exp_c;
+    const double odd = fma(fma(fma(fma(c[9], square, c[7]), square, c[5]), square, c[3]), square, c[1]);
+    const double even = fma(fma(fma(fma(c[8], square, c[6]), square, c[4]), square, c[2]), square, c[0]);
+    const double p = fma(square, fma(odd, r, even), rest);
+    return (s + (lost + p)) * vl_to_f64(vl_from_f64(t) << 52) * back;
+}
+
+static double sc_log_one(double x) { return sc_first(sc_log(vd_set1(x))); }
+
+/* sin and cos of |r| <= pi/4: the polynomials of fdlibm (Sun Microsystems, 1993), below one ulp */
+static inline double sc_sin_near(double r)
+{
+    const double z = r * r, v = z * r;
+    const double p =
+        fma(z,
+            fma(z, fma(z, fma(z, 1.58969099521155010221e-10, -2.50507602534068634195e-08), 2.75573137070700676789e-06),
+                -1.98412698298579493134e-04),
+            8.33333333332248946124e-03);
+    return fma(v, fma(z, p, -1.66666666666666324348e-01), r);
+}
+
+static inline double sc_cos_near(double r)
+{
+    const double z = r * r, h = 0.5 * z, w = 1.0 - h;
+    const double p =
+        fma(z,
+            fma(z, fma(z, fma(z, -1.13596475577881948265e-11, 2.08757232129817482790e-09), -2.75573143513906633035e-07),
+                2.48015872894767294178e-05),
+            -1.38888888888741095749e-03);
+    return w + (((1.0 - w) - h) + z * z * fma(z, p, 4.16666666666666019037e-02));
+}
+
+/* sin(x + turn pi/2). Exact reduction as far as three parts of pi/2 reach, |x| < 2^30; NaN beyond. */
+static double sc_sin_turned(double x, int turn)
+{
+    if (!(fabs(x) < 0x1p30)) return x - x + (isfinite(x) ? NAN : 0.0);
+    const double shifted = x * 0x1.45f306dc9c883p-1 + 0x1.8p52, n = shifted - 0x1.8p52;
+    double r = fma(n, -0x1.921fb54442d18p0, x);
+    r = fma(n, -0x1.1a62633145c07p-54, r);
+    r = fma(n, 0x1.f1976b7ed8fbcp-110, r);
+    const uint64_t quarter = vl_from_f64(shifted) + (uint64_t)turn;
+    const double y = quarter & 1 ? sc_cos_near(r) : sc_sin_near(r);
+    return quarter & 2 ? -y : y;
+}
+
+static double sc_sin_one(double x) { return sc_sin_turned(x, 0); }
+static double sc_cos_one(double x) { return sc_sin_turned(x, 1); }
+
+/* ---- noise ------------------------------------------------------------------------------------------------------- */
+
+/* Counters: the block, the low half of the sample; the stream; 18 more bits of the sample beside the purpose. */
+static __attribute__((noinline)) void sc_draw_ahead(sc_recorder *r)
+{
+    const uint32_t high = (uint32_t)(r->sample >> 32);
+    const uint32_t c3 = r->stream.purpose << 24 | (high & 0xffff) | (high >> 16 & 3) << 16;
+    uint32_t words[64];
+    vw x[4];
+    sc_engine engine;
+    int status = r->cancel ? sc_cancelled(r->cancel) : 0;
+    if (status) {
+        sc_leave(r, status, 0.0);
+        return;
+    }
+    if (r->drawn >= r->limit) sc_leave(r, SC_DRAW_LIMIT, (double)r->limit);
+    sc_engine_begin(&engine, &r->stream);
+    x[0] = vw_count((uint64_t)(uint32_t)r->sample << 32 | (uint64_t)r->drawn / 2, r->stream.stream, c3);
+    for (int j = 1; j < 4; j++) x[j] = vw_add64(x[j - 1], vw_group(4, 0, 0, 0));
+    sc_run_engine(&engine, x);
+    for (int j = 0; j < 4; j++) vw_store(words + 16 * j, x[j]);
+    for (int i = 0; i < SC_DRAWS_AHEAD; i++) r->k[i] = (uint64_t)words[2 * i] << 21 | words[2 * i + 1] >> 11;
+    r->at = 0;
+    r->drawn += SC_DRAWS_AHEAD;
+}
+
+static inline uint64_t sc_draw_k(sc_recorder *r)
+{
+    if (__builtin_expect(r->at >= SC_DRAWS_AHEAD, 0)) sc_draw_ahead(r);
+    return r->k[r->at++ & (SC_DRAWS_AHEAD - 1)];
+}
+
+/* Which of `width` outcomes the script takes here. */
+static int32_t sc_scripted(sc_recorder *r, int32_t width)
+{
+    if (r->depth >= r->most_depth) {
+        sc_leave(r, SC_DRAW_LIMIT, (double)r->most_depth);
+        return 0;
+    }
+    const int32_t own = r->depth < r->n_script ? r->script[r->depth] : 0;
+    r->script[r->depth] = own, r->width[r->depth++] = width;
+    return own;
+}
+
+/* ---- blame ------------------------------------------------------------------------------------------------------- */
+
+static inline double sc_paid(const sc_recorder *r) { return r->blame ? r->cost - r->others : 0.0; }
+
+/* A cost ends a stage. The others' mean leaves this sample out; where there are none, the last mean goes on. */
+static void sc_next_stage(sc_recorder *r)
+{
+    r->stage++;
+    if (!r->sum || r->stage >= SC_MOST_STAGES) return;
+    if (r->learning) r->sum[r->stage] += r->cost, r->count[r->stage] += 1.0;
+    else if (r->count[r->stage] > 1.0) r->others = (r->sum[r->stage] - r->cost) / (r->count[r->stage] - 1.0);
+}
+
+static inline int sc_has_parameters(sc_recorder *r, ptrdiff_t i, ptrdiff_t n)
+{
+    if (__builtin_expect(i >= 0 && n >= 0 && i <= r->draw.n_theta - n && n > 0, 1)) return 1;
+    sc_leave(r, SC_DRAW_INDEX, (double)(i < 0 || i >= r->draw.n_theta ? i : i + n - 1));
+    return 0;
+}
+
+/* The derivative of log p by theta[i], or by features . theta[i ..]. */
+static inline void sc_blame(sc_recorder *r, ptrdiff_t i, double value, const double *features, ptrdiff_t n)
+{
+    const double paid = sc_paid(r);
+    if (r->learning) return;
+    if (!n) {
+        r->score[i] += value;
+        r->rest[i] -= paid * value;
+        return;
+    }
+    for (ptrdiff_t f = 0; f < n; f++) {
+        const double own = value * features[f];
+        r->score[i + f] += own;
+        r->rest[i + f] -= paid * own;
+    }
+}
+
+/* theta[i], or features . theta[i ..] in order */
+static inline double sc_predictor(const sc_recorder *r, ptrdiff_t i, const double *features, ptrdiff_t n)
+{
+    const double *theta = r->draw.theta + i;
+    double sum = 0.0;
+    if (!n) return theta[0];
+    for (ptrdiff_t f = 0; f < n; f++) sum += features[f] * theta[f];
+    return sum;
+}
+
+/* ---- decisions --------------------------------------------------------------------------------------------------- */
+
+static int64_t sc_decide(sc_recorder *r, double p, double q)
+{
+    if (__builtin_expect(r->script != NULL, 0)) {
+        const int32_t y = sc_scripted(r, 2);
+        r->chance *= y ? p : q;
+        return y;
+    }
+    return (double)sc_draw_k(r) < p * 0x1p53;
+}
+
+static int64_t sc_draw_one_bernoulli(sc_draw *d, ptrdiff_t i, const double *features, ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
+    const double logit = sc_predictor(r, i, features, n), t = sc_exp_one(-fabs(logit)), larger = 1.0 / (1.0 + t);
+    const double p = logit < 0.0 ? t * larger : larger, q = logit < 0.0 ? larger : t * larger;
+    if (__builtin_expect(!isfinite(logit), 0)) sc_leave(r, SC_DRAW_NOT_FINITE, logit);
+    const int64_t y = sc_decide(r, p, q);
+    sc_blame(r, i, y ? q : -p, features, n);
+    return y;
+}
+
+static int64_t sc_draw_one_bernoulli_p(sc_draw *d, double p)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!(p >= 0.0 && p <= 1.0)) sc_leave(r, SC_DRAW_PROBABILITY, p);
+    return sc_decide(r, p, 1.0 - p);
+}
+
+/* One of k classes by their probabilities, in order; the last one takes what rounding leaves. */
+static ptrdiff_t sc_decide_class(sc_recorder *r, const double *p, ptrdiff_t k)
+{
+    if (r->script) {
+        const int32_t y = sc_scripted(r, (int32_t)k);
+        r->chance *= p[y];
+        return y;
+    }
+    const double at = (double)sc_draw_k(r) * 0x1p-53;
+    double sum = p[0];
+    ptrdiff_t y = 0, last = k - 1;
+    while (last > 0 && p[last] == 0.0) last--;
+    while (y < last && !(at < sum)) sum += p[++y];
+    return y;
+}
+
+static inline int sc_has_classes(sc_recorder *r, ptrdiff_t k)
+{
+    if (k >= 1 && k <= SC_POLICY_MOST) return 1;
+    sc_leave(r, SC_DRAW_PARAMETER, (double)k);
+    return 0;
+}
+
+/* Logits become probabilities, whose sum is 1 to rounding. */
+static void sc_softmax(sc_recorder *r, double *p, ptrdiff_t k)
+{
+    double most = p[0], sum = 0.0;
+    for (ptrdiff_t c = 1; c < k; c++) most = SC_MAX(most, p[c]);
+    for (ptrdiff_t c = 0; c < k; c++) p[c] -= most;
+    for (ptrdiff_t c = 0; c < k; c += 8) vd_store_part(p + c, sc_exp(vd_load_part(p + c, k - c, 0.0)), k - c);
+    for (ptrdiff_t c = 0; c < k; c++) sum += p[c];
+    if (!isfinite(sum)) sc_leave(r, SC_DRAW_NOT_FINITE, sum);
+    for (ptrdiff_t c = 0; c < k; c++) p[c] /= sum;
+}
+
+static int64_t sc_draw_one_categorical(sc_draw *d, ptrdiff_t i, ptrdiff_t k, const double *features, ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    const ptrdiff_t each = n ? n : 1;
+    double p[SC_POLICY_MOST];
+    if (!sc_has_classes(r, k) || !sc_has_parameters(r, i, k * each)) return 0;
+    for (ptrdiff_t c = 0; c < k; c++) p[c] = sc_predictor(r, i + c * each, features, n);
+    sc_softmax(r, p, k);
+    const ptrdiff_t y = sc_decide_class(r, p, k);
+    for (ptrdiff_t c = 0; c < k; c++) sc_blame(r, i + c * each, (c == y ? 1.0 : 0.0) - p[c], features, n);
+    return y;
+}
+
+static int64_t sc_draw_one_categorical_p(sc_draw *d, const double *p, ptrdiff_t k)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    double sum = 0.0;
+    if (k < 1) sc_leave(r, SC_DRAW_PARAMETER, (double)k);
+    for (ptrdiff_t c = 0; c < k; c++) {
+        if (!(p[c] >= 0.0 && p[c] <= 1.0)) sc_leave(r, SC_DRAW_PROBABILITY, p[c]);
+        sum += p[c];
+    }
+    if (!(fabs(sum - 1.0) <= 1e-9)) sc_leave(r, SC_DRAW_PROBABILITY, sum);
+    return r->status ? 0 : sc_decide_class(r, p, k);
+}
+
+/* tanh z = 2 sigmoid(2 z) - 1 */
+static void sc_tanh_row(double *z, ptrdiff_t n)
+{
+    for (ptrdiff_t u = 0; u < n; u += 8) {
+        const vd x = vd_load_part(z + u, n - u, 0.0), y = sc_sigmoid(vd_add(x, x));
+        vd_store_part(z + u, vd_sub(vd_add(y, y), vd_set1(1.0)), n - u);
+    }
+}
+
+static int64_t sc_draw_one_tanh_policy(sc_draw *d, ptrdiff_t i, ptrdiff_t hidden, ptrdiff_t k, const double *features,
+                                       ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    double h[SC_POLICY_MOST], p[SC_POLICY_MOST], back[SC_POLICY_MOST];
+    if (!sc_has_classes(r, k) || !sc_has_classes(r, hidden)) return 0;
+    if (n < 1) sc_leave(r, SC_DRAW_PARAMETER, (double)n);
+    const ptrdiff_t b1 = i + hidden * n, w2 = b1 + hidden, b2 = w2 + k * hidden;
+    if (n < 1 || !sc_has_parameters(r, i, b2 + k - i)) return 0;
+    const double *theta = d->theta;
+    for (ptrdiff_t u = 0; u < hidden; u++) h[u] = theta[b1 + u] + sc_predictor(r, i + u * n, features, n);
+    sc_tanh_row(h, hidden);
+    for (ptrdiff_t c = 0; c < k; c++) p[c] = theta[b2 + c] + sc_predictor(r, w2 + c * hidden, h, hidden);
+    sc_softmax(r, p, k);
+    const ptrdiff_t y = sc_decide_class(r, p, k);
+    memset(back, 0, (size_t)hidden * sizeof *back);
+    for (ptrdiff_t c = 0; c < k; c++) {
+        const double own = (c == y ? 1.0 : 0.0) - p[c];
+        for (ptrdiff_t u = 0; u < hidden; u++) back[u] += own * theta[w2 + c * hidden + u];
+        sc_blame(r, w2 + c * hidden, own, h, hidden);
+        sc_blame(r, b2 + c, own, NULL, 0);
+    }
+    for (ptrdiff_t u = 0; u < hidden; u++) {
+        const double own = back[u] * (1.0 - h[u] * h[u]);
+        sc_blame(r, i + u * n, own, features, n);
+        sc_blame(r, b1 + u, own, NULL, 0);
+    }
+    return y;
+}
+
+/* ---- counts ------------------------------------------------------------------------------------------------------ */
+
+/* A count whose masses follow each other: mass *= ratio(y), from `mass` at 0 on. */
+typedef struct sc_counting {
+    double mass, rate, odds; /* Poisson: rate, odds 0; binomial: trials, p/q */
+    int64_t most;
+} sc_counting;
+
+static inline double sc_next_mass(const sc_counting *c, double mass, int64_t y)
+{
+    if (c->odds != 0.0) return mass * ((double)(c->most - y) / (double)(y + 1) * c->odds);
+    return mass * (c->rate / (double)(y + 1));
+}
+
+static int64_t sc_decide_count(sc_recorder *r, const sc_counting *c)
+{
+    double mass = c->mass, sum = mass;
+    int64_t y = 0;
+    if (r->script) { /* all but 2^-60 of the mass */
+        int32_t width = 1;
+        for (double total = mass, m = mass; width < 10000 && width <= c->most && total < 1.0 - 0x1p-60 && m > 0x1p-80;
+             width++)
+            m = sc_next_mass(c, m, width - 1), total += m;
+        const int32_t own = sc_scripted(r, width);
+        for (; y < own; y++) mass = sc_next_mass(c, mass, y);
+        r->chance *= mass;
+        return y;
+    }
+    const double at = (double)sc_draw_k(r) * 0x1p-53;
+    while (!(at < sum) && y < c->most) {
+        mass = sc_next_mass(c, mass, y++);
+        sum += mass;
+        if (mass < 0x1p-70 && (double)y > c->rate) break; /* rounding has left a little: the tail is 2^-60 or less */
+    }
+    return y;
+}
+
+static int64_t sc_draw_one_poisson(sc_draw *d, ptrdiff_t i, const double *features, ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
+    const double rate = sc_exp_one(sc_predictor(r, i, features, n));
+    if (!(rate <= 1e6)) {
+        sc_leave(r, SC_DRAW_PARAMETER, rate);
+        return 0;
+    }
+    int64_t y = 0;
+    for (double left = rate; left > 0.0; left -= SC_COUNT_PART) {
+        const double own = SC_MIN(left, SC_COUNT_PART);
+        const sc_counting part = {sc_exp_one(-own), own, 0.0, INT64_MAX};
+        y += sc_decide_count(r, &part);
+    }
+    sc_blame(r, i, (double)y - rate, features, n);
+    return y;
+}
+
+static int64_t sc_draw_one_binomial(sc_draw *d, ptrdiff_t i, int64_t trials, const double *features, ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
+    if (trials < 0 || trials > 1000000) {
+        sc_leave(r, SC_DRAW_PARAMETER, (double)trials);
+        return 0;
+    }
+    const double logit = sc_predictor(r, i, features, n), t = sc_exp_one(-fabs(logit)), larger = 1.0 / (1.0 + t);
+    if (!isfinite(logit)) sc_leave(r, SC_DRAW_NOT_FINITE, logit);
+    const double log_larger = sc_log_one(larger); /* successes of the rarer kind are counted */
+    int64_t rare = 0;
+    for (int64_t left = trials; left > 0; left -= SC_COUNT_PART) {
+        const int64_t own = SC_MIN(left, SC_COUNT_PART);
+        const sc_counting part = {sc_exp_one((double)own * log_larger), (double)own * t * larger, t, own};
+        rare += t > 0.0 ? sc_decide_count(r, &part) : 0;
+    }
+    const int64_t y = logit < 0.0 ? rare : trials - rare;
+    const double p = logit < 0.0 ? t * larger : larger;
+    sc_blame(r, i, (double)y - (double)trials * p, features, n);
+    return y;
+}
+
+/* Trials up to and with the first success: the least y with 1 - q^y > u. */
+static int64_t sc_draw_one_geometric(sc_draw *d, ptrdiff_t i, const double *features, ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
+    const double logit = sc_predictor(r, i, features, n), t = sc_exp_one(-fabs(logit)), larger = 1.0 / (1.0 + t);
+    const double p = logit < 0.0 ? t * larger : larger, q = logit < 0.0 ? larger : t * larger;
+    if (!(p > 1e-9)) {
+        sc_leave(r, SC_DRAW_PARAMETER, p);
+        return 1;
+    }
+    int64_t y = 1;
+    if (r->script) {
+        int32_t width = 1;
+        for (double tail = q; width < 10000 && tail > 0x1p-60; width++) tail *= q;
+        const int32_t own = sc_scripted(r, width);
+        double mass = p;
+        for (; y <= own; y++) mass *= q;
+        r->chance *= mass;
+    } else {
+        const double left = (double)((UINT64_C(1) << 53) - sc_draw_k(r)) * 0x1p-53; /* 1 - u */
+        const double log_q = -sc_first(sc_softplus(vd_set1(logit)));
+        y = 1 + (int64_t)(sc_log_one(left) / log_q);
+    }
+    sc_blame(r, i, q - (double)(y - 1) * p, features, n);
+    return y;
+}
+
+/* ---- continuous draws, and costs ----------------------------------------------------------------------------------- */
+
+static double sc_draw_one_uniform(sc_draw *d)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (r->script) sc_leave(r, SC_DRAW_CONTINUOUS, 0.0);
+    return (double)sc_draw_k(r) * 0x1p-53;
+}
+
+static double sc_draw_one_standard_normal(sc_draw *d)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (r->script) sc_leave(r, SC_DRAW_CONTINUOUS, 0.0);
+    double x[32];
+    const double q = (double)((int64_t)(2 * sc_draw_k(r) + 1) - (INT64_C(1) << 53)) * 0x1p-54;
+    for (int j = 0; j < 32; j++) x[j] = q;
+    sc_normal_quantile(x);
+    return x[0];
+}
+
+static double sc_draw_one_exponential(sc_draw *d, ptrdiff_t i, int log)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, 1)) return 0.0;
+    const double rate = log ? sc_exp_one(d->theta[i]) : d->theta[i];
+    if (r->script) sc_leave(r, SC_DRAW_CONTINUOUS, 0.0);
+    if (!(rate > 0.0 && rate < HUGE_VAL)) sc_leave(r, SC_DRAW_PARAMETER, rate);
+    const double left = (double)((UINT64_C(1) << 53) - sc_draw_k(r)) * 0x1p-53; /* 1 - u */
+    const double y = -sc_log_one(left) / rate;
+    sc_blame(r, i, log ? 1.0 - rate * y : 1.0 / rate - y, NULL, 0);
+    return y;
+}
+
+static double sc_draw_one_normal(sc_draw *d, ptrdiff_t i, double scale, const double *features, ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, n ? n : 1)) return 0.0;
+    if (!(scale > 0.0 && scale < HUGE_VAL)) sc_leave(r, SC_DRAW_PARAMETER, scale);
+    const double z = sc_draw_one_standard_normal(d);
+    sc_blame(r, i, z / scale, features, n);
+    return sc_predictor(r, i, features, n) + scale * z;
+}
+
+static void sc_draw_one_cost(sc_draw *d, double c)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    r->cost += r->weight * c;
+    sc_next_stage(r);
+    if (__builtin_expect(!isfinite(c), 0)) sc_leave(r, SC_DRAW_NOT_FINITE, c);
+}
+
+static void sc_draw_one_discount(sc_draw *d, double factor)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!isfinite(factor)) sc_leave(r, SC_DRAW_NOT_FINITE, factor);
+    r->weight *= factor;
+}
+
+static void sc_draw_one_add_score(sc_draw *d, ptrdiff_t i, double value)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, 1)) return;
+    if (!isfinite(value)) sc_leave(r, SC_DRAW_NOT_FINITE, value);
+    sc_blame(r, i, value, NULL, 0);
+}
+
+static void sc_draw_one_add_grad(sc_draw *d, ptrdiff_t i, double value)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, 1)) return;
+    if (!isfinite(value)) sc_leave(r, SC_DRAW_NOT_FINITE, value);
+    r->rest[i] += r->weight * value;
+}
+
+static void sc_draw_one_fail(sc_draw *d) { sc_leave(sc_recorder_of(d), SC_DRAW_FAILED, 0.0); }
+
+#define SC_DRAW_TABLE                                                                                                  \
+    {.version = STOCHCORE_DRAW_VERSION,                                                                                \
+     .size = sizeof(sc_draw_table),                                                                                    \
+     .bernoulli = sc_draw_one_bernoulli,                                                                               \
+     .bernoulli_p = sc_draw_one_bernoulli_p,                                                                           \
+     .categorical = sc_draw_one_categorical,                                                                           \
+     .categorical_p = sc_draw_one_categorical_p,                                                                       \
+     .tanh_policy = sc_draw_one_tanh_policy,                                                                           \
+     .binomial = sc_draw_one_binomial,                                                                                 \
+     .poisson = sc_draw_one_poisson,                                                                                   \
+     .geometric = sc_draw_one_geometric,                                                                               \
+     .exponential = sc_draw_one_exponential,                                                                           \
+     .normal = sc_draw_one_normal,                                                                                     \
+     .uniform = sc_draw_one_uniform,                                                                                   \
+     .standard_normal = sc_draw_one_standard_normal,                                                                   \
+     .cost = sc_draw_one_cost,                                                                                         \
+     .discount = sc_draw_one_discount,                                                                                 \
+     .add_score = sc_draw_one_add_score,                                                                               \
+     .add_grad = sc_draw_one_add_grad,                                                                                 \
+     .exp = sc_exp_one,                                                                                                \
+     .log = sc_log_one,                                                                                                \
+     .sin = sc_sin_one,                                                                                                \
+     .cos = sc_cos_one,                                                                                                \
+     .fail = sc_draw_one_fail}
+
+#endif

@@ -1,0 +1,1 @@
+cpdef bint plain(object value) noexcept

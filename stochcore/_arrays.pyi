@@ -1,0 +1,9 @@
+from typing import Any, TypeGuard
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+def plain(value: object) -> TypeGuard[Array]: ...
+def within(array: Array, low: float, high: float) -> bool: ...
+def frozen(array: Array) -> Array: ...
