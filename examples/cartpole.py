@@ -2,8 +2,8 @@
 
 CartPole is solved when 100 episodes last 195 of 200 steps on average, or 475 of 500 in the long version. The program
 (`stochcore.environments.cartpole`) pushes to the left or to the right by a draw whose logit is linear in the four
-numbers of the state; `sc.minimize` moves these four weights, with 32 episodes a step of Adam. The 100 episodes that judge
-a descent are fresh ones, played once, when it has ended.
+numbers of the state; `sc.minimize` moves these four weights, with 32 episodes a step of Adam. The 100 episodes that
+judge a descent are fresh ones, played once, when it has ended.
 
     python examples/cartpole.py --out cartpole.png
 """
@@ -99,9 +99,8 @@ def main() -> None:
     seeds = options.seed + np.arange(options.seeds or (2 if plain else 10))
     started = time.perf_counter()
     sc.estimate(program(np.zeros(4), 200.0), n_samples=2)
-    print(
-        f"{'in plain Python' if plain else 'compiled by numba'}: {time.perf_counter() - started:.1f} s to the first episode"
-    )
+    how = "in plain Python" if plain else "compiled by numba"
+    print(f"{how}: {time.perf_counter() - started:.1f} s to the first episode")
     versions = {}
     for most, mark in MARKS.items():
         print(f"at most {most} steps: mean return on 100 fresh episodes")

@@ -106,7 +106,7 @@ def draw_errors(axes: Axes, found: Array) -> None:
     axes.set_title("How far from the truth", loc="left", fontsize=13, fontweight="bold", pad=27)
     axes.text(
         0, 1.035, "In standard errors; 95% should be in the band.", transform=axes.transAxes, fontsize=9.5, color=GREY
-    )  # noqa: E501
+    )
     axes.set_xlabel("rate of service mu, customers a minute")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -128,7 +128,7 @@ def picture(found: Array) -> Figure:
             found[:, 1],
             "Mean time in the system, W",
             "Minutes; one customer comes a minute.",
-        )  # noqa: E501
+        )
         draw_panel(
             middle,
             -1 / gap**2,
@@ -136,7 +136,7 @@ def picture(found: Array) -> Figure:
             found[:, 3],
             "What faster service brings, W'",
             "The derivative of W by mu, from the same cycles.",
-        )  # noqa: E501
+        )
         left.legend(loc="upper right", frameon=False)
         draw_errors(right, found)
     return figure
