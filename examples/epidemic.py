@@ -51,7 +51,7 @@ def epidemic(draw: Any, theta: Any, x: Any) -> None:
     edges = int(starts[people])
     contacts, kinds = x[4 + people : 4 + people + edges], x[4 + people + edges :]
     state = np.zeros(people)  # 1: infectious, 2: recovered, 3: infected today
-    state[:infectious] = 1.0
+    state[:: people // infectious] = 1.0  # far from each other
     while infectious > 0:
         for person in range(people):
             if state[person] != 1.0:
@@ -112,7 +112,7 @@ def draw_network(axes: Axes, pairs: Array, outside: Array) -> None:
         axes.plot(at[[a, b], 0], at[[a, b], 1], color=BLUE if out else ORANGE, linewidth=0.4 if out else 1.3,
                   alpha=0.45 if out else 1.0, zorder=1 + (not out))  # fmt: skip
     axes.scatter(at[:, 0], at[:, 1], s=7, color=GREY, zorder=3, linewidth=0)
-    axes.scatter(at[:SEEDS, 0], at[:SEEDS, 1], s=26, color=INK, zorder=4, linewidth=0)
+    axes.scatter(at[:: PEOPLE // SEEDS, 0], at[:: PEOPLE // SEEDS, 1], s=26, color=INK, zorder=4, linewidth=0)
     axes.set_aspect("equal")
     axes.axis("off")
     dress(axes, "Who meets whom", f"{PEOPLE} people, housemates and others; dark: infectious at first.")
@@ -153,13 +153,13 @@ def main() -> None:
     """Simulate, say it, draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="epidemic.png", help="the picture (default: %(default)s)")
-    parser.add_argument("--runs", type=int, help="of each theta (default: 4000, without numba 200)")
+    parser.add_argument("--runs", type=int, help="of each theta (default: 4000, without numba 50)")
     parser.add_argument("--plain", action="store_true", help="run in plain Python, as where numba is missing")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     plain = options.plain or importlib.util.find_spec("numba") is None
-    n = options.runs or (200 if plain else 4000)
+    n = options.runs or (50 if plain else 4000)
     program = sc.simulator(epidemic, compile=None if plain else "numba")
     pairs, outside, x = network(options.seed)
     started = time.perf_counter()
