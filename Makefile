@@ -6,12 +6,18 @@ ARGS ?=
 
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
+# One worker for each core. With worksteal the tests of a file, and what they share, stay together as long as it goes.
+TEST := $(PYTEST) -n auto --maxprocesses=8 --dist=worksteal --benchmark-disable
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check
 ISA := from stochcore import _dispatch; print(_dispatch.isa())
 BUILD_REQUIRES := 'setuptools>=77' 'cython>=3.1' 'numpy>=2.0'
 SOURCES := setup.py $(shell find csrc stochcore -name '*.[ch]' -o -name '*.pyx' -o -name '*.pxd')
 C_FILES := $(shell find csrc stochcore/include -name '*.[ch]')
 CYTHON_FILES := $(wildcard stochcore/*.pyx stochcore/*.pxd)
+
+# Compilers that remember what they compiled, where ccache is (CCACHE= does without).
+CCACHE := $(firstword $(wildcard /usr/lib/ccache /usr/lib64/ccache))
+export PATH := $(if $(CCACHE),$(CCACHE):)$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -51,10 +57,10 @@ demo: .venv/built.stamp  ## train the network on digits and draw what it learned
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 test: .venv/dev.stamp .venv/built.stamp  ## run the tests (ARGS='-k noise' picks)
-	$(PYTEST) $(ARGS)
+	$(TEST) $(ARGS)
 
 test-slow: .venv/dev.stamp .venv/built.stamp  ## run the tests that take longer
-	$(PYTEST) -m slow $(ARGS)
+	$(TEST) -m slow $(ARGS)
 
 # Tests that compile C of their own run the same whatever the build: `make test` has them.
 ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py special.py orders.py lanes.py engines.py \
@@ -65,48 +71,53 @@ ONE_BUILD := $(ANY_BUILD) $(addprefix --ignore=tests/test_,battery.py check.py c
 	entropy.py estimators_forms.py estimators_terms.py examples.py family_anything.py family_input.py family_numbers.py \
 	plotting.py stopping.py train.py truth.py weights.py)
 
-# The best one is what `make test` runs on; one that this CPU lacks is left out, and says so.
+# The best one is what `make test` runs on, where test_contract.py tries them all whatever STOCHCORE_ISA says; one that
+# this CPU lacks is left out, and says so.
 test-isa: .venv/dev.stamp .venv/built.stamp  ## run the tests on the other instruction sets of this CPU
 	@best=$$(env -u STOCHCORE_ISA $(BIN)/python -c '$(ISA)'); \
 	for isa in scalar avx2 avx2_vaes avx512 avx512_vaes neon; do \
 	    if [ $$isa = $$best ]; then echo "== $$isa is what make test runs on"; \
 	    elif STOCHCORE_ISA=$$isa $(BIN)/python -c '$(ISA)' >/dev/null 2>&1; then \
-	        echo "== STOCHCORE_ISA=$$isa"; STOCHCORE_ISA=$$isa $(PYTEST) -q $(ONE_BUILD) $(ARGS) || exit 1; \
+	        echo "== STOCHCORE_ISA=$$isa"; STOCHCORE_ISA=$$isa $(TEST) -q $(ONE_BUILD) \
+	            --ignore=tests/test_contract.py $(ARGS) || exit 1; \
 	    else echo "== $$isa: not on this CPU"; fi; \
 	done
 
-# A build of its own in build/NAME, put before the package in place (PYTHONSAFEPATH: also for `python -c` here).
+# A build of its own in build/NAME, put before the package in place (PYTHONSAFEPATH: also for `python -c` here), with
+# the instruction sets of this CPU alone: no test would run another.
 # $(call variant,NAME,VARIABLES)
-variant = $(2) $(BIN)/python setup.py -q build --build-base build/$(1) --build-lib build/$(1)/lib
+HERE := from stochcore import _dispatch; print(*_dispatch.runnable(), sep=",")
+variant = STOCHCORE_BUILD_ISAS="$$($(BIN)/python -c '$(HERE)')" $(2) \
+	$(BIN)/python setup.py -q build --build-base build/$(1) --build-lib build/$(1)/lib
 on_variant = PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/$(1)/lib STOCHCORE_BUILD_UNDER_TEST=$(CURDIR)/build/$(1)/lib
 
-test-serial: .venv/dev.stamp  ## run the tests on a build without OpenMP
+test-serial: .venv/dev.stamp .venv/built.stamp  ## run the tests on a build without OpenMP
 	$(call variant,serial,STOCHCORE_NO_OPENMP=1)
-	$(call on_variant,serial) $(PYTEST) -q $(ONE_BUILD) $(ARGS)
+	$(call on_variant,serial) $(TEST) -q $(ONE_BUILD) $(ARGS)
 
-test-emulated: .venv/dev.stamp  ## run the tests on emulated AVX-512 (needs SIMDe: apt-get install libsimde-dev)
+test-emulated: .venv/dev.stamp .venv/built.stamp  ## run the tests on emulated AVX-512 (needs SIMDe: apt-get install libsimde-dev)
 	$(call variant,emulated,STOCHCORE_TEST_EMULATE_AVX512=1)
-	$(call on_variant,emulated) STOCHCORE_ISA=avx512 $(PYTEST) -q $(ONE_BUILD) $(ARGS)
+	$(call on_variant,emulated) STOCHCORE_ISA=avx512 $(TEST) -q $(ONE_BUILD) $(ARGS)
 
 # On a machine that is no Arm: cross-compiled, and run by qemu.
 test-neon: .venv/dev.stamp  ## run the C core's tests on AArch64 (elsewhere needs gcc-aarch64-linux-gnu and qemu-user)
 	@case $$(uname -m) in aarch64 | arm64) ;; *) \
 	    command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64 || { \
 	    echo "please install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user" >&2; exit 1; } ;; esac
-	$(PYTEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py special.py orders.py) -k 'neon or aarch64' $(ARGS)
+	$(TEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py special.py orders.py) -k 'neon or aarch64' $(ARGS)
 
 # libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.
-sanitize: .venv/dev.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: .venv/dev.stamp .venv/built.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call variant,sanitize,CC=gcc STOCHCORE_SANITIZE=1)
 	$(call on_variant,sanitize) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
-	$(PYTEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) $(ARGS)
+	$(TEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) $(ARGS)
 
-PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md)
+PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md simulators.md)
 
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md, docs and docstrings
-	$(PYTEST) -q --doctest-modules --doctest-glob='*.md' $(PAGES) stochcore $(ARGS)
+	$(TEST) -q --doctest-modules --doctest-glob='*.md' $(PAGES) stochcore $(ARGS)
 
 pictures: .venv/dev.stamp .venv/built.stamp  ## draw the pictures of docs/families.md and docs/estimators.md again
 	$(BIN)/python docs/draw_families.py

@@ -31,6 +31,7 @@ from setuptools.modified import newer_group
 
 PACKAGE = Path("stochcore")
 CSRC = Path("csrc")
+TRANSLATED = Path("build", "cython")
 EMULATION = Path("tests", "emulate_avx512.h")
 DISPATCH = "stochcore._dispatch"
 
@@ -123,8 +124,9 @@ class BuildExt(build_ext):
         self.own_flags = self.base_flags + strict
         isas = self.isa_flags()
         self.depends = [*header_files(), self.write_stamp([self.own_flags, openmp, isas])]
+        # The same C for every variant of the build, so that it is translated once, and known to ccache.
         modules = cythonize(
-            self.extensions, build_dir=self.build_temp, compiler_directives=DIRECTIVES, force=self.force
+            self.extensions, build_dir=str(TRANSLATED), compiler_directives=DIRECTIVES, force=self.force
         )
         sources = {module.name: module.sources for module in modules}
         for ext in self.extensions:

@@ -85,7 +85,8 @@ typedef struct sc_table {
                            double *rest);
     int (*run_program)(const sc_program *, sc_recorder *);
     int (*simulate_rows)(const sc_program *, const sc_stream *, ptrdiff_t first, ptrdiff_t rows, int mirrored,
-                         sc_recorder *, sc_cancel *, double *stages, double *j, double *score, double *rest, int64_t *bad);
+                         sc_recorder *, sc_cancel *, double *stages, double *j, double *score, double *rest,
+                         int64_t *bad);
     int (*simulated_node)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const double *j, const double *score,
                           const double *rest, double *scratch, double *node, int64_t *bad);
 

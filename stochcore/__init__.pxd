@@ -102,7 +102,8 @@ cdef extern from "stochcore.h" nogil:
     int64_t sc_draw_categorical(sc_draw *, ptrdiff_t i, ptrdiff_t k)
     int64_t sc_draw_categorical_linear(sc_draw *, ptrdiff_t i, ptrdiff_t k, const double *features, ptrdiff_t n)
     int64_t sc_draw_categorical_p(sc_draw *, const double *p, ptrdiff_t k)
-    int64_t sc_draw_tanh_policy(sc_draw *, ptrdiff_t i, ptrdiff_t hidden, ptrdiff_t k, const double *features, ptrdiff_t n)
+    int64_t sc_draw_tanh_policy(sc_draw *, ptrdiff_t i, ptrdiff_t hidden, ptrdiff_t k, const double *features,
+                                ptrdiff_t n)
     int64_t sc_draw_binomial(sc_draw *, ptrdiff_t i, int64_t trials)
     int64_t sc_draw_poisson(sc_draw *, ptrdiff_t i)
     int64_t sc_draw_geometric(sc_draw *, ptrdiff_t i)

@@ -6,9 +6,9 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t, uintptr_t
 
 from ._dispatch cimport (
-    SC_BUCKET_ROW, SC_COST_COMPILED, SC_COST_FORM, SC_COST_LINEAR, SC_COST_NOT_BITS, SC_COST_QUADRATIC, SC_COST_TABLE, SC_CUT_ROWS,
-    SC_F64, SC_I32, SC_I64, SC_U8, begin, finish, kernels, sc_cancel, sc_cost, sc_cut_terms, sc_family, sc_function,
-    sc_digits_size, sc_price_size, sc_table, stop as stop_all, stopped, team,
+    SC_BUCKET_ROW, SC_COST_COMPILED, SC_COST_FORM, SC_COST_LINEAR, SC_COST_NOT_BITS, SC_COST_QUADRATIC, SC_COST_TABLE,
+    SC_CUT_ROWS, SC_F64, SC_I32, SC_I64, SC_U8, begin, finish, kernels, sc_cancel, sc_cost, sc_cut_terms,
+    sc_digits_size, sc_family, sc_function, sc_price_size, sc_table, stop as stop_all, stopped, team,
 )
 
 cdef Py_ssize_t BLOCK = 1 << 15  # outcomes in a block of rows

@@ -4,6 +4,8 @@ A draw is a pointer to a recorder (stochcore.h). Its methods load the function f
 compiled code carries no addresses. Features are tuples of numbers or one-dimensional arrays of float64.
 """
 
+# mypy: disable-error-code="no-untyped-call,call-arg,var-annotated,arg-type"
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,7 +43,9 @@ def entry(function: Any, theta: Array, x: Any) -> tuple[int, Any]:
     numba = needed()
     inputs = None if x is None else np.asarray(x)
     if inputs is not None and inputs.dtype.kind not in "iufb":
-        raise TypeError(f"`x` must be None, a number or an array of numbers for a compiled simulator, got {inputs.dtype}")
+        raise TypeError(
+            f"`x` must be None, a number or an array of numbers for a compiled simulator, got {inputs.dtype}"
+        )
     shape = None if inputs is None else inputs.shape
     key = function, theta.shape, shape
     if key not in _entries:
@@ -188,9 +192,9 @@ def _vocabulary(numba: Any) -> Any:
             return None
         if isinstance(features, types.BaseTuple):
             return on_stack
-        if isinstance(features, types.Array) and features.ndim == 1 and features.dtype == types.float64:
-            if features.layout == "C":
-                return of_array
+        row = isinstance(features, types.Array) and features.ndim == 1 and features.layout == "C"
+        if row and features.dtype == types.float64:
+            return of_array
         raise TypeError(f"`features` must be a tuple of numbers or a C-contiguous row of float64, got {features}")
 
     calls = {

@@ -7,12 +7,12 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
-from . cimport sc_draw, sc_draw_table, sc_simulator, sc_stream
+from . cimport sc_draw_table, sc_simulator, sc_stream
 from ._dispatch cimport (
-    SC_ANTITHETIC, SC_BLAME_LATER, SC_BLAME_STAGE, SC_BLAME_WHOLE, SC_COST_NOT_FINITE, SC_DRAW_CONTINUOUS, SC_DRAW_FAILED, SC_DRAW_INDEX, SC_DRAW_LIMIT,
-    SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER, SC_DRAW_PROBABILITY, SC_GROUPS, SC_LEAVE_ONE_OUT, SC_MOST_STAGES, SC_ROWS_PAD,
-    SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_program, sc_recorder, sc_table, stop as stop_all,
-    team,
+    SC_ANTITHETIC, SC_BLAME_LATER, SC_BLAME_STAGE, SC_BLAME_WHOLE, SC_COST_NOT_FINITE, SC_DRAW_CONTINUOUS,
+    SC_DRAW_INDEX, SC_DRAW_LIMIT, SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER, SC_DRAW_PROBABILITY, SC_GROUPS,
+    SC_LEAVE_ONE_OUT, SC_MOST_STAGES, SC_ROWS_PAD, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job,
+    sc_program, sc_recorder, sc_table, stop as stop_all, team,
 )
 from ._noise cimport Address
 
@@ -29,7 +29,7 @@ _KINDS = {
 _BLAMES = {"whole": SC_BLAME_WHOLE, "later": SC_BLAME_LATER, "stage": SC_BLAME_STAGE}
 
 
-class NotListed(ValueError):
+class NotListedError(ValueError):
     """An enumeration met a draw that has no list of outcomes, or too many of them."""
 
 
@@ -49,7 +49,7 @@ def rule(int status, double value, Py_ssize_t n_theta, Py_ssize_t most_draws):
     if status == SC_DRAW_LIMIT:
         return RuntimeError(f"the program has made {most_draws} draws and goes on: raise `max_draws` if it should")
     if status == SC_DRAW_CONTINUOUS:
-        return NotListed("the program draws continuous noise, which cannot be enumerated")
+        return NotListedError("the program draws continuous noise, which cannot be enumerated")
     return RuntimeError("the compiled program raised an exception: run it without `compile` to see which")
 
 
@@ -118,7 +118,7 @@ cdef class Draw:
         return y
 
     def categorical(self, Py_ssize_t i=-1, Py_ssize_t k=0, features=None, *, p=None):
-        """One of k classes with the logits theta[i : i + k]; with n features, class c has features . theta[i + c n :]."""
+        """One of k classes with the logits theta[i : i + k]; of n features class c has features . theta[i + c n :]."""
         cdef Py_ssize_t n
         cdef int64_t y
         cdef const double[::1] probs
@@ -299,7 +299,7 @@ cdef class Program:
             self.run(d, &stream.c, 0, &memory[0, 0], &memory[1, 0])
             found.append((d.r.chance, d.r.cost, np.array(memory[0]), np.array(memory[1])))
             if len(found) > most_paths:
-                raise NotListed(f"the program has more than {most_paths} ways to go: too many to enumerate")
+                raise NotListedError(f"the program has more than {most_paths} ways to go: too many to enumerate")
             depth = d.r.depth
             while depth > 0 and script[depth - 1] + 1 >= width[depth - 1]:
                 depth -= 1
@@ -324,7 +324,6 @@ cdef class Program:
         cdef const sc_table *t = kernels()
         cdef sc_cancel cancel
         cdef Py_ssize_t stride, i
-        cdef int64_t bad = -1
         cdef double[::1] memory
         cdef double[:, ::1] nodes
         cdef int64_t[::1] where
@@ -337,7 +336,8 @@ cdef class Program:
         job.estimator.sample_baseline = &sample_baseline[0] if sample_baseline is not None else NULL
         program.blame = _BLAMES[blame]
         most = max(most, rows)
-        stride = most * (2 * n + 1) + 2 * n + 3 * (most + SC_ROWS_PAD) + sizeof(sc_recorder) // 8 + 8 + 2 * SC_MOST_STAGES
+        stride = most * (2 * n + 1) + 2 * n + 3 * (most + SC_ROWS_PAD) + 2 * SC_MOST_STAGES
+        stride += sizeof(sc_recorder) // 8 + 8
         if self.c.run == NULL:
             memory = np.empty(stride)
             return self.fold_python(&job, program.blame, &own, node, memory, base, n_blocks, rows, stop)

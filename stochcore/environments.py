@@ -12,8 +12,8 @@ from typing import Any
 def cartpole(draw: Any, theta: Any, x: Any) -> None:
     """Balance a pole on a cart by pushes to the left or right: CartPole of Gymnasium, with a linear policy.
 
-    theta: four numbers, the logit of a push to the right by each number of the state. x: how many steps there are at most
-    (200 and 500 in Gymnasium's two versions). Cost: -1 for each step.
+    theta: four numbers, the logit of a push to the right by each number of the state. x: how many steps there are at
+    most (200 and 500 in Gymnasium's two versions). Cost: -1 for each step.
 
     Barto, Sutton and Anderson, "Neuronlike adaptive elements that can solve difficult learning control problems", 1983;
     forces, lengths and Euler steps of 0.02 s as in Gymnasium.
@@ -70,8 +70,8 @@ def gridworld(draw: Any, theta: Any, x: Any) -> None:
 def newsvendor(draw: Any, theta: Any, x: Any) -> None:
     """Order before the demand is known: cost h (q - d)^+ + b (d - q)^+ for the order q = theta[0].
 
-    x: holding cost h, shortage cost b, and the rate of the exponential demand's logarithm is theta[1]. The best q is the
-    b/(b + h) quantile of the demand, -log(h/(b + h)) e^-theta[1].
+    theta[1] is the logarithm of the rate of the exponential demand. x: holding cost h, shortage cost b. The best q is
+    the b/(b + h) quantile of the demand, -log(h/(b + h)) e^-theta[1].
     """
     demand = draw.exponential(1, log=True)
     order = theta[0]
@@ -86,8 +86,8 @@ def newsvendor(draw: Any, theta: Any, x: Any) -> None:
 def inventory(draw: Any, theta: Any, x: Any) -> None:
     """Keep a stock for several periods of Poisson demand, with orders that are drawn.
 
-    theta: the logits of orders of 0 .. n - 1 pieces are theta[2 c] + theta[2 c + 1] stock/10, class after class; its last
-    number is the logarithm of the demand's rate. x: periods, cost of an order, of a piece held, and of a sale lost.
+    theta: the logits of orders of 0 .. n - 1 pieces are theta[2 c] + theta[2 c + 1] stock/10, class after class; its
+    last number is the logarithm of the demand's rate. x: periods, cost of an order, of a piece held, of a sale lost.
     """
     orders = (len(theta) - 1) // 2
     stock = 0.0
@@ -105,9 +105,9 @@ def inventory(draw: Any, theta: Any, x: Any) -> None:
 def mm1_cycle(draw: Any, theta: Any, x: Any) -> None:
     """One busy cycle of a queue with one server, exponential arrivals and services (M/M/1).
 
-    theta: logarithms of the rates of arrivals and of services, lambda < mu. x: weights a and b of the cost a (sum of the
-    times that customers spend in the system) + b (number of customers). E[number] = mu/(mu - lambda); E[sum of times] =
-    E[number]/(mu - lambda): regenerative simulation, Crane and Iglehart, "Simulating stable stochastic systems", 1975.
+    theta: logarithms of the rates of arrivals and of services, lambda < mu. x: weights a and b of the cost a (sum of
+    the times that customers spend in the system) + b (number of customers). E[number] = mu/(mu - lambda); E[sum of
+    times] = E[number]/(mu - lambda): regenerative simulation, Crane and Iglehart, "Simulating stable stochastic systems", 1975.
     """
     here = 0.0  # how long the customer that comes has to wait
     while True:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._simulators import Draw, NotListed, Program
+from ._simulators import Draw, NotListedError, Program
 from .costs.foreign import read
 from .distributions.family import Simulated
 from .noise import SIMULATORS, Stream
@@ -31,8 +31,8 @@ def simulator(
 ) -> Simulator | Callable[[Function], Simulator]:
     """Make a simulator of a program ``function(draw, theta, x)``; a decorator.
 
-    The program draws its random decisions from `draw` (see `Draw`), and tells costs by ``draw.cost``. With s_t the score
-    of decision t, c_k the costs and g_k the product of the discounts before cost k,
+    The program draws its random decisions from `draw` (see `Draw`), and tells costs by ``draw.cost``. With s_t the
+    score of decision t, c_k the costs and g_k the product of the discounts before cost k,
 
         J = sum_k g_k c_k,    grad E[J] = E[ sum_t s_t sum_{k after t} g_k c_k  +  sum of g add_grad ]
 
@@ -70,8 +70,8 @@ def simulator(
     ...     while draw.bernoulli(0):
     ...         draw.cost(1.0)
     >>> e = sc.estimate(walk([0.0]), n_samples=4000)
-    >>> abs(e.cost - 1) < 4 * e.cost_se, abs(e.grad - 1) < 4 * e.grad_se
-    (True, array([ True]))
+    >>> abs(e.grad - 1) < 4 * e.grad_se
+    array([ True])
     """
     if function is None:
         return functools.partial(simulator, compile=compile, max_draws=max_draws)  # type: ignore[return-value]
@@ -245,7 +245,7 @@ class Simulation(Simulated):
         """Enumerate all ways to go."""
         try:
             found = self._program.paths(_own(Stream(0)), MOST_PATHS, MOST_DEPTH)
-        except NotListed as error:
+        except NotListedError as error:
             raise ValueError(f"`model` cannot be enumerated: {error}") from None
         p, j, score, rest = (np.array(part) for part in zip(*found, strict=True))
         return p, j, score, rest

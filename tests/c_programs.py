@@ -84,6 +84,8 @@ def build(source: Path, program: Path, isa: str, *flags: str, target: str | None
     """Compile `source` for one instruction set (`target`: scalar, but on that family); return the command to run."""
     compiler, runner = tools(target or family(isa))
     need(isa)
-    built = run(*compiler, *BASE, *ISA[isa], *flags, source, "-o", program, "-lm")
-    assert built.returncode == 0, built.stderr
+    parts = program.with_suffix(".o")  # compiled, then linked: in one step, ccache would have nothing to keep
+    for step in (("-c", source, "-o", parts), (parts, "-o", program, "-lm")):
+        built = run(*compiler, *BASE, *ISA[isa], *flags, *step)
+        assert built.returncode == 0, built.stderr
     return [*runner, str(program)]

@@ -216,6 +216,7 @@ def test_noise_with_bad_options(capsys, options, line):
     assert refused(capsys, "noise", *options) == line
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_raw_noise_is_fast():
     """Some 2 GB in a second of the writer's own time, which does not depend on how busy the machine is; at least 1."""

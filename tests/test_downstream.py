@@ -218,6 +218,7 @@ else:
 """
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_threads_fill_without_the_gil(built: Path, installed: Path) -> None:
     done = python(built, installed, "-c", THREADS)

@@ -418,6 +418,7 @@ def test_probs_of_exactly_zero_or_one_are_marked():
     assert y[:, 2].all()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["linear", "quadratic", "python"])
 def test_ctrl_c_stops_within_100_ms(kind):
     if kind == "quadratic":  # a block of rows that cost a millisecond each

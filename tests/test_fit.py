@@ -280,6 +280,7 @@ CTRL_C = """
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize("which", ["kernel", "callable"])
 def test_ctrl_c_leaves_a_whole_fit(which, tmp_path):

@@ -94,6 +94,7 @@ VAE_CTRL_C = """
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_leaves_a_whole_network():
     child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(VAE_CTRL_C)], stdout=subprocess.PIPE, text=True)

@@ -67,7 +67,8 @@ def test_compiles_without_warnings(compiler: str, isa: str, directory: Path) -> 
         pytest.skip(f"no {compiler}")
     unused = directory / "unused.c"
     unused.write_text('#include "lanes/lanes.h"\nint nothing;\n')
+    much = "-fsyntax-only" if compiler == "clang" else "-O2"  # gcc warns of some things while it optimises
     for source in (unused, PROBE):
-        built = run(compiler, *BASE, "-O2", *STRICT, *ISA[isa], "-c", source, "-o", directory / "unused.o")
+        built = run(compiler, *BASE, much, *STRICT, *ISA[isa], "-c", source, "-o", directory / "unused.o")
         assert built.returncode == 0, built.stderr
         assert built.stderr == ""

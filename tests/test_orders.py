@@ -348,7 +348,9 @@ def test_large_orders(run: Call) -> None:
 
 
 @pytest.mark.parametrize("kind", list(cases(2)))
-@pytest.mark.parametrize(("items", "k"), [(2, 1), (5, 2), (8, 7), (12, 9), (40, 5), (9, 9)])
+@pytest.mark.parametrize(
+    ("items", "k"), [(2, 1), (5, 2), (8, 7), (12, 9), (40, 5), (7, 7), pytest.param(9, 9, marks=pytest.mark.slow)]
+)
 def test_log_prob_and_score_of_sets(run: Call, items: int, k: int, kind: str) -> None:
     logits = cases(items)[kind]
     y = np.array([rng(t).permutation(items)[:k] for t in range(3)] + [np.argsort(-logits)[:k]], np.int32)

@@ -15,7 +15,7 @@ from stochcore import environments, simulators
 THETA = np.array([0.3, -0.2, 0.1, 0.5, -0.4, 0.2, 0.7, -0.6])
 
 
-# ---- programs with few ways to go -----------------------------------------------------------------------------------
+# ---- programs with few ways to go ----------------------------------------------------------------------------------
 def bits(draw, theta, x):
     a = draw.bernoulli(0)
     draw.cost(0.5 * a)
@@ -81,8 +81,8 @@ def size_of(program):
     return 7 if program is layer else len(THETA)
 
 
-def model_of(program, compile=None):
-    return sc.simulator(program, compile=compile)(THETA[: size_of(program)])
+def model_of(program, how=None):
+    return sc.simulator(program, compile=how)(THETA[: size_of(program)])
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=name)
@@ -97,7 +97,9 @@ def test_enumeration_is_the_derivative_of_the_expected_cost(program):
     assert truth.unbiased
 
 
-@pytest.mark.parametrize("estimator", ["leave_one_out", "score_function", "whole_return", "antithetic", "moving_average", 4])
+@pytest.mark.parametrize(
+    "estimator", ["leave_one_out", "score_function", "whole_return", "antithetic", "moving_average", 4]
+)
 @pytest.mark.parametrize("program", PROGRAMS, ids=name)
 def test_unbiased(program, estimator):
     model = model_of(program)
@@ -175,16 +177,16 @@ def test_stages_have_the_least_variance():
             draw.cost(1.0 + draw.bernoulli(i))
 
     model = sc.simulator(ten)(np.zeros(10))
-    spread = {k: sc.estimate(model, n_samples=2000, estimator=k).grad_se for k in ("leave_one_out", "whole_return")}
-    plain = sc.estimate(model, n_samples=2000, estimator="score_function").grad_se
+    spread = {k: sc.estimate(model, n_samples=20_000, estimator=k).grad_se for k in ("leave_one_out", "whole_return")}
+    plain = sc.estimate(model, n_samples=20_000, estimator="score_function").grad_se
     # Var of s times: own cost and the later ones (9 - t); all nine others; all that comes, whose mean is 1.5 each
     later = np.arange(9, -1, -1)
-    np.testing.assert_allclose(spread["leave_one_out"] * 2000**0.5, np.sqrt(0.25**2 * later), rtol=0.1, atol=0.1)
-    np.testing.assert_allclose(spread["whole_return"] * 2000**0.5, np.sqrt(0.25**2 * 9), rtol=0.1)
+    np.testing.assert_allclose(spread["leave_one_out"] * 20_000**0.5, np.sqrt(0.25**2 * later), rtol=0.1, atol=0.1)
+    np.testing.assert_allclose(spread["whole_return"] * 20_000**0.5, np.sqrt(0.25**2 * 9), rtol=0.1)
     assert (plain > spread["leave_one_out"]).all()
 
 
-# ---- the same bits ----------------------------------------------------------------------------------------------------
+# ---- the same bits -------------------------------------------------------------------------------------------------
 def same(a, b):
     return a.cost == b.cost and a.cost_se == b.cost_se and (a.grad == b.grad).all() and (a.grad_se == b.grad_se).all()
 
@@ -192,7 +194,7 @@ def same(a, b):
 @pytest.mark.parametrize("program", PROGRAMS, ids=name)
 def test_numba_has_the_bits_of_python(program):
     pytest.importorskip("numba")
-    ours, theirs = (sc.estimate(model_of(program, compile), n_samples=500) for compile in (None, "numba"))
+    ours, theirs = (sc.estimate(model_of(program, how), n_samples=500) for how in (None, "numba"))
     assert same(ours, theirs)
     assert same(sc.exact(model_of(program)), sc.exact(model_of(program, "numba")))
 
@@ -240,11 +242,11 @@ def test_large_counts():
     assert (abs(e.grad - [math.exp(7.0), -6000 * p * (1 - p)]) < 4 * e.grad_se).all()
 
 
-@pytest.mark.parametrize("compile", [None, "numba"])
-def test_threads_shards_and_cuts_change_no_bits(compile):
-    if compile:
+@pytest.mark.parametrize("how", [None, "numba"])
+def test_threads_shards_and_cuts_change_no_bits(how):
+    if how:
         pytest.importorskip("numba")
-    model, n = model_of(discounted, compile), 5000
+    model, n = model_of(discounted, how), 5000
     whole = sc.estimate(model, n_samples=n, n_threads=1)
     assert same(whole, sc.estimate(model, n_samples=n, n_threads=3))
     first = sc.estimate(model, n_samples=2048)
@@ -271,7 +273,7 @@ def test_antithetic_pairs():
     assert (a + b == 1 - 2.0**-53).all()
 
 
-# ---- compiled by others ----------------------------------------------------------------------------------------------
+# ---- compiled by others --------------------------------------------------------------------------------------------
 SOURCE = """
 #include "stochcore.h"
 void game(sc_draw *draw)
@@ -374,7 +376,7 @@ def test_pointers_of_other_functions_are_refused(library):
         pickle.dumps(sc.CSimulator(1))
 
 
-# ---- descent ----------------------------------------------------------------------------------------------------------
+# ---- descent -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("estimator", ["leave_one_out", "moving_average"])
 def test_minimize(estimator):
     @sc.simulator
@@ -382,9 +384,7 @@ def test_minimize(estimator):
         for i in range(3):
             draw.cost(1.0 * draw.bernoulli(i))
 
-    fit = sc.minimize(
-        wrong_turns(np.zeros(3)), n_steps=200, n_samples=16, optimizer=sc.Adam(0.1), estimator=estimator
-    )
+    fit = sc.minimize(wrong_turns(np.zeros(3)), n_steps=200, n_samples=16, optimizer=sc.Adam(0.1), estimator=estimator)
     assert fit.history.cost[-1] < 0.1
     assert fit.best_cost == 0.0
 
@@ -412,7 +412,7 @@ def test_target_se():
     assert e.n_samples > 2000
 
 
-# ---- mistakes ---------------------------------------------------------------------------------------------------------
+# ---- mistakes ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -532,7 +532,7 @@ def test_pickles():
     assert same(sc.estimate(model, n_samples=50), sc.estimate(model_of(bits), n_samples=50))
 
 
-# ---- environments -----------------------------------------------------------------------------------------------------
+# ---- environments --------------------------------------------------------------------------------------------------
 def test_gridworld_against_enumeration():
     theta, made = np.random.default_rng(0).normal(size=(4, 4)), sc.simulator(environments.gridworld)
     truth = sc.exact(made(theta, (0.0, 4)))

@@ -166,6 +166,7 @@ def test_a_live_bar_in_a_terminal(small, tmp_path):
     assert all(len(frame) <= 90 for frame in frames)
 
 
+@pytest.mark.alone
 def test_ctrl_c_ends_training_at_once_and_keeps_what_was_learned(small, tmp_path):
     out = tmp_path / "out"
     with Terminal("train", "--data", small, "--steps", 10**8, "--out", out) as terminal:

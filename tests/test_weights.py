@@ -107,7 +107,10 @@ def test_one_block_is_what_the_formula_says(name, estimator):
         np.testing.assert_allclose(flat(e.grad), expected, rtol=1e-9, atol=1e-11 * max(1, abs(expected).max()))
 
 
-@pytest.mark.parametrize(("name", "estimator"), PAIRS)
+@pytest.mark.parametrize(
+    ("name", "estimator"),
+    [pytest.param(*p.values, id=p.id, marks=[pytest.mark.slow] * (p.values[0] == "long")) for p in PAIRS],
+)
 def test_the_error_bar_inside_a_block_is_near_that_between_blocks(name, estimator):
     model = MODELS[name]
     block = block_rows(model.n_elements, estimator.samples_per_unit)
@@ -216,6 +219,15 @@ def test_variance_of_two_hundred_sites():
         e = sc.estimate(model, cost, n, estimator=estimator)
         assert (e.grad_se**2).mean() * (n / 2) == pytest.approx(variance, rel=0.02)
         assert np.abs((e.grad - 2.5e-6) / e.grad_se).max() < 4.5
+
+
+def test_a_half_without_information_takes_the_mean_of_the_other():
+    """Transitions that are not met have no score: a block's own mean must not be left in the weights."""
+    chain = sc.MarkovChain(initial=[0.2, -0.2], transitions=[[0.5, -0.5], [-0.3, 0.3]], n_steps=3)
+    found = sc.check_unbiased(
+        chain, lambda y: (y.sum(axis=1) - 1.0) ** 2, "optimal_baseline", n_samples=(2,), n_replicates=6000
+    )
+    assert found.passed, found
 
 
 def test_an_optimal_baseline_is_no_worse_than_any_constant():

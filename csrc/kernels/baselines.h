@@ -30,9 +30,9 @@ static void sc_optimal_indicators(const sc_family *f, ptrdiff_t offset, double *
         for (int half = 0; half < 2; half++) {
             const double *a = (const double[2]){h[half][0][k], h[half][1][k]};
             const double *b = (const double[2]){h[!half][0][k], h[!half][1][k]};
-            const double best = sc_best_baseline(v1 * v1 * b[1] + v0 * v0 * (n[!half][1] - b[1]),
-                                                 v1 * v1 * b[0] + v0 * v0 * (n[!half][0] - b[0]),
-                                                 n[!half][1] / n[!half][0]);
+            const double best =
+                sc_best_baseline(v1 * v1 * b[1] + v0 * v0 * (n[!half][1] - b[1]),
+                                 v1 * v1 * b[0] + v0 * v0 * (n[!half][0] - b[0]), n[!half][1] / n[!half][0]);
             sum += (v1 * a[1] + v0 * (n[half][1] - a[1])) - best * (v1 * a[0] + v0 * (n[half][0] - a[0]));
         }
         g[k] = sum / rows;

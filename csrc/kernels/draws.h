@@ -43,7 +43,8 @@ static inline double sc_first(vd x)
 static double sc_exp_one(double x)
 {
     x = x < -746.0 ? -746.0 : x > 710.0 ? 710.0 : x;
-    const double shift = x < 0.0 ? 512.0 : -512.0, magic = SC_ROUND + 1023.0 + shift, back = x < 0.0 ? 0x1p-512 : 0x1p512;
+    const double shift = x < 0.0 ? 512.0 : -512.0, magic = SC_ROUND + 1023.0 + shift,
+                 back = x < 0.0 ? 0x1p-512 : 0x1p512;
     const double t = fma(x, SC_LOG2E, magic), n = t - magic, high = fma(n, -SC_LN2_HIGH, x);
     const double r = fma(n, -SC_LN2_LOW, high), rest = fma(n, -SC_LN2_LOW, high - r), square = r * r;
     const double s = 1.0 + r, lost = (1.0 - s) + r, *c = sc_exp_c;
@@ -59,20 +60,22 @@ static double sc_log_one(double x) { return sc_first(sc_log(vd_set1(x))); }
 static inline double sc_sin_near(double r)
 {
     const double z = r * r, v = z * r;
-    const double p = fma(z, fma(z, fma(z, fma(z, 1.58969099521155010221e-10, -2.50507602534068634195e-08),
-                                       2.75573137070700676789e-06),
-                                -1.98412698298579493134e-04),
-                         8.33333333332248946124e-03);
+    const double p =
+        fma(z,
+            fma(z, fma(z, fma(z, 1.58969099521155010221e-10, -2.50507602534068634195e-08), 2.75573137070700676789e-06),
+                -1.98412698298579493134e-04),
+            8.33333333332248946124e-03);
     return fma(v, fma(z, p, -1.66666666666666324348e-01), r);
 }
 
 static inline double sc_cos_near(double r)
 {
     const double z = r * r, h = 0.5 * z, w = 1.0 - h;
-    const double p = fma(z, fma(z, fma(z, fma(z, -1.13596475577881948265e-11, 2.08757232129817482790e-09),
-                                       -2.75573143513906633035e-07),
-                                2.48015872894767294178e-05),
-                         -1.38888888888741095749e-03);
+    const double p =
+        fma(z,
+            fma(z, fma(z, fma(z, -1.13596475577881948265e-11, 2.08757232129817482790e-09), -2.75573143513906633035e-07),
+                2.48015872894767294178e-05),
+            -1.38888888888741095749e-03);
     return w + (((1.0 - w) - h) + z * z * fma(z, p, 4.16666666666666019037e-02));
 }
 
@@ -498,15 +501,28 @@ static void sc_draw_one_add_grad(sc_draw *d, ptrdiff_t i, double value)
 static void sc_draw_one_fail(sc_draw *d) { sc_leave(sc_recorder_of(d), SC_DRAW_FAILED, 0.0); }
 
 #define SC_DRAW_TABLE                                                                                                  \
-    {                                                                                                                  \
-        .version = STOCHCORE_DRAW_VERSION, .size = sizeof(sc_draw_table), .bernoulli = sc_draw_one_bernoulli,          \
-        .bernoulli_p = sc_draw_one_bernoulli_p, .categorical = sc_draw_one_categorical,                                \
-        .categorical_p = sc_draw_one_categorical_p, .tanh_policy = sc_draw_one_tanh_policy,                            \
-        .binomial = sc_draw_one_binomial, .poisson = sc_draw_one_poisson, .geometric = sc_draw_one_geometric,          \
-        .exponential = sc_draw_one_exponential, .normal = sc_draw_one_normal, .uniform = sc_draw_one_uniform,          \
-        .standard_normal = sc_draw_one_standard_normal, .cost = sc_draw_one_cost, .discount = sc_draw_one_discount,    \
-        .add_score = sc_draw_one_add_score, .add_grad = sc_draw_one_add_grad, .exp = sc_exp_one, .log = sc_log_one,    \
-        .sin = sc_sin_one, .cos = sc_cos_one, .fail = sc_draw_one_fail                                                                           \
-    }
+    {.version = STOCHCORE_DRAW_VERSION,                                                                                \
+     .size = sizeof(sc_draw_table),                                                                                    \
+     .bernoulli = sc_draw_one_bernoulli,                                                                               \
+     .bernoulli_p = sc_draw_one_bernoulli_p,                                                                           \
+     .categorical = sc_draw_one_categorical,                                                                           \
+     .categorical_p = sc_draw_one_categorical_p,                                                                       \
+     .tanh_policy = sc_draw_one_tanh_policy,                                                                           \
+     .binomial = sc_draw_one_binomial,                                                                                 \
+     .poisson = sc_draw_one_poisson,                                                                                   \
+     .geometric = sc_draw_one_geometric,                                                                               \
+     .exponential = sc_draw_one_exponential,                                                                           \
+     .normal = sc_draw_one_normal,                                                                                     \
+     .uniform = sc_draw_one_uniform,                                                                                   \
+     .standard_normal = sc_draw_one_standard_normal,                                                                   \
+     .cost = sc_draw_one_cost,                                                                                         \
+     .discount = sc_draw_one_discount,                                                                                 \
+     .add_score = sc_draw_one_add_score,                                                                               \
+     .add_grad = sc_draw_one_add_grad,                                                                                 \
+     .exp = sc_exp_one,                                                                                                \
+     .log = sc_log_one,                                                                                                \
+     .sin = sc_sin_one,                                                                                                \
+     .cos = sc_cos_one,                                                                                                \
+     .fail = sc_draw_one_fail}
 
 #endif

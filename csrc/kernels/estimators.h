@@ -378,7 +378,7 @@ static int sc_block_local(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, co
 /* Samples of the block, packed where that can be; returns where they stand as bytes, or NULL where they are packed only.
  * The opposites follow. */
 static const void *sc_draw_block(const sc_job *job, ptrdiff_t first, ptrdiff_t rows, const void *y, int bits_suffice,
-                           const sc_scratch *scratch)
+                                 const sc_scratch *scratch)
 {
     const sc_family *f = &job->family;
     const int halves = 1 + job->estimator.mirrored, packed = sc_is_packed(f);

@@ -42,7 +42,9 @@ class Estimator:
     unbiased: ClassVar[bool] = True
     samples: ClassVar[bool] = True
     simulates: ClassVar[bool] = False  # is it for simulators too?
-    blame: str = "whole"  # of a simulator's decision: the whole cost, what comes "later", or that less the "stage"'s mean
+    blame: str = (
+        "whole"  # of a simulator's decision: the whole cost, what comes "later", or that less the "stage"'s mean
+    )
     least: int = 1
     samples_per_unit: int = 1
     dependent_samples: int = 1

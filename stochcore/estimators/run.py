@@ -238,6 +238,7 @@ def prepared(
     )
     weighing = run.weighing(model)
     if isinstance(model, Simulated):
+        assert weighing is not None
         run.mirrored, run.weights = weighing.mirrored, weighing
     elif weighing is not None:
         run.mirrored, run.jobs = weighing.mirrored, _jobs(run, model, weighing)

@@ -103,8 +103,8 @@ class LeaveOneOut(Weighted):
     baseline its variance is that of the best constant baseline, and 1/(k-1) of it more.
 
     A decision of a simulator is weighed by J_i - B_it less the others' mean of that, B_it being what sample i had paid
-    before stage t (costs end stages) and the others those of the block that came so far: each program runs twice, on the
-    same noise. In groups of k: by the whole J_i, as in ``WholeReturn``.
+    before stage t (costs end stages) and the others those of the block that came so far: each program runs twice, on
+    the same noise. In groups of k: by the whole J_i, as in ``WholeReturn``.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ class LeaveOneOut(Weighted):
 class WholeReturn(Weighted):
     """WholeReturn()
 
-    g = 1/n sum_i (J_i - mean of the others' J) sum_t s_t: leave-one-out for simulators that blames each decision for the
-    whole cost, also for what was paid before it.
+    g = 1/n sum_i (J_i - mean of the others' J) sum_t s_t: leave-one-out for simulators that blames each decision for
+    the whole cost, also for what was paid before it.
 
     Unbiased. One run of the program a sample, where leave_one_out takes two: it is the better one where costs come at
     the end. Williams 1992, section 3.
@@ -224,8 +224,7 @@ class OptimalBaseline(Weighted):
     Weaver and Tao, "The optimal reward baseline for gradient-based reinforcement learning", UAI 2001, theorem 4;
     Greensmith, Bartlett and Baxter, JMLR 5, 2004, section 4.2. Unbiased: the samples of a block are halved by the
     parity of their numbers, and each half takes the baselines found on the other, its mean cost where that has no
-    information. One
-    evaluation of J a sample; every family.
+    information. One evaluation of J a sample; every family.
     """
 
     name = "optimal_baseline"
