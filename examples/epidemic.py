@@ -4,8 +4,8 @@ Two hundred people live in households of four, and meet others at random. On eac
 infect each susceptible housemate, with probability p = 1/(1 + e^-theta[0]), and each other susceptible contact, with
 that of theta[1]; and recovers with probability 1/4. Five are infectious at first. The cost is 1 for everyone who gets
 infected: `sc.estimate` finds the expected final size and its gradient by both thetas from the same runs, through all
-the decisions. (Whoever is the k-th to be infected, k has been paid: there is nothing to learn from what was paid before a
-decision, and "whole_return" has the variance of "leave_one_out" for half the work.)
+the decisions. (When the k-th has been infected every run has paid k: what was paid before a decision tells nothing, and
+"whole_return" has the variance of "leave_one_out" for half the work.)
 
 The picture has these gradients as tangents of the final size, and beside them differences of the final size at theta
 +- 0.1 with common random numbers. Those take two runs for each parameter, and a bias of order 0.1^2 stays with them.
