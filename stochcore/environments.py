@@ -107,7 +107,8 @@ def mm1_cycle(draw: Any, theta: Any, x: Any) -> None:
 
     theta: logarithms of the rates of arrivals and of services, lambda < mu. x: weights a and b of the cost a (sum of
     the times that customers spend in the system) + b (number of customers). E[number] = mu/(mu - lambda); E[sum of
-    times] = E[number]/(mu - lambda): regenerative simulation, Crane and Iglehart, "Simulating stable stochastic systems", 1975.
+    times] = E[number]/(mu - lambda): regenerative simulation, Crane and Iglehart, "Simulating stable stochastic
+    systems", 1975.
     """
     here = 0.0  # how long the customer that comes has to wait
     while True:

@@ -277,9 +277,33 @@ def networks(threads):
             yield f"vae bound {name}", fit.model.bound(data, n_draws=3, n_threads=threads)
 
 
+def game(draw, theta, x):
+    """A bit of everything that a program may draw."""
+    for step in range(4):
+        kind = draw.categorical(0, 3, (1.0, 0.25 * step))
+        draw.cost(draw.sin(kind + draw.uniform()) + 0.1 * draw.poisson(6))
+        if draw.bernoulli(7, (1.0, draw.standard_normal())):
+            draw.discount(0.75)
+        draw.cost(draw.exp(-draw.exponential(9, log=True)) * draw.geometric(10) + draw.normal(11, 0.5))
+        action = draw.tanh_policy(12, 2, 2, (1.0, 0.5 * kind))
+        draw.cost(draw.log(1.0 + draw.binomial(6, 300)) * draw.cos(float(action)))
+        draw.add_grad(11, 0.125 * step)
+
+
+def simulations(threads):
+    made = sc.simulator(game)(numbers(24, 31) / 4)
+    for estimator in ("leave_one_out", "whole_return", "score_function", "antithetic", sc.estimators.LeaveOneOut(k=4)):
+        for n in (4, 100, 1200):
+            e = sc.estimate(made, n_samples=n, estimator=estimator, seed=5, n_threads=threads)
+            name = getattr(estimator, "k", estimator)
+            yield f"simulator {name} {n}", (e.cost, e.cost_se, e.grad, e.grad_se, e.best_cost)
+
+
 def lines(threads=None):
     """Yield every line."""
-    for stage in (noise, distributions, estimates, families, descent, networks, further_costs, annealing, weightings):
+    for stage in (
+        noise, distributions, estimates, families, descent, networks, further_costs, annealing, weightings, simulations,
+    ):  # fmt: skip
         for name, value in stage(threads):
             arrays = value if isinstance(value, (tuple, list)) else (value,)
             yield f"{name.replace(' ', '_')} {digest(*arrays)}"
