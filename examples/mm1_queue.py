@@ -69,7 +69,6 @@ def look(program: Simulator, mu: float, n: int, stream: sc.Stream) -> Found:
 
     def mean(a: float, b: float, c: float = 0.0, d: float = 0.0) -> sc.Estimate:
         """The mean of a T + b N and its gradient, over the same cycles in every call."""
-        # The tree of the gradient is by theta; a cycle has few decisions, and pays between them.
         return sc.estimate(program(theta, [a, b, c, d]), n_samples=n, estimator="score_function", seed=stream)
 
     times, number = mean(1.0, 0.0), mean(0.0, 1.0)
@@ -146,13 +145,13 @@ def main() -> None:
     """Simulate, say it, draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="mm1_queue.png", help="the picture (default: %(default)s)")
-    parser.add_argument("--cycles", type=int, help="for each mu (default: 200000, without numba 10000)")
+    parser.add_argument("--cycles", type=int, help="for each mu (default: 1000000, without numba 10000)")
     parser.add_argument("--plain", action="store_true", help="run in plain Python, as where numba is missing")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     plain = options.plain or importlib.util.find_spec("numba") is None
-    n = options.cycles or (10_000 if plain else 200_000)
+    n = options.cycles or (10_000 if plain else 1_000_000)
     program = sc.simulator(cycle, compile=None if plain else "numba")
     started = time.perf_counter()
     streams = sc.Stream(options.seed).spawn(

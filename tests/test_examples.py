@@ -168,7 +168,7 @@ def test_shops(tmp_path):
 
     assert least == pytest.approx(cost(12, 0), abs=1e-3)
     assert (s, top) == (2, 7)
-    assert least < s_s < last < s_s + 1
+    assert least < s_s < last < s_s + 3
     assert first > last + 50
 
 
@@ -215,10 +215,10 @@ def test_simulators_without_numba(tmp_path, tmp_path_factory, name, options, pan
 )
 def test_a_misspelled_option_is_refused(name):
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), "--seeds"], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, str(EXAMPLES / name), "--sed"], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 2
-    assert "unrecognized arguments: --seeds" in done.stderr
+    assert "unrecognized arguments: --sed" in done.stderr
 
 
 def test_each_has_its_picture_and_its_words():
