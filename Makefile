@@ -128,6 +128,10 @@ pictures: .venv/dev.stamp .venv/built.stamp  ## draw the pictures of docs/famili
 examples: .venv/built.stamp  ## run the examples and draw their pictures again (ARGS='--seed 1')
 	$(BIN)/python examples/staircase.py --out examples/staircase.png $(ARGS)
 	$(BIN)/python examples/best_subset.py --out examples/best_subset.png $(ARGS)
+	$(BIN)/python examples/mm1_queue.py --out examples/mm1_queue.png $(ARGS)
+	$(BIN)/python examples/inventory.py --out examples/inventory.png $(ARGS)
+	$(BIN)/python examples/epidemic.py --out examples/epidemic.png $(ARGS)
+	$(BIN)/python examples/cartpole.py --out examples/cartpole.png $(ARGS)
 
 # ---- benchmarks ------------------------------------------------------------------------------------------------------
 

@@ -40,9 +40,10 @@ class Program:
     def fold(
         self,
         stream: Stream,
-        node: Array,
+        shards: Array,
         first_block: int,
         n_blocks: int,
+        shard_blocks: int,
         rows: int,
         stop: int,
         kind: str,

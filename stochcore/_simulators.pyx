@@ -308,14 +308,14 @@ cdef class Program:
             script[depth - 1] += 1
             d.r.n_script = depth
 
-    def fold(self, Address stream, double[::1] node, Py_ssize_t first_block, Py_ssize_t n_blocks, Py_ssize_t rows,
-             Py_ssize_t stop, str kind, str blame, bint mirrored, Py_ssize_t unit, bint within, double[::1] baseline,
+    def fold(self, Address stream, double[:, ::1] shards, Py_ssize_t first_block, Py_ssize_t n_blocks,
+             Py_ssize_t shard_blocks, Py_ssize_t rows, Py_ssize_t stop, str kind, str blame, bint mirrored, Py_ssize_t unit, bint within, double[::1] baseline,
              const double[::1] sample_baseline, Py_ssize_t first_sample, object n_threads):
-        """Fold blocks first_block .. first_block + n_blocks, the last up to sample `stop`, into `node`.
+        """Fold blocks first_block .. first_block + n_blocks, the last up to sample `stop`, into a node for each shard.
 
         Returns -1, or the number of a sample whose cost is not finite.
         """
-        cdef Py_ssize_t base = first_block * rows, n = self.c.n_theta, size = node.shape[0], last = stop - base
+        cdef Py_ssize_t base = first_block * rows, n = self.c.n_theta, size = shards.shape[1], last = stop - base
         cdef Py_ssize_t most = last - (n_blocks - 1) * rows
         cdef int threads = 1
         cdef sc_job job
@@ -323,7 +323,8 @@ cdef class Program:
         cdef sc_stream own = stream.c
         cdef const sc_table *t = kernels()
         cdef sc_cancel cancel
-        cdef Py_ssize_t stride, i
+        cdef Py_ssize_t stride, i, shard, end
+        cdef int64_t bad
         cdef double[::1] memory
         cdef double[:, ::1] nodes
         cdef int64_t[::1] where
@@ -340,7 +341,14 @@ cdef class Program:
         stride += sizeof(sc_recorder) // 8 + 8
         if self.c.run == NULL:
             memory = np.empty(stride)
-            return self.fold_python(&job, program.blame, &own, node, memory, base, n_blocks, rows, stop)
+            for shard in range(shards.shape[0]):
+                i = shard * shard_blocks
+                end = min(n_blocks, i + shard_blocks)
+                bad = self.fold_python(&job, program.blame, &own, shards[shard], memory, base + i * rows, end - i, rows,
+                                       stop if end == n_blocks else base + end * rows)
+                if bad >= 0:
+                    return bad
+            return -1
         threads = min(team(n_threads, last * WORK), n_blocks)
         memory = np.empty(threads * stride)
         nodes = np.empty((n_blocks, size))
@@ -358,9 +366,12 @@ cdef class Program:
                     error = rule(status, values[i], n, self.c.max_draws)
                     error.add_note(f"in sample {where[i]}") if hasattr(error, "add_note") else None
                     raise error
-        node[:] = nodes[0]
-        for i in range(1, n_blocks):
-            t.merge(&node[0], &nodes[i, 0], 1, n)
+        for i in range(n_blocks):
+            shard = i // shard_blocks
+            if i == shard * shard_blocks:
+                shards[shard, :] = nodes[i]
+            else:
+                t.merge(&shards[shard, 0], &nodes[i, 0], 1, n)
         return -1
 
     cdef int64_t fold_python(self, sc_job *job, int blame, sc_stream *stream, double[::1] node, double[::1] memory,

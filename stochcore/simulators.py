@@ -13,6 +13,7 @@ from . import _check
 from ._simulators import Draw, NotListedError, Program
 from .costs.foreign import read
 from .distributions.family import Simulated
+from .estimate import BLOCKS_PER_SHARD
 from .noise import SIMULATORS, Stream
 
 if TYPE_CHECKING:
@@ -212,19 +213,20 @@ class Simulation(Simulated):
         return out
 
     def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:
-        """Return what makes the nodes of blocks."""
+        """Return what makes the nodes of shards of blocks, shape (shards, size)."""
         if weighing.by_parameter is not None:
             raise ValueError("`baseline` must be a number, or one for each sample, for a simulator")
         program, layout = self._program, run.layout
         own = _own(stream)
 
         def make(first: int, blocks: int, stop: int) -> tuple[Array, int]:
-            node = np.empty(layout.node_size)
+            shards = np.empty((-(-blocks // BLOCKS_PER_SHARD), layout.node_size))
             bad = program.fold(
                 own,
-                node,
+                shards,
                 first,
                 blocks,
+                BLOCKS_PER_SHARD,
                 layout.block_rows,
                 stop,
                 weighing.kind,
@@ -237,7 +239,7 @@ class Simulation(Simulated):
                 run.first_sample,
                 n_threads,
             )
-            return node, bad
+            return shards, bad
 
         return make
 

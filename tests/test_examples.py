@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import subprocess
 import sys
@@ -110,13 +111,114 @@ def test_max_cut(tmp_path, tmp_path_factory):
     assert f"best cut: {best} (seed " in out
 
 
-@pytest.mark.parametrize("name", ["staircase.py", "best_subset.py"])
+# ---- simulators ------------------------------------------------------------------------------------------------------
+def lines_without_seconds(out):
+    """What a run prints, but for times, the picture's place, and whether it was compiled."""
+    lines = [re.sub(r", \d+\.\d+ s$", "", line) for line in out.splitlines()[1:-1]]
+    return [line for line in lines if not re.search(r"\d s\b", line)]
+
+
+def test_the_queue_against_its_closed_form(tmp_path):
+    out = run(tmp_path, "mm1_queue.py", "--plain", "--cycles", "10000")
+    rows = [[float(word) for word in re.findall(r"-?\d+\.\d+", line)] for line in out.splitlines() if "+-" in line]
+    mu, w, w_se, w_true, slope, slope_se, slope_true = np.array(rows).T
+    assert len(mu) == 8
+    assert w_true == pytest.approx(1 / (mu - 1), abs=1e-4)
+    assert slope_true == pytest.approx(-1 / (mu - 1) ** 2, abs=1e-4)
+    z = np.concatenate([(w - w_true) / w_se, (slope - slope_true) / slope_se])
+    assert (abs(z) < 4).all()
+    assert 2 < (z**2).sum() < 60  # error bars that are far too long or too short show here
+
+    pytest.importorskip("numba")
+    (tmp_path / "picture.png").unlink()
+    compiled = run(tmp_path, "mm1_queue.py", "--cycles", "10000")
+    assert "compiled by numba" in compiled
+    assert lines_without_seconds(compiled) == lines_without_seconds(out)
+
+
+def demand(k):
+    """Chances of Poisson demands of 0 .. k - 1, with the rate of the example."""
+    return np.array([np.exp(-3.0) * 3.0**d / math.factorial(d) for d in range(k)])
+
+
+def test_shops(tmp_path):
+    pytest.importorskip("numba")
+    out = run(tmp_path, "inventory.py", "--steps", "250", "--samples", "128")
+    order, best = map(float, re.search(r"newsvendor: order (\S+), best (\S+);", out).groups())
+    assert best == pytest.approx(5 * math.log(5), abs=1e-3)
+    assert order == pytest.approx(best, abs=0.15)
+    first, last, seen, se = map(float, re.search(r"cost (\S+) -> (\S+); simulated (\S+) \+- (\S+)", out).groups())
+    assert abs(seen - last) < 4 * se
+    s_s, s, top, least = map(
+        float, re.search(r"policy (\S+), with s = (\d+) and S = (\d+); dynamic programming (\S+)", out).groups()
+    )
+    ahead, chance = {}, demand(60)
+
+    def cost(days, stock):
+        """The least cost of so many days from a stock on."""
+        if days and (days, stock) not in ahead:
+            ways = []
+            for level in range(stock, 13):
+                left = np.maximum(level - np.arange(60), 0)
+                paid = left + 6 * np.maximum(np.arange(60) - level, 0)
+                later = np.array([cost(days - 1, rest) for rest in left.tolist()])
+                ways.append(5 * (level > stock) + chance @ (paid + later))
+            ahead[days, stock] = min(ways)
+        return ahead.get((days, stock), 0.0)
+
+    assert least == pytest.approx(cost(12, 0), abs=1e-3)
+    assert (s, top) == (2, 7)
+    assert least < s_s < last < s_s + 3
+    assert first > last + 50
+
+
+def test_epidemic(tmp_path):
+    pytest.importorskip("numba")
+    out = run(tmp_path, "epidemic.py", "--runs", "400")
+    rows = [[float(word) for word in re.findall(r"-?\d+\.\d+", line)] for line in out.splitlines() if "+-" in line]
+    theta, size, _, *gradients = np.array(rows).T
+    assert len(theta) == 8
+    assert (np.diff(size) > 0).all()
+    by_score, by_difference = np.reshape(gradients, (2, 2, 2, 8))  # method, parameter, number and its error
+    z = (by_score[:, 0] - by_difference[:, 0]) / np.hypot(by_score[:, 1], by_difference[:, 1])
+    assert (abs(z) < 4).all()
+    assert by_score[1, 0, 4] / by_score[1, 1, 4] > 5  # the steepest of them is seen
+
+
+def test_cartpole_is_solved(tmp_path):
+    pytest.importorskip("numba")
+    out = run(tmp_path, "cartpole.py", "--seeds", "3", "--steps", "50", panels=2)
+    assert "  3 of 3 solved (mean return of at least 195)" in out
+    assert "  3 of 3 solved (mean return of at least 475)" in out
+    returns = [tuple(map(float, pair)) for pair in re.findall(r"seed \d+: +(\S+) -> +(\S+),", out)]
+    assert len(returns) == 6
+    assert all(before < 100 < 195 <= after for before, after in returns)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "panels"),
+    [
+        ("inventory.py", ["--steps", "5", "--samples", "8"], 3),
+        ("epidemic.py", ["--runs", "4"], 3),
+        ("cartpole.py", ["--seeds", "1", "--steps", "3", "--episodes", "8"], 2),
+    ],
+)
+def test_simulators_without_numba(tmp_path, tmp_path_factory, name, options, panels):
+    plain = run(tmp_path, name, "--plain", *options, panels=panels)
+    pytest.importorskip("numba")
+    compiled = run(tmp_path_factory.mktemp("compiled"), name, *options, panels=panels)
+    assert lines_without_seconds(compiled) == lines_without_seconds(plain)
+
+
+@pytest.mark.parametrize(
+    "name", ["staircase.py", "best_subset.py", "mm1_queue.py", "inventory.py", "epidemic.py", "cartpole.py"]
+)
 def test_a_misspelled_option_is_refused(name):
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), "--seeds"], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, str(EXAMPLES / name), "--sed"], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 2
-    assert "unrecognized arguments: --seeds" in done.stderr
+    assert "unrecognized arguments: --sed" in done.stderr
 
 
 def test_each_has_its_picture_and_its_words():

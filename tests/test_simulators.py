@@ -11,6 +11,7 @@ import pytest
 
 import stochcore as sc
 from stochcore import environments, simulators
+from stochcore.estimators import ahead
 
 THETA = np.array([0.3, -0.2, 0.1, 0.5, -0.4, 0.2, 0.7, -0.6])
 
@@ -251,6 +252,26 @@ def test_threads_shards_and_cuts_change_no_bits(how):
     assert same(whole, sc.estimate(model, n_samples=n, n_threads=3))
     first = sc.estimate(model, n_samples=2048)
     assert same(whole, first.merge(sc.estimate(model, n_samples=n - 2048, first_sample=2048)))
+
+
+@pytest.mark.parametrize(
+    "rule", [{"n_samples": 14_000}, {"n_samples": 9000, "first_sample": 4096}, {"target_se": {"grad": 0.003}}]
+)
+def test_shards_made_in_one_go_change_no_bits(monkeypatch, rule):
+    """One after another or up to 64 at once; a run that may stop throws away what it made in vain."""
+    model, calls, fold = model_of(bits), [], simulators.Simulation.maker
+
+    def counted(*arguments):
+        make = fold(*arguments)
+        return lambda *those: calls.append(those) or make(*those)
+
+    monkeypatch.setattr(simulators.Simulation, "maker", counted)
+    several, few = sc.estimate(model, **rule), len(calls)
+    monkeypatch.setattr(ahead, "MOST_SHARDS", 1)
+    one, many = sc.estimate(model, **rule), len(calls) - few
+    assert same(several, one)
+    assert several.n_samples == one.n_samples
+    assert few < many
 
 
 def test_samples_are_addressed():

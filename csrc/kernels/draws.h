@@ -198,6 +198,12 @@ static int64_t sc_decide(sc_recorder *r, double p, double q)
     return (double)sc_draw_k(r) < p * 0x1p53;
 }
 
+/* a where y is 1, b where it is 0: without a branch, which nobody could predict */
+static inline double sc_either(int64_t y, double a, double b)
+{
+    return vl_to_f64((vl_from_f64(a) & (0 - (uint64_t)y)) | (vl_from_f64(b) & ((uint64_t)y - 1)));
+}
+
 static int64_t sc_draw_one_bernoulli(sc_draw *d, ptrdiff_t i, const double *features, ptrdiff_t n)
 {
     sc_recorder *r = sc_recorder_of(d);
@@ -206,7 +212,7 @@ static int64_t sc_draw_one_bernoulli(sc_draw *d, ptrdiff_t i, const double *feat
     const double p = logit < 0.0 ? t * larger : larger, q = logit < 0.0 ? larger : t * larger;
     if (__builtin_expect(!isfinite(logit), 0)) sc_leave(r, SC_DRAW_NOT_FINITE, logit);
     const int64_t y = sc_decide(r, p, q);
-    sc_blame(r, i, y ? q : -p, features, n);
+    sc_blame(r, i, sc_either(y, q, -p), features, n);
     return y;
 }
 

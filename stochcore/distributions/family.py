@@ -251,7 +251,7 @@ class Simulated(Family):
 
     @abstractmethod
     def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:
-        """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
+        """Return what makes the nodes, one a shard, of blocks first .. first + blocks, the last up to sample `stop`."""
 
     @abstractmethod
     def exact(self) -> tuple[Array, Array, Array, Array]:

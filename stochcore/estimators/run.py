@@ -31,6 +31,7 @@ from ..estimate import (
 from ..exact import exact
 from ..noise import Stream, as_stream
 from ..version import __version__
+from .ahead import shards_ahead
 from .auto import Auto
 from .base import Estimator, resolve
 from .control import Adjusted, ControlVariate
@@ -331,7 +332,7 @@ class Run:
         if self.inside and self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
             node, bad = self.jobs[0][0].whole(stream, 0, self.blocks, end, n_threads)
             return Tree(layout, [(0, 1, node if bad < 0 else _finite(node, bad))])
-        shard = self._maker(model, stream, n_threads)
+        shard = self._maker(model, stream, n_threads, stopping is not None)
         if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
             return Tree(layout, [(0, 1, shard(0, self.blocks, end))])
         tree = Tree(layout)
@@ -345,14 +346,17 @@ class Run:
                 break
         return tree
 
-    def _maker(self, model: Family, stream: Stream, n_threads: int | None) -> Callable[[int, int, int], Array]:
+    def _maker(
+        self, model: Family, stream: Stream, n_threads: int | None, may_stop: bool
+    ) -> Callable[[int, int, int], Array]:
         """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
         if self.inside:
             whole = self.jobs[0][0].whole
             return lambda first, blocks, stop: _finite(*whole(stream, first, blocks, stop, n_threads))
         if isinstance(model, Simulated):
-            make = model.maker(self, self.weights, stream, n_threads)
-            return lambda first, blocks, stop: _finite(*make(first, blocks, stop))
+            make, end = model.maker(self, self.weights, stream, n_threads), self.first_sample + self.n_samples
+            last = self.first_sample // self.layout.block_rows + self.blocks
+            return shards_ahead(lambda *those: _finite(*make(*those)), self.layout, last, end, may_stop)
         plan, now = None, Pass(model, self.cost, stream, n_threads)
         if isinstance(self.estimator, ControlVariate):
             plan = self.estimator.plan(model, self.cost, stream, sample_estimate)
