@@ -400,7 +400,8 @@ def test_bad_arguments():
         estimator="score_function",
         baseline=np.nan,
     )
-    check(TypeError, "`model` must be a family such as Bernoulli, or a simulator with its theta, got 'x'", "x", cost, 10)
+    told = "`model` must be a family such as Bernoulli, or a simulator with its theta, got 'x'"
+    check(TypeError, told, "x", cost, 10)
     check(ValueError, "`n_threads` must be in [1, 1024], got 0", model, cost, 10, n_threads=0)
     check(ValueError, "a stream has 2^64 elements", model, cost, 10, seed=sc.Stream(0).at(2**64 - 29))
     sc.estimate(model, cost, 10, seed=sc.Stream(0).at(2**64 - 30))
