@@ -309,8 +309,9 @@ cdef class Program:
             d.r.n_script = depth
 
     def fold(self, Address stream, double[:, ::1] shards, Py_ssize_t first_block, Py_ssize_t n_blocks,
-             Py_ssize_t shard_blocks, Py_ssize_t rows, Py_ssize_t stop, str kind, str blame, bint mirrored, Py_ssize_t unit, bint within, double[::1] baseline,
-             const double[::1] sample_baseline, Py_ssize_t first_sample, object n_threads):
+             Py_ssize_t shard_blocks, Py_ssize_t rows, Py_ssize_t stop, str kind, str blame, bint mirrored,
+             Py_ssize_t unit, bint within, double[::1] baseline, const double[::1] sample_baseline,
+             Py_ssize_t first_sample, object n_threads):
         """Fold blocks first_block .. first_block + n_blocks, the last up to sample `stop`, into a node for each shard.
 
         Returns -1, or the number of a sample whose cost is not finite.
