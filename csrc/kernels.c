@@ -7,7 +7,7 @@
 #include "kernels/networks.h"
 #include "kernels/noise.h"
 #include "kernels/optimize.h"
-#include "kernels/simulate.h"
+#include "kernels/simulators.h"
 #include "kernels/special.h"
 
 #if defined(SC_ISA_AVX512) && defined(__VAES__)

@@ -60,7 +60,7 @@ def _compile(numba: Any, function: Any, theta_shape: tuple[int, ...], x_shape: t
         _words = _vocabulary(numba)
     as_draw, theta_of, x_of = _words
     program = numba.njit(function, error_model="numpy")
-    n, kind = len(theta_shape), "array" if x_shape else "none" if x_shape is None else "number"
+    kind = "array" if x_shape else "none" if x_shape is None else "number"
 
     @numba.njit(error_model="numpy")
     def run(pointer):  # type: ignore[no-untyped-def]
@@ -76,7 +76,6 @@ def _compile(numba: Any, function: Any, theta_shape: tuple[int, ...], x_shape: t
         except Exception:
             draw.fail()
 
-    del n
     return numba.cfunc(numba.types.void(numba.types.voidptr), error_model="numpy")(_plain(numba, run))
 
 

@@ -33,7 +33,7 @@ class NotListedError(ValueError):
     """An enumeration met a draw that has no list of outcomes, or too many of them."""
 
 
-def rule(int status, double value, Py_ssize_t n_theta, Py_ssize_t most_draws):
+def rule(int status, double value, Py_ssize_t n_theta):
     """The error for what broke a rule."""
     if status == SC_DRAW_INDEX:
         return IndexError(f"a draw's parameters must lie in theta, which has {n_theta} numbers, got index {int(value)}")
@@ -47,7 +47,7 @@ def rule(int status, double value, Py_ssize_t n_theta, Py_ssize_t most_draws):
     if status == SC_DRAW_NOT_FINITE:
         return ValueError(f"costs, logits, scores and derivatives must be finite, got {value}")
     if status == SC_DRAW_LIMIT:
-        return RuntimeError(f"the program has made {most_draws} draws and goes on: raise `max_draws` if it should")
+        return RuntimeError(f"the program has made {int(value)} draws and goes on: raise `max_draws` if it should")
     if status == SC_DRAW_CONTINUOUS:
         return NotListedError("the program draws continuous noise, which cannot be enumerated")
     return RuntimeError("the compiled program raised an exception: run it without `compile` to see which")
@@ -62,7 +62,6 @@ cdef class Draw:
     cdef const sc_draw_table *t
     cdef const sc_table *kernels
     cdef sc_program program
-    cdef double[::1] theta
     cdef double[MOST_FEATURES] buffer
     cdef object keep
 
@@ -77,7 +76,9 @@ cdef class Draw:
         if self.r.status:
             status, value = self.r.status, self.r.value
             self.r.status = 0
-            raise rule(status, value, self.program.n_theta, self.program.max_draws)
+            if status == SC_DRAW_LIMIT and self.r.script != NULL:
+                raise NotListedError(f"the program makes more than {int(value)} decisions in a row")
+            raise rule(status, value, self.program.n_theta)
         return 0
 
     cdef const double *features(self, object given, Py_ssize_t *n) except? NULL:
@@ -364,7 +365,7 @@ cdef class Program:
                 if where[i] >= 0:
                     if status == SC_COST_NOT_FINITE:
                         return where[i]
-                    error = rule(status, values[i], n, self.c.max_draws)
+                    error = rule(status, values[i], n)
                     error.add_note(f"in sample {where[i]}") if hasattr(error, "add_note") else None
                     raise error
         for i in range(n_blocks):

@@ -540,6 +540,13 @@ def test_what_cannot_be_enumerated():
 
     with pytest.raises(ValueError, match=r"`model` cannot be enumerated: the program draws continuous noise"):
         sc.exact(sc.simulator(noisy)(THETA))
+
+    def endless(draw, theta, x):
+        while draw.bernoulli(0):
+            pass
+
+    with pytest.raises(ValueError, match=r"cannot be enumerated: the program makes more than 1024 decisions in a row"):
+        sc.exact(sc.simulator(endless)([0.0]))
     simulators_most, simulators.MOST_PATHS = simulators.MOST_PATHS, 1000
     try:
         with pytest.raises(ValueError, match=r"more than 1000 ways to go: too many to enumerate"):

@@ -22,23 +22,6 @@ static inline void sc_put_u64(uint8_t *p, uint64_t x)
 {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     x = __builtin_bswap64(x);
-    /* ---- outcomes ---------------------------------------------------------------------------------------------------- */
-
-    /* The outcome of a row of at most eight sites */
-    SC_INLINE unsigned sc_outcome(const sc_packed *b, ptrdiff_t row, ptrdiff_t sites)
-    {
-        const uint8_t *p = b->stream + (row * sites >> 3);
-        return (p[0] | (unsigned)p[1] << 8) >> (row * sites & 7) & ((1U << sites) - 1);
-    }
-
-    /* and how often each came */
-    static void sc_count_outcomes(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, double *count)
-    {
-        int32_t own[4][256] = {{0}};
-        for (ptrdiff_t i = 0; i < rows; i++) own[i & 3][sc_outcome(b, i, sites)]++;
-        for (int k = 0; k < 1 << sites; k++) count[k] = (double)(own[0][k] + own[1][k] + own[2][k] + own[3][k]);
-    }
-
 #endif
     memcpy(p, &x, sizeof x);
 }
@@ -49,23 +32,6 @@ static inline uint64_t sc_get_u64(const uint8_t *p)
     memcpy(&x, p, sizeof x);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     x = __builtin_bswap64(x);
-    /* ---- outcomes ---------------------------------------------------------------------------------------------------- */
-
-    /* The outcome of a row of at most eight sites */
-    SC_INLINE unsigned sc_outcome(const sc_packed *b, ptrdiff_t row, ptrdiff_t sites)
-    {
-        const uint8_t *p = b->stream + (row * sites >> 3);
-        return (p[0] | (unsigned)p[1] << 8) >> (row * sites & 7) & ((1U << sites) - 1);
-    }
-
-    /* and how often each came */
-    static void sc_count_outcomes(const sc_packed *b, ptrdiff_t rows, ptrdiff_t sites, double *count)
-    {
-        int32_t own[4][256] = {{0}};
-        for (ptrdiff_t i = 0; i < rows; i++) own[i & 3][sc_outcome(b, i, sites)]++;
-        for (int k = 0; k < 1 << sites; k++) count[k] = (double)(own[0][k] + own[1][k] + own[2][k] + own[3][k]);
-    }
-
 #endif
     return x;
 }
@@ -95,6 +61,13 @@ SC_INLINE void sc_write(sc_pen *pen, uint64_t x)
     pen->bits = x >> 1 >> (own - 1), pen->n = rest, pen->left = pen->sites - rest;
 }
 
+/* The 64 elements from i on; short rows stay a stream for now. */
+SC_INLINE void sc_put_next(const sc_packed *b, int is_short, ptrdiff_t i, uint64_t x, sc_pen *pen)
+{
+    if (is_short) sc_put_u64(b->stream + i / 8, x);
+    else sc_write(pen, x);
+}
+
 SC_INLINE void sc_bernoulli_bits(const sc_family *f, const sc_stream *s, uint64_t first, ptrdiff_t n, sc_deal *deal,
                                  int plain, const sc_packed *b)
 {
@@ -103,8 +76,7 @@ SC_INLINE void sc_bernoulli_bits(const sc_family *f, const sc_stream *s, uint64_
     for (ptrdiff_t i = 0, at = 0; i < n; i += 64) {
         vb y[2];
         sc_bernoulli_group(f, s, first + (uint64_t)i, at, deal, plain, y);
-        if (is_short) sc_put_u64(b->stream + i / 8, sc_word_of(y[0], y[1]));
-        else sc_write(&pen, sc_word_of(y[0], y[1]));
+        sc_put_next(b, is_short, i, sc_word_of(y[0], y[1]), &pen);
         at += 64;
         if (at >= f->period) at -= f->period;
     }
@@ -131,9 +103,7 @@ static void sc_pack_bits(const sc_family *f, const uint8_t *y, ptrdiff_t rows, c
     for (ptrdiff_t i = 0; i < n; i += 64) {
         const uint8_t *from = y + i;
         if (n - i < 64) from = memcpy(last, from, (size_t)(n - i));
-        const uint64_t x = sc_word_of(vb_load_u8(from), vb_load_u8(from + 32));
-        if (f->n_sites <= SC_SHORT_ROW) sc_put_u64(b->stream + i / 8, x);
-        else sc_write(&pen, x);
+        sc_put_next(b, f->n_sites <= SC_SHORT_ROW, i, sc_word_of(vb_load_u8(from), vb_load_u8(from + 32)), &pen);
     }
 }
 

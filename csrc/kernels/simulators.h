@@ -1,4 +1,4 @@
-/* simulate: samples of a program become a node of the reduction tree.
+/* simulators: samples of a program become a node of the reduction tree.
  *
  * Sample i has the cost J_i and the vectors S_i and R_i of its recorder (draws.h), so that J_i S_i + R_i estimates the
  * gradient. With the weights w_i that an estimator makes of the costs (weights.h),
@@ -8,8 +8,8 @@
  * The variance inside the block comes from the terms w_i S_i + R_i of its units; where all are compared, from
  * d_i (S_i - Sbar) + R_i with d_i = J_i - Jbar.
  */
-#ifndef SC_KERNELS_SIMULATE_H
-#define SC_KERNELS_SIMULATE_H
+#ifndef SC_KERNELS_SIMULATORS_H
+#define SC_KERNELS_SIMULATORS_H
 
 #include "draws.h"
 #include "weights.h"
