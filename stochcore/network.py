@@ -224,9 +224,7 @@ class Network:
     ) -> Trainer:  # fmt: skip
         rule, stream = Rule.of(n_samples, estimator, self.layers), as_stream(seed)
         threads = _check.threads(n_threads)
-        return Trainer(
-            self.layers, list(self.sizes), self._flat, self._renew, data, batch, rule, stream, threads
-        )
+        return Trainer(self.layers, list(self.sizes), self._flat, self._renew, data, batch, rule, stream, threads)
 
     def gradient(
         self,

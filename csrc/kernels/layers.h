@@ -112,7 +112,7 @@ static void sc_softmax_row(ptrdiff_t sites, ptrdiff_t C, const float *x, double 
 /* Probabilities of rows that come, then samples. In a group of disarm a branch has the units of its trunk up to its own
  * layer, where it has those of the opposite noise. */
 static void sc_discrete_units(const sc_net *n, const sc_layer *l, uint64_t noise, ptrdiff_t first, ptrdiff_t stop,
-                          double *scratch)
+                              double *scratch)
 {
     const ptrdiff_t units = l->outputs, C = l->classes, fan = l->after / l->before, G = n->group;
     const int bits = l->kind == SC_LAYER_BERNOULLI;
@@ -128,7 +128,8 @@ static void sc_discrete_units(const sc_net *n, const sc_layer *l, uint64_t noise
                 vf_store_part(p + j, sc_sigmoid32(vf_load_part(l->in + from * units + j, units - j, 0)), units - j);
         }
         if (branch && l->unit < branch) memcpy(y, y - branch * units, (size_t)units * sizeof *y);
-        else if (branch && l->unit == branch) sc_bernoulli32(&opposite, e, units, l->own + (r - branch) / fan * units, y);
+        else if (branch && l->unit == branch)
+            sc_bernoulli32(&opposite, e, units, l->own + (r - branch) / fan * units, y);
         else if (bits) sc_bernoulli32(&l->noise, e, units, p, y);
         else sc_class_units(l, &l->noise, e, p, scratch, y);
     }
