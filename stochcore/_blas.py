@@ -51,5 +51,5 @@ def one_thread() -> Iterator[None]:
 
 def _missing(error: ImportError) -> ImportError:
     return ImportError(
-        f"sc.Network needs SciPy for its matrix products, and threadpoolctl: pip install 'stochcore[networks]' ({error})"
+        f"sc.Network multiplies by SciPy's BLAS, kept by threadpoolctl: pip install 'stochcore[networks]' ({error})"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from . import _blas, _check, _network
 from .costs import End
 from .estimators import Disarm, Estimator, LeaveOneOut, MovingAverage, ScoreFunction, StraightThrough, resolve
 from .layers import Affine, Layer
-from .noise import BATCHING, LAYERS, Stream
+from .noise import BATCHING, LAYERS, Stream, as_stream
 
 Array = NDArray[Any]
 
 MOST = 1 << 24  # samples: far beyond sense, and no size overflows
 INPUTS = 64  # of a batch in a block, at most
+PASS = 2048  # rows that go forward at a time when a network is only looked at
 HALF = 1 << 63  # noise for looking at a network lies half a stream away from that of training
 CHUNK = 1 << 16  # weights in a chunk, about: they stay in the second-level cache
 ENDS = {
@@ -128,10 +130,10 @@ def chunks(layers: tuple[Layer, ...]) -> Array:
         pieces = max(1, round(n * m / CHUNK))
         if n >= m:
             edges = [n * k // pieces for k in range(pieces + 1)]
-            found += [(i, a, b - a, 0, m) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+            found += [(i, a, b - a, 0, m) for a, b in pairwise(edges) if b > a]
         else:
             edges = sorted({m * k // pieces // 16 * 16 for k in range(pieces)} | {m})
-            found += [(i, 0, n, a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+            found += [(i, 0, n, a, b - a) for a, b in pairwise(edges)]
         if layer.bias:
             found.append((i, 0, 0, 0, m))
     found.sort(key=lambda c: -c[2] * c[4])  # they are dealt out to threads in turn
@@ -215,6 +217,46 @@ class Data:
         made.delta[:] = grad / len(made.cost)
 
 
+def pair(data: Any) -> tuple[Any, Any]:
+    """Return inputs and targets; None for targets that were left out."""
+    return tuple(data) if isinstance(data, (tuple, list)) and len(data) == 2 else (data, None)
+
+
+def look(
+    layers: tuple[Layer, ...],
+    widths: list[int],
+    parameters: Array,
+    data: Data,
+    n_draws: int,
+    seed: int | Stream,
+    n_threads: int | None,
+    add: Callable[[slice, Array, Array], None],
+) -> int:
+    """Let all inputs go forward n_draws times (once, without noise), piece by piece; return how often that was.
+
+    add(inputs of the piece, outputs (inputs, draws, width), costs (inputs, draws)) gets what came out.
+    """
+    K = n_draws if any(layer.noise for layer in layers) else 1
+    threads, stream = _check.threads(n_threads), as_stream(seed)
+    stream = stream._replace(offset=(stream.offset + HALF) % (1 << 64))
+    each = min(K, 64)
+    piece, made = max(1, PASS // each), None
+    for start in range(0, len(data.x), piece):
+        at = slice(start, min(len(data.x), start + piece))
+        rows = np.arange(at.start, at.stop)
+        for drawn in range(0, K, each):
+            k = min(each, K - drawn)
+            if made is None or len(made.cost) != len(rows) * k:
+                rule = Rule(_network.CONSTANT, k)
+                made = data.shown(work(layers, widths, parameters, len(rows), rule, data.end, stream, K))
+            with _blas.one_thread():
+                made.forward(rows, start * K + drawn, threads)
+            if data.end == _network.GIVEN and data.cost is not None:
+                data.judge(made, rows)
+            add(at, made.output.reshape(len(rows), k, -1), made.cost.reshape(len(rows), k))
+    return K
+
+
 class Trainer:
     """A network that `stochcore.minimize` moves. `parameters` are live."""
 
@@ -230,12 +272,12 @@ class Trainer:
         stream: Stream,
         n_threads: int | None,
     ) -> None:
-        if data.end == _network.GIVEN and lead(layers, rule.kind == _network.STRAIGHT)[-1]:
-            if not hasattr(data.cost, "grad"):
-                raise ValueError(
-                    "`cost` must have a `grad(output, target)`, or the layers above the last units no parameters, "
-                    f"got {_check._short(data.cost)}"
-                )
+        wanted = data.end == _network.GIVEN and lead(layers, rule.kind == _network.STRAIGHT)[-1]
+        if wanted and not hasattr(data.cost, "grad"):
+            raise ValueError(
+                "`cost` must have a `grad(output, target)`, or the layers above the last units no parameters, "
+                f"got {_check._short(data.cost)}"
+            )
         self.parameters: Array = _network.aligned(parameters.size, np.float32)
         self.parameters[:] = parameters
         self._renew, self._data, self._rule = renew, data, rule

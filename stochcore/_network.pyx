@@ -43,10 +43,9 @@ cdef class Work:
     cdef readonly object cost, output, delta, gradient, average
     cdef double sums
 
-    def __init__(self, object sgemm, list layers, const int64_t[:, ::1] chunks, const float[::1] parameters, dict sizes):
+    def __init__(self, object sgemm, list layers, const int64_t[:, ::1] chunks, const float[::1] parameters,
+                 dict sizes):
         """`layers` holds a dict for each sc_layer, `sizes` numbers of sc_net; arrays by `look_at`."""
-        cdef const sc_net_chunk[::1] chunked
-        cdef double[::1] squares
         cdef Py_ssize_t rows, most
         self.kept = [parameters.base]
         self.net.sgemm = sgemm_of(sgemm)
@@ -78,32 +77,32 @@ cdef class Work:
         return <void *><size_t>array.ctypes.data
 
     cdef int place(self, list layers) except -1:
-        cdef sc_layer *l
+        cdef sc_layer *it
         cdef Py_ssize_t i, batch = self.net.batch
         memory = np.zeros(len(layers) * sizeof(sc_layer), dtype=np.uint8)
         self.net.layers = <sc_layer *>self.address(memory)
         self.sums = 0.0
         values, delta = None, None
         for i, layer in enumerate(layers):
-            l = &self.net.layers[i]
-            l.kind, l.back, l.unit = layer["kind"], layer["back"], layer["unit"]
-            l.inputs, l.outputs, l.classes = layer["inputs"], layer["outputs"], layer["classes"]
-            l.before, l.after, l.number = layer["before"], layer["after"], layer["number"]
-            l.weight, l.bias = layer["weight"], layer["bias"]
-            l.noise = stream_of(layer["noise"])
-            l.in_ = self.net.x if i == 0 else self.net.layers[i - 1].out
-            l.delta_in = NULL if i == 0 else self.net.layers[i - 1].delta_out
+            it = &self.net.layers[i]
+            it.kind, it.back, it.unit = layer["kind"], layer["back"], layer["unit"]
+            it.inputs, it.outputs, it.classes = layer["inputs"], layer["outputs"], layer["classes"]
+            it.before, it.after, it.number = layer["before"], layer["after"], layer["number"]
+            it.weight, it.bias = layer["weight"], layer["bias"]
+            it.noise = stream_of(layer["noise"])
+            it.in_ = self.net.x if i == 0 else self.net.layers[i - 1].out
+            it.delta_in = NULL if i == 0 else self.net.layers[i - 1].delta_out
             if not (layer["kind"] in (LEAKY, TANH) and i and layers[i - 1]["kind"] == LINEAR):
-                values = aligned(batch * l.after * l.outputs, np.float32)
-                delta = aligned(batch * l.after * l.outputs, np.float32) if layer["used"] else None
-            l.out = <float *>self.address(values)
-            l.delta_out = NULL if delta is None else <float *>self.address(delta)
+                values = aligned(batch * it.after * it.outputs, np.float32)
+                delta = aligned(batch * it.after * it.outputs, np.float32) if layer["used"] else None
+            it.out = <float *>self.address(values)
+            it.delta_out = NULL if delta is None else <float *>self.address(delta)
             if layer["kind"] >= DROPOUT:
                 units = layer["kind"] in (BERNOULLI, CATEGORICAL)
-                own = aligned(batch * (l.before if units else l.after) * l.outputs, np.float32)
-                l.own = <float *>self.address(own)
+                own = aligned(batch * (it.before if units else it.after) * it.outputs, np.float32)
+                it.own = <float *>self.address(own)
             if layer["kind"] == LINEAR:
-                self.sums += <double>batch * l.after * l.inputs * l.outputs
+                self.sums += <double>batch * it.after * it.inputs * it.outputs
         shape = batch * self.net.n_samples, layers[len(layers) - 1]["outputs"]
         self.output = values.reshape(shape)
         self.delta = None if delta is None else delta.reshape(shape)
@@ -198,9 +197,9 @@ cdef class Work:
 
     def values(self, Py_ssize_t layer):
         """What a layer put out, and what it keeps for the way back: read by tests."""
-        cdef sc_layer *l = &self.net.layers[layer]
-        cdef Py_ssize_t rows = self.net.batch * l.after
-        out = np.array(<float[:rows * l.outputs]>l.out).reshape(rows, l.outputs)
-        rows = self.net.batch * (l.before if l.kind in (BERNOULLI, CATEGORICAL) else l.after)
-        own = None if l.own == NULL else np.array(<float[:rows * l.outputs]>l.own).reshape(rows, l.outputs)
+        cdef sc_layer *it = &self.net.layers[layer]
+        cdef Py_ssize_t rows = self.net.batch * it.after
+        out = np.array(<float[:rows * it.outputs]>it.out).reshape(rows, it.outputs)
+        rows = self.net.batch * (it.before if it.kind in (BERNOULLI, CATEGORICAL) else it.after)
+        own = None if it.own == NULL else np.array(<float[:rows * it.outputs]>it.own).reshape(rows, it.outputs)
         return out, own

@@ -92,8 +92,8 @@ class Dropout(Layer):
     y = x m / (1 - rate), each m 0 with probability `rate`, else 1: noise as an input of the network.
 
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, JMLR 15, 2014. The mask of a sample is fixed within a
-    step. In front of all layers it corrupts the input: with the clean input as target, a denoising autoencoder (Vincent,
-    Larochelle, Bengio and Manzagol, ICML 2008). `predict` and `loss` draw masks too: they are of the same network.
+    step. In front of all layers it corrupts the input: with the clean input as target, a denoising autoencoder
+    (Vincent, Larochelle, Bengio and Manzagol, ICML 2008). `predict` and `loss` draw masks too: the network is the same.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class BernoulliUnits(Layer):
 class CategoricalUnits(Layer):
     """CategoricalUnits(n, n_classes)
 
-    n sites with one class each, drawn from the softmax of its logits, as 0 and 1: n * n_classes outputs, of which n are 1.
+    n sites with a class each, drawn from the softmax of its logits: n * n_classes outputs, 1 for the class, else 0.
 
     Parameters
     ----------
@@ -256,7 +256,8 @@ def checked(i: int, layer: Any) -> Layer:
         raise TypeError(f"`layers` must be Linear, {', '.join(KINDS)}, got {_check._short(layer)} as number {i}")
     if layer.weight.ndim != 2:
         raise ValueError(f"`weight` of layer {i} must have shape (inputs, outputs), got {layer.weight.shape}")
-    return Affine(*layer.weight.shape, bias=layer.bias is not None)
+    n, m = layer.weight.shape
+    return Affine(n, m, layer.bias is not None)
 
 
 def sizes(layers: tuple[Layer, ...]) -> list[int]:

@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _blas, _check, _files, _network
-from ._layered import HALF, Data, Rule, Trainer, inputs, places, work
+from . import _check, _files
+from ._layered import Data, Rule, Trainer, inputs, look, pair, places
 from .costs import End
 from .distributions import Linear
 from .estimators import Estimator
@@ -27,7 +27,6 @@ __all__ = ["Network"]
 Array = NDArray[Any]
 
 FORMAT = "stochcore.Network 1"
-PASS = 2048  # rows that go forward at a time when a network is only looked at
 
 
 class Network:
@@ -55,8 +54,8 @@ class Network:
 
     All but the last are unbiased. J is evaluated once a sample.
 
-    The start: weights of ``sc.Linear(inputs, outputs)`` ~ N(0, 1/inputs), biases 0; ``sc.Linear(W, b)`` starts as it is.
-    A network is a value: ``sc.minimize(net, data=..., ...)`` makes a new one.
+    The start: weights of ``sc.Linear(inputs, outputs)`` ~ N(0, 1/inputs), biases 0; ``sc.Linear(W, b)`` as it is. A
+    network is a value: ``sc.minimize(net, data=..., ...)`` makes a new one.
 
     Matrix products are SciPy's BLAS, on one thread each, inside our own parallel loops: ``pip install
     'stochcore[networks]'``. The bits do not depend on the number of threads; another BLAS has others.
@@ -81,11 +80,6 @@ class Network:
     parameters : mapping
         Read-only views: linear0.weight (inputs, outputs), linear0.bias (outputs,), linear1.weight, ...
 
-    Raises
-    ------
-    ValueError
-        Layers that do not fit each other: the message shows the chain of sizes.
-
     Examples
     --------
     >>> import numpy as np
@@ -101,6 +95,8 @@ class Network:
     array([0, 1, 1, 0])
     """
 
+    _flat: Array  # all parameters, read-only
+
     def __init__(self, *layers: Layer | Linear, cost: Any, seed: int | Stream = 0) -> None:
         own = tuple(checked(i, layer) for i, layer in enumerate(layers))
         self._set(own, cost, np.zeros(places(own)[1], dtype=np.float32))
@@ -115,8 +111,7 @@ class Network:
             parameters[weight : weight + W.size] = _single("weight", W)
             if given.bias is not None:
                 parameters[bias : bias + given.bias.size] = _single("bias", given.bias)
-        self._flat = parameters
-        self._flat.flags.writeable = False
+        self._set(own, cost, parameters)
 
     def _set(self, layers: tuple[Layer, ...], cost: Any, flat: Array) -> None:
         if not callable(cost):
@@ -128,9 +123,7 @@ class Network:
 
     def _renew(self, flat: Array) -> Network:
         """Return the same network with other parameters."""
-        other = Network.__new__(Network)
-        other._set(self.layers, self.cost, flat)
-        return other
+        return _again(self.layers, self.cost, flat)
 
     @property
     def parameters(self) -> Mapping[str, Array]:
@@ -211,7 +204,7 @@ class Network:
         -------
         Trainer
         """
-        x, target = data if isinstance(data, (tuple, list)) and len(data) == 2 else (data, None)
+        x, target = pair(data)
         checked_data = Data("data", x, target, list(self.sizes), self.cost)
         batch, n = _check.integer("batch_size", batch_size, 1), len(checked_data.x)
         if batch > n:
@@ -288,8 +281,9 @@ class Network:
                 values = output[:, k].astype(np.float64)
                 total[at] += values if link is None else link(values)
 
-        n_draws = self._look(Data("x", rows, rows, list(self.sizes), None), n_samples, seed, n_threads, add)
-        return total / n_draws
+        n_samples = _check.integer("n_samples", n_samples, 1, 1 << 24)
+        held = Data("x", rows, rows, list(self.sizes), None)
+        return total / look(self.layers, list(self.sizes), self._flat, held, n_samples, seed, n_threads, add)
 
     def loss(
         self, data: Any, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
@@ -313,7 +307,7 @@ class Network:
         -------
         mean, se : float
         """
-        x, target = data if isinstance(data, (tuple, list)) and len(data) == 2 else (data, None)
+        x, target = pair(data)
         held = Data("data", x, target, list(self.sizes), self.cost)
         n_draws = _check.integer("n_draws", n_draws, 2, 1 << 24)
         first, total, squares = np.zeros(len(held.x)), np.zeros(len(held.x)), np.zeros(len(held.x))
@@ -327,38 +321,12 @@ class Network:
                 total[at] += gap
                 squares[at] += gap * gap
 
-        draws = self._look(held, n_draws, seed, n_threads, add)
+        draws = look(self.layers, list(self.sizes), self._flat, held, n_draws, seed, n_threads, add)
         mean = first + total / draws
         if not np.isfinite(mean).all():
             raise ValueError(f"the cost is not finite: {mean[~np.isfinite(mean)][0]}")
         n, variance = len(mean), (squares - total * total / draws) / max(1, draws - 1)
         return math.fsum(mean) / n, math.sqrt(max(0.0, math.fsum(variance)) / draws) / n
-
-    def _look(
-        self, data: Data, n_draws: int, seed: int | Stream, n_threads: int | None,
-        add: Callable[[slice, Array, Array], None],
-    ) -> int:  # fmt: skip
-        """Let all inputs go forward n_draws times, piece by piece; return how often that was."""
-        K = _check.integer("n_samples", n_draws, 1, 1 << 24) if any(layer.noise for layer in self.layers) else 1
-        threads, stream = _check.threads(n_threads), as_stream(seed)
-        stream = stream._replace(offset=(stream.offset + HALF) % (1 << 64))
-        each = min(K, 64)
-        piece, made = max(1, PASS // each), None
-        widths = list(self.sizes)
-        for start in range(0, len(data.x), piece):
-            at = slice(start, min(len(data.x), start + piece))
-            rows = np.arange(at.start, at.stop)
-            for drawn in range(0, K, each):
-                k = min(each, K - drawn)
-                if made is None or len(made.cost) != len(rows) * k:
-                    rule = Rule(_network.CONSTANT, k)
-                    made = data.shown(work(self.layers, widths, self._flat, len(rows), rule, data.end, stream, K))
-                with _blas.one_thread():
-                    made.forward(rows, start * K + drawn, threads)
-                if data.end == _network.GIVEN and data.cost is not None:
-                    data.judge(made, rows)
-                add(at, made.output.reshape(len(rows), k, -1), made.cost.reshape(len(rows), k))
-        return K
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an .npz file (no pickles), which appears whole or not at all.

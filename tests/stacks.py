@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+
 from stochcore import _network as kinds
 from stochcore.layers import Affine
 

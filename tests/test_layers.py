@@ -1,11 +1,12 @@
-"""Layers: what they draw beside the families, what they compute beside NumPy, their sizes and refusals; costs at the end."""
+"""Layers: what they draw beside families and compute beside NumPy, their sizes and refusals; costs at the end."""
 
 import re
 
 import numpy as np
 import pytest
-import stochcore as sc
 from scipy.special import expit, log_softmax
+
+import stochcore as sc
 from stochcore import _blas, _layered, _network
 from stochcore.layers import Affine, checked, from_plain, plain, sizes
 from stochcore.noise import LAYERS

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import stochcore as sc
 from stacks import estimates, exact_gradient, expected, largest_z
+
+import stochcore as sc
 
 X = np.array([[0.5, -1.0, 0.25], [-0.75, 0.5, 1.0]])
 LABELS = np.array([0, 2])

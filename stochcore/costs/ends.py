@@ -132,7 +132,8 @@ class CrossEntropy(End):
         o = _check.reals("output", output)
         top = o.max(axis=1, keepdims=True)
         log_sum = _functions.log(_sums(_functions.exp(o - top))) + top[:, 0]
-        return log_sum - o[np.arange(len(o)), self.targets(target, o.shape[1])]
+        costs: Array = log_sum - o[np.arange(len(o)), self.targets(target, o.shape[1])]
+        return costs
 
     def grad(self, output: ArrayLike, target: ArrayLike) -> Array:
         """Return softmax(o) less 1 for the class."""
@@ -149,4 +150,4 @@ class CrossEntropy(End):
 
 def _sums(rows: Array) -> Array:
     """Sum each row, in order."""
-    return np.add.accumulate(rows, axis=1)[:, -1]  # type: ignore[no-any-return]
+    return np.add.accumulate(rows, axis=1)[:, -1]
