@@ -68,8 +68,13 @@ typedef struct sc_net {
     double *squares;       /* [n_chunks] */
     double *scratch;       /* [blocks][scratch_each] */
     ptrdiff_t scratch_each;
+    /* Of inputs that are mostly 0, which are not, so that a first linear layer skips those; NULL: it is a product. */
+    uint32_t *bits; /* [planes][batch_stride]: bit j of plane i is number 32 i + j of a row */
+    uint32_t *columns; /* [width][batch_stride / 32]: the same bits by number */
 } sc_net;
 
+static inline ptrdiff_t sc_net_planes(const sc_net *n) { return (n->width + 63) / 64 * 2; }
+static inline ptrdiff_t sc_net_batch_stride(const sc_net *n) { return (n->batch + 63) / 64 * 64; }
 static inline ptrdiff_t sc_net_first(const sc_net *n, ptrdiff_t block) { return block * n->batch / n->blocks; }
 
 #endif

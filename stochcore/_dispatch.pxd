@@ -301,6 +301,11 @@ cdef extern from "dispatch.h" nogil:
         double *squares
         double *scratch
         ptrdiff_t scratch_each
+        uint32_t *bits
+        uint32_t *columns
+
+    ptrdiff_t sc_net_planes(const sc_net *)
+    ptrdiff_t sc_net_batch_stride(const sc_net *)
 
     ctypedef struct sc_functions:
         void (*exp)(ptrdiff_t, const double *, double *) noexcept nogil

@@ -21,6 +21,7 @@ Array = NDArray[Any]
 
 MOST = 1 << 24  # samples: far beyond sense, and no size overflows
 INPUTS = 64  # of a batch in a block, at most
+SPARSE = 0.35  # of inputs: with fewer that are not 0, a first linear layer skips those that are
 PASS = 2048  # rows that go forward at a time when a network is only looked at
 HALF = 1 << 63  # noise for looking at a network lies half a stream away from that of training
 CHUNK = 1 << 16  # weights in a chunk, about: they stay in the second-level cache
@@ -120,7 +121,7 @@ def planned(layers: tuple[Layer, ...], widths: list[int], rule: Rule, stream: St
     return plan
 
 
-def chunks(layers: tuple[Layer, ...]) -> Array:
+def chunks(layers: tuple[Layer, ...], sparse: bool) -> Array:
     """Cut the parameters into pieces whose gradients are one product each: layer, row, rows, column, columns."""
     found = []
     for i, layer in enumerate(layers):
@@ -128,7 +129,7 @@ def chunks(layers: tuple[Layer, ...]) -> Array:
             continue
         n, m = layer.n_inputs, layer.n_outputs
         pieces = max(1, round(n * m / CHUNK))
-        if n >= m:
+        if n >= m or (sparse and i == 0):  # that one goes by rows
             edges = [n * k // pieces for k in range(pieces + 1)]
             found += [(i, a, b - a, 0, m) for a, b in pairwise(edges) if b > a]
         else:
@@ -142,15 +143,18 @@ def chunks(layers: tuple[Layer, ...]) -> Array:
 
 def work(
     layers: tuple[Layer, ...], widths: list[int], parameters: Array, batch: int, rule: Rule, end: int,
-    stream: Stream, stride: int | None = None,
+    stream: Stream, stride: int | None = None, sparse: bool = False,
 ) -> _network.Work:  # fmt: skip
     """Return the kernels' work of a batch."""
+    sparse = sparse and isinstance(layers[0], Affine) and layers[0].n_outputs >= 16
     sizes = {
         "batch": batch, "n_samples": rule.n_samples, "blocks": -(-batch // INPUTS), "group": rule.group,
         "stride": rule.n_samples // rule.group if stride is None else stride,
-        "rule": rule.kind, "end": end, "baseline": rule.baseline,
+        "sparse": sparse, "rule": rule.kind, "end": end, "baseline": rule.baseline,
     }  # fmt: skip
-    return _network.Work(_blas.sgemm(), planned(layers, widths, rule, stream), chunks(layers), parameters, sizes)
+    return _network.Work(
+        _blas.sgemm(), planned(layers, widths, rule, stream), chunks(layers, sparse), parameters, sizes
+    )
 
 
 def inputs(name: str, x: ArrayLike, width: int) -> Array:
@@ -180,6 +184,7 @@ class Data:
             raise ValueError(f"`target` must be given for {cost!r}: a label for each input")
         if target is None:
             target = self.x
+        self.sparse = bool(np.count_nonzero(self.x) < SPARSE * self.x.size)
         self.target: Array = cost.targets(target, widths[-1]) if isinstance(cost, End) else np.asarray(target)
         if self.target.ndim < 1 or len(self.target) != len(self.x):
             raise ValueError(f"`target` must have {len(self.x)} rows, as the inputs, got shape {self.target.shape}")
@@ -248,7 +253,7 @@ def look(
             k = min(each, K - drawn)
             if made is None or len(made.cost) != len(rows) * k:
                 rule = Rule(_network.CONSTANT, k)
-                made = data.shown(work(layers, widths, parameters, len(rows), rule, data.end, stream, K))
+                made = data.shown(work(layers, widths, parameters, len(rows), rule, data.end, stream, K, data.sparse))
             with _blas.one_thread():
                 made.forward(rows, start * K + drawn, threads)
             if data.end == _network.GIVEN and data.cost is not None:
@@ -282,7 +287,9 @@ class Trainer:
         self.parameters[:] = parameters
         self._renew, self._data, self._rule = renew, data, rule
         self._batch, self._n_threads = batch, n_threads
-        self._work = data.shown(work(layers, widths, self.parameters, batch, rule, data.end, stream))
+        self._work = data.shown(
+            work(layers, widths, self.parameters, batch, rule, data.end, stream, sparse=data.sparse)
+        )
         self._orders = Orders(len(data.x), stream)
         self.average: Array | None = self._work.average if rule.decay else None
         self.records: Array = np.empty((0, 3))

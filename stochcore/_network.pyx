@@ -3,12 +3,13 @@
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython.parallel cimport prange
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 import numpy as np
 
 from ._dispatch cimport (
-    begin, finish, kernels, sc_cancel, sc_layer, sc_net, sc_net_chunk, sc_sgemm, sc_step_scalars, sc_table, team,
+    begin, finish, kernels, sc_cancel, sc_layer, sc_net, sc_net_chunk, sc_net_batch_stride, sc_net_planes,
+    sc_sgemm, sc_step_scalars, sc_table, team,
 )
 from ._noise cimport stream_of
 
@@ -46,7 +47,7 @@ cdef class Work:
     def __init__(self, object sgemm, list layers, const int64_t[:, ::1] chunks, const float[::1] parameters,
                  dict sizes):
         """`layers` holds a dict for each sc_layer, `sizes` numbers of sc_net; arrays by `look_at`."""
-        cdef Py_ssize_t rows, most
+        cdef Py_ssize_t rows, most, bits
         self.kept = [parameters.base]
         self.net.sgemm = sgemm_of(sgemm)
         self.net.parameters = <float *>&parameters[0] if parameters.shape[0] else NULL
@@ -68,6 +69,11 @@ cdef class Work:
         most = max(max(layer["inputs"], layer["outputs"]) for layer in layers)
         self.net.scratch_each = (5 * most + 23) // 8 * 8  # classes: logits, p, log p; or p, thresholds, k
         self.net.scratch = <double *>self.address(aligned(self.net.blocks * self.net.scratch_each, np.float64))
+        if sizes["sparse"]:
+            bits = sc_net_planes(&self.net) * sc_net_batch_stride(&self.net)
+            self.net.bits = <uint32_t *>self.address(aligned(bits, np.uint32))
+            bits = self.net.width * sc_net_batch_stride(&self.net) // 32
+            self.net.columns = <uint32_t *>self.address(aligned(bits, np.uint32))
         self.average = np.zeros(2)  # of costs, and its weight: decay of sizes["decay"], none where that is 0
         self.place(layers)
 

@@ -216,3 +216,40 @@ def test_costs_at_the_end(cost):
     assert value == pytest.approx(cost(o, t).mean(), rel=1e-6)
     np.testing.assert_allclose(grad["linear0.bias"], cost.grad(o, t).mean(axis=0), rtol=1e-5, atol=1e-7)
     assert model.loss((o, t))[0] == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("outputs", [16, 24, 40, 100, 17])
+def test_inputs_that_are_mostly_0_are_skipped(outputs, monkeypatch):
+    """To the same sums, in another order; values and signs count, and so do columns of a last, partial tile."""
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(70, 131)) * (rng.random((70, 131)) < 0.2)
+    t = rng.normal(size=(70, 3))
+    cost = sc.costs.SquaredError()
+    for first in (sc.Linear(131, outputs), sc.Linear(rng.normal(size=(131, outputs)) / 11)):
+        model = sc.Network(first, sc.Tanh(), sc.Linear(outputs, 3), cost=cost)
+        monkeypatch.setattr(_layered, "SPARSE", 0.0)
+        dense = model.gradient(x, t, n_samples=1)
+        monkeypatch.setattr(_layered, "SPARSE", 0.35)
+        assert _layered.Data("x", x, t, list(model.sizes), cost).sparse
+        for threads in (1, 2):
+            sparse = model.gradient(x, t, n_samples=1, n_threads=threads)
+            assert sparse[0] == pytest.approx(dense[0], rel=1e-6)
+            for name in dense[2]:
+                np.testing.assert_allclose(sparse[2][name], dense[2][name], rtol=1e-4, atol=1e-5)
+            assert any(sparse[2][name].tobytes() != dense[2][name].tobytes() for name in dense[2])
+        many = np.tile(x, (3, 1))
+        fit = sc.minimize(model, data=(many, np.tile(t, (3, 1))), batch_size=210, n_samples=1, n_steps=3)
+        assert fit.history.cost[0] == pytest.approx(dense[0], rel=1e-6)
+        assert fit.history.cost[2] < fit.history.cost[0]
+
+
+def test_a_wide_first_layer_is_cut_by_rows_where_inputs_are_mostly_0():
+    rng = np.random.default_rng(7)
+    x, t = rng.normal(size=(9, 70)) * (rng.random((9, 70)) < 0.2), rng.normal(size=(9, 2))
+    model = sc.Network(sc.Linear(70, 2000), sc.LeakyReLU(0.3), sc.Linear(2000, 2), cost=sc.costs.SquaredError())
+    grad = model.gradient(x, t, n_samples=1)[2]
+    p = {name: a.astype(float) for name, a in model.parameters.items()}
+    h = x @ p["linear0.weight"]
+    back = 2 * (np.where(h > 0, h, 0.3 * h) @ p["linear1.weight"] - t) @ p["linear1.weight"].T * np.where(h > 0, 1, 0.3)
+    np.testing.assert_allclose(grad["linear0.weight"], x.T @ back / 9, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(grad["linear0.bias"], back.mean(axis=0), rtol=1e-3, atol=1e-5)

@@ -63,6 +63,93 @@ static void sc_deactivate(const sc_layer *l, ptrdiff_t n, const float *y, const 
     }
 }
 
+/* ---- inputs that are mostly 0 ------------------------------------------------------------------------------------- */
+
+static void sc_mark(const sc_net *n, ptrdiff_t i)
+{
+    const float *x = n->x + i * n->width;
+    for (ptrdiff_t d = 0; d < n->width; d += 16) {
+        const uint32_t zero = vn_bits(vf_eq(vf_load_part(x + d, n->width - d, 0), vf_set1(0)));
+        sc_put_bits(n->bits + d / 32 * sc_net_batch_stride(n) + i, d, zero ^ 0xffff);
+    }
+}
+
+/* out = start (or 0) + the sum of x[b x_step] times row b, in order, over the bits b that are set; lanes (1 to 4, a
+ * constant) times sixteen columns. Words of bits come in pairs, `step` apart. */
+SC_INLINE void sc_add_scaled_n(int lanes, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
+                               const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride, float *out)
+{
+    const vf zero = vf_set1(0);
+    vf a = start ? vf_load(start) : zero, b = start && lanes > 1 ? vf_load(start + 16) : zero;
+    vf c = start && lanes > 2 ? vf_load(start + 32) : zero, d = start && lanes > 3 ? vf_load(start + 48) : zero;
+    for (ptrdiff_t k = 0; k < words; k += 2, rows += 64 * stride, x += 64 * x_step) {
+        uint64_t left = bits[k * step] | (uint64_t)bits[(k + 1) * step] << 32;
+        for (; left; left &= left - 1) {
+            const ptrdiff_t at = __builtin_ctzll(left);
+            const float *row = rows + at * stride;
+            const vf value = vf_set1(x[at * x_step]);
+            a = vf_fma(value, vf_load(row), a);
+            if (lanes > 1) b = vf_fma(value, vf_load(row + 16), b);
+            if (lanes > 2) c = vf_fma(value, vf_load(row + 32), c);
+            if (lanes > 3) d = vf_fma(value, vf_load(row + 48), d);
+        }
+    }
+    vf_store(out, a);
+    if (lanes > 1) vf_store(out + 16, b);
+    if (lanes > 2) vf_store(out + 32, c);
+    if (lanes > 3) vf_store(out + 48, d);
+}
+
+static void sc_add_scaled(ptrdiff_t lanes, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
+                          const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride, float *out)
+{
+    switch (lanes) {
+    case 4: sc_add_scaled_n(4, start, bits, step, words, x, x_step, rows, stride, out); break;
+    case 3: sc_add_scaled_n(3, start, bits, step, words, x, x_step, rows, stride, out); break;
+    case 2: sc_add_scaled_n(2, start, bits, step, words, x, x_step, rows, stride, out); break;
+    default: sc_add_scaled_n(1, start, bits, step, words, x, x_step, rows, stride, out);
+    }
+}
+
+/* Where a tile begins and how many lanes it has: the last one of a width that is no multiple of 16 begins earlier, and
+ * does a few columns again, to the same bits. */
+static ptrdiff_t sc_tile_of(ptrdiff_t width, ptrdiff_t *at)
+{
+    const ptrdiff_t lanes = SC_MIN(SC_TILE, width - *at) / 16;
+    if (lanes) return lanes;
+    *at = width - 16;
+    return 1;
+}
+
+/* The first linear layer's rows first .. stop. */
+static void sc_sparse_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t out = l->outputs, bs = sc_net_batch_stride(n);
+    const float *W = n->parameters + l->weight, *b = l->bias < 0 ? NULL : n->parameters + l->bias;
+    for (ptrdiff_t j = 0, lanes; j < out; j += 16 * lanes) {
+        lanes = sc_tile_of(out, &j);
+        for (ptrdiff_t i = first; i < stop; i++)
+            sc_add_scaled(lanes, b ? b + j : NULL, n->bits + i, bs, sc_net_planes(n), n->x + i * n->width, 1, W + j,
+                          out, l->out + i * out + j);
+    }
+}
+
+/* Rows `row` .. `row + rows` of its weights' gradient. */
+static void sc_sparse_gradient(const sc_net *n, const sc_layer *l, ptrdiff_t row, ptrdiff_t rows)
+{
+    const ptrdiff_t out = l->outputs, bs = sc_net_batch_stride(n), words = bs / 32;
+    for (ptrdiff_t d = row, count; d < row + rows; d += count) {
+        count = SC_MIN(32 - d % 32, row + rows - d);
+        sc_columns(n->bits + d / 32 * bs, (int)(d % 32), count, bs, n->columns + d * words);
+    }
+    for (ptrdiff_t j = 0, lanes; j < out; j += 16 * lanes) {
+        lanes = sc_tile_of(out, &j);
+        for (ptrdiff_t d = row; d < row + rows; d++)
+            sc_add_scaled(lanes, NULL, n->columns + d * words, 1, words, n->x + d, n->width, l->delta_out + j, out,
+                          n->gradient + l->weight + d * out + j);
+    }
+}
+
 /* ---- forward: rows that go, [first, stop) ------------------------------------------------------------------------ */
 
 static void sc_drop(const sc_net *n, const sc_layer *l, uint64_t noise, ptrdiff_t first, ptrdiff_t stop, float *keep)

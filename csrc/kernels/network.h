@@ -31,6 +31,10 @@ static void sc_linear_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, 
     const ptrdiff_t in = l->inputs, out = l->outputs;
     const float *W = n->parameters + l->weight, *b = n->parameters + l->bias;
     float *y = l->out + first * out;
+    if (n->bits && l == n->layers) {
+        sc_sparse_rows(n, l, first, stop);
+        return;
+    }
     for (ptrdiff_t r = 0; l->bias >= 0 && r < stop - first; r++) memcpy(y + r * out, b, (size_t)out * sizeof *y);
     sc_multiply(n, 'N', 'N', out, stop - first, in, W, out, l->in + first * in, in, l->bias >= 0, y, out);
 }
@@ -47,8 +51,10 @@ static void sc_net_outputs(const sc_net *n, const int64_t *at, uint64_t noise, p
                            ptrdiff_t stop)
 {
     double *scratch = n->scratch + block * n->scratch_each;
-    for (ptrdiff_t i = first; i < stop; i++)
+    for (ptrdiff_t i = first; i < stop; i++) {
         memcpy(n->x + i * n->width, n->data + at[i] * n->width, (size_t)n->width * sizeof(float));
+        if (n->bits) sc_mark(n, i);
+    }
     for (ptrdiff_t j = 0; j < n->n_layers; j++) {
         const sc_layer *l = n->layers + j;
         const ptrdiff_t from = first * l->after, to = stop * l->after;
@@ -192,8 +198,10 @@ static void sc_net_learn(const sc_net *n, ptrdiff_t chunk, int kind, const sc_st
         n->squares[chunk] = sc_net_move(n, l->bias, out, kind, s, m, v);
         return;
     }
-    sc_multiply(n, 'N', 'T', c->columns, c->rows, rows, l->delta_out + c->column, out, l->in + c->row, l->inputs, 0,
-                n->gradient + at, out);
+    if (n->bits && !c->layer) sc_sparse_gradient(n, l, c->row, c->rows);
+    else
+        sc_multiply(n, 'N', 'T', c->columns, c->rows, rows, l->delta_out + c->column, out, l->in + c->row, l->inputs, 0,
+                    n->gradient + at, out);
     if (c->columns == out) squares = sc_net_move(n, at, c->rows * out, kind, s, m, v);
     else
         for (ptrdiff_t r = 0; r < c->rows; r++) squares += sc_net_move(n, at + r * out, c->columns, kind, s, m, v);
