@@ -35,7 +35,7 @@ COLOURS = {"leave_one_out": BLUE, "disarm": INK, "straight_through": ORANGE}
 
 
 def digits() -> tuple[Array, Array, Array, Array]:
-    """Return scikit-learn's digits: pixels and labels to learn from, then to test; the order is random, always alike."""
+    """Return scikit-learn's digits: pixels and labels to learn from, then to test, in a random order, always alike."""
     from sklearn.datasets import load_digits
 
     data = load_digits()

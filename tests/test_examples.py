@@ -100,7 +100,9 @@ def test_best_subsets(tmp_path, diabetes):
 
 def test_hard_decisions(tmp_path):
     out = run(tmp_path, "hard_decisions.py", "--epochs", "15", panels=2)
-    wrong = {rule: float(share) for rule, share in re.findall(r"^(\w+): 210 steps, .* ([\d.]+)% wrong", out, re.MULTILINE)}
+    wrong = {
+        rule: float(share) for rule, share in re.findall(r"^(\w+): 210 steps, .* ([\d.]+)% wrong", out, re.MULTILINE)
+    }
     assert set(wrong) == {"leave_one_out", "disarm", "straight_through"}
     assert max(wrong.values()) < 15
 
