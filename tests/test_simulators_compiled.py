@@ -1,0 +1,186 @@
+"""simulators: one program by numba, in C and in Cython, by each kind of pointer, with the bits of Python's."""
+
+import ctypes
+import pickle
+import subprocess
+import sys
+
+import c_programs
+import numpy as np
+import pytest
+from programs import THETA, discounted, model_of, same
+
+import stochcore as sc
+from stochcore import environments
+
+SOURCE = """
+#include "stochcore.h"
+void game(sc_draw *draw)
+{
+    for (int i = 0; i < 3; i++) {
+        const double features[2] = {1.0, 0.5};
+        int64_t a = sc_draw_bernoulli_linear(draw, 0, features, 2);
+        sc_draw_cost(draw, 1.0 + (double)a);
+        sc_draw_discount(draw, 0.5);
+        if (a) sc_draw_cost(draw, draw->theta[2] * draw->theta[2]);
+        if (a) sc_draw_add_grad(draw, 2, 2.0 * draw->theta[2]);
+    }
+}
+void endless(sc_draw *draw) { while (sc_draw_uniform(draw) < 2.0) {} }
+void scaled(sc_draw *draw) { sc_draw_cost(draw, draw->x[draw->n_x - 1] * (double)sc_draw_bernoulli(draw, 0)); }
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulators")
+    (folder / "game.c").write_text(SOURCE)
+    return ctypes.CDLL(str(c_programs.library(folder / "game.c", folder)))
+
+
+def pointer_of(library, function):
+    own = getattr(library, function)
+    own.restype, own.argtypes = None, [ctypes.c_void_p]
+    return own
+
+
+# ---- the same bits -------------------------------------------------------------------------------------------------
+POLE = np.array([0.1, 0.3, 2.0, 1.0])  # most poles fall, after different numbers of steps
+
+
+def pole(simulator):
+    """An estimate in blocks, a short one, and some costs."""
+    model = simulator(POLE, 200)
+    whole = sc.estimate(model, n_samples=100, seed=3, estimator="whole_return")
+    return whole, sc.estimate(model, n_samples=5, seed=4), model.sample(9, sc.Stream(5))
+
+
+@pytest.fixture(scope="module")
+def in_python():
+    return pole(sc.simulator(environments.cartpole))
+
+
+def holds(simulator, truth):
+    *estimates, costs = pole(simulator)
+    assert all(map(same, estimates, truth))
+    assert costs.tobytes() == truth[-1].tobytes()
+    assert len(np.unique(costs)) > 3
+
+
+@pytest.fixture(scope="module")
+def in_c(tmp_path_factory):
+    """The path of cartpole.c as a shared library."""
+    return str(c_programs.library(c_programs.TESTS / "cartpole.c", tmp_path_factory.mktemp("cartpole")))
+
+
+@pytest.fixture(scope="module")
+def in_cython(tmp_path_factory):
+    """cartpole.pyx, built and imported."""
+    text, folder = (c_programs.TESTS / "cartpole.pyx").read_text(), tmp_path_factory.mktemp("cython")
+    return c_programs.extension(text, "cartpole", folder, sc.get_include())
+
+
+def test_cartpole_by_numba(in_python):
+    pytest.importorskip("numba")
+    holds(sc.simulator(environments.cartpole, compile="numba"), in_python)
+
+
+def test_cartpole_in_c_by_ctypes(in_c, in_python):
+    function = pointer_of(ctypes.CDLL(in_c), "cartpole")
+    holds(sc.CSimulator(function), in_python)
+    holds(sc.CSimulator(ctypes.cast(function, ctypes.c_void_p).value), in_python)
+    holds(sc.CSimulator(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(("cartpole", ctypes.CDLL(in_c)))), in_python)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["typedef struct sc_draw sc_draw; void cartpole(sc_draw *);", "void cartpole(void *);"],
+    ids=["own", "void"],
+)
+def test_cartpole_in_c_by_cffi(in_c, in_python, declared):
+    ffi = pytest.importorskip("cffi").FFI()
+    ffi.cdef(declared)
+    found = ffi.dlopen(in_c)
+    holds(sc.CSimulator(ffi.addressof(found, "cartpole")), in_python)
+    holds(sc.CSimulator(found.cartpole), in_python)
+
+
+def test_cartpole_in_cython_by_its_capsule(in_cython, in_python):
+    holds(sc.CSimulator(in_cython.__pyx_capi__["cartpole"]), in_python)
+
+
+def test_signatures_that_are_no_simulators(in_c, in_cython):
+    wrong = r"`pointer` must be of a function void \(sc_draw \*\), got "
+    with pytest.raises(TypeError, match=wrong + r"double \(sc_draw \*\)"):
+        sc.CSimulator(in_cython.__pyx_capi__["wrong"])
+    ffi = pytest.importorskip("cffi").FFI()
+    ffi.cdef("void cartpole(double *);")
+    with pytest.raises(TypeError, match=wrong + r"void \(double \*\)"):
+        sc.CSimulator(ffi.dlopen(in_c).cartpole)
+
+
+def test_c_has_the_bits_of_python_and_its_enumeration(library):
+    theirs = sc.CSimulator(pointer_of(library, "game"))(THETA)
+    assert same(sc.estimate(theirs, n_samples=3000), sc.estimate(model_of(discounted), n_samples=3000))
+    assert same(sc.exact(theirs), sc.exact(model_of(discounted)))
+
+
+def test_inputs_of_c(library):
+    made = sc.CSimulator(pointer_of(library, "scaled"))
+    assert sc.exact(made([0.0], [[1.0, 2.0], [3.0, 8.0]])).cost == 4.0
+
+
+def test_a_program_without_end_is_stopped_by_its_limit(library):
+    made = sc.CSimulator(pointer_of(library, "endless"), max_draws=1000)
+    with pytest.raises(RuntimeError, match=r"made 1000 draws and goes on: raise `max_draws`"):
+        sc.estimate(made([0.0]), n_samples=100)
+
+    def endless(draw, theta, x):
+        while True:
+            draw.uniform()
+
+    with pytest.raises(RuntimeError, match=r"made 64 draws and goes on"):
+        sc.estimate(sc.simulator(endless, max_draws=64)([0.0]), n_samples=2)
+
+
+INTERRUPTED = """
+import ctypes, signal, sys, threading, time, os
+import stochcore as sc
+library = ctypes.CDLL(sys.argv[1])
+made = sc.CSimulator(ctypes.cast(library.endless, ctypes.c_void_p).value, max_draws=10**18)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sent = []
+def send():
+    time.sleep(0.5)
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=send).start()
+try:
+    sc.estimate(made([0.0]), n_samples=int(sys.argv[2]))
+except KeyboardInterrupt:
+    print(time.monotonic() - sent[0])
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("n", [2, 1000])
+def test_control_c_ends_compiled_programs(library, n):
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, library._name, str(n)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert float(ran.stdout) < 0.1
+
+
+def test_pointers_of_other_functions_are_refused(library):
+    wrong = library.game
+    wrong.restype, wrong.argtypes = ctypes.c_double, [ctypes.c_double]
+    with pytest.raises(TypeError, match=r"`pointer` must be of a function void \(sc_draw \*\), got double \(double\)"):
+        sc.CSimulator(wrong)
+    with pytest.raises(TypeError, match=r"`pointer` must be an address, a function of ctypes, cffi or numba, or a Py"):
+        sc.CSimulator("game")
+    with pytest.raises(TypeError, match=r"cannot be pickled: another process has others"):
+        pickle.dumps(sc.CSimulator(1))
