@@ -1,4 +1,6 @@
-"""Programs with few ways to go, and what compares their estimates."""
+"""Programs with few ways to go, what compares their estimates, and the inventory by dynamic programming."""
+
+import math
 
 import numpy as np
 
@@ -84,3 +86,20 @@ def model_of(program, how=None):
 
 def same(a, b):
     return a.cost == b.cost and a.cost_se == b.cost_se and (a.grad == b.grad).all() and (a.grad_se == b.grad_se).all()
+
+
+def inventory_by_hand(theta, x):
+    """The expected cost of `environments.inventory`; theta may be complex, for its derivative by a complex step."""
+    periods, order, hold, lose, rate = x
+    n, top = len(theta) // 2, int(periods) * (len(theta) // 2 - 1)
+    ordered, start, level = np.arange(n), np.arange(top + 1), np.arange(top + n)[:, None]
+    demand = np.arange(int(rate + 12 * math.sqrt(rate)) + 20)
+    chance = np.array([math.exp(d * math.log(rate) - rate - math.lgamma(d + 1)) for d in demand])
+    left = np.maximum(level - demand, 0)
+    day = (hold * left + lose * np.maximum(demand - level, 0)) @ chance
+    weight = np.exp(theta[0::2] + 0.1 * start[:, None] * theta[1::2])
+    ahead = np.zeros(top + n, dtype=complex)
+    for _ in range(int(periods)):
+        after = day + ahead[left] @ chance  # at each level of the stock once the order has come
+        ahead[start] = (weight * (after[start[:, None] + ordered] + order * (ordered > 0))).sum(1) / weight.sum(1)
+    return ahead[0]

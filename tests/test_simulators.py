@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from programs import PROGRAMS, THETA, bits, discounted, model_of, name, noisy, same, size_of
+from programs import PROGRAMS, THETA, bits, discounted, inventory_by_hand, model_of, name, noisy, same, size_of
 
 import stochcore as sc
 from stochcore import environments, simulators
@@ -280,29 +280,6 @@ def test_descent_moves_the_order_and_nothing_else(how):
     fit = sc.minimize(vendor, n_steps=300, n_samples=128 if how else 32, optimizer=rule)
     assert fit.model.parameters.shape == (1,)
     assert fit.model.parameters[0] == pytest.approx(math.log((b + h) / h) / rate, rel=0.05)
-
-
-def inventory_by_hand(theta, x):
-    """The expected cost over all levels of the stock; theta may be complex, for its derivative."""
-    periods, order, hold, lose, rate = x
-    orders, levels = len(theta) // 2, int(periods) * (len(theta) // 2 - 1) + 1
-    chance = np.array([math.exp(k * math.log(rate) - rate - math.lgamma(k + 1)) for k in range(60)])
-    ahead = np.zeros(levels, dtype=complex)
-    for _ in range(int(periods)):
-        now = ahead.copy()
-        for stock in range(levels - orders + 1):
-            weight = np.exp(theta[0::2] + 0.1 * stock * theta[1::2])
-            cost = [
-                order * (c > 0)
-                + sum(
-                    p * (hold * max(stock + c - d, 0) + lose * max(d - stock - c, 0) + ahead[max(stock + c - d, 0)])
-                    for d, p in enumerate(chance)
-                )
-                for c in range(orders)
-            ]
-            now[stock] = weight @ np.array(cost) / weight.sum()
-        ahead = now
-    return ahead[0]
 
 
 def test_inventory_against_dynamic_programming():
