@@ -202,6 +202,24 @@ def test_samples_are_addressed():
     assert e.best_y == costs.min()
 
 
+@pytest.mark.parametrize("how", [None, "numba"])
+@pytest.mark.parametrize("n", [0, 1, 31, 33, 1000])
+def test_costs_of_samples_on_any_number_of_threads(how, n):
+    if how:
+        pytest.importorskip("numba")
+    expected, model = model_of(discounted).sample(n, sc.Stream(4).at(3)), model_of(discounted, how)
+    for threads in (None, 1, 2, 5):
+        assert model.sample(n, sc.Stream(4).at(3), n_threads=threads).tobytes() == expected.tobytes()
+    assert n < 31 or len(np.unique(expected)) > 3
+
+
+def test_what_is_documented_is_there():
+    assert (sc.Simulator, sc.Draw, sc.environments) == (simulators.Simulator, simulators.Draw, environments)
+    assert isinstance(sc.simulator(bits), sc.Simulator)
+    assert issubclass(sc.CSimulator, sc.Simulator)
+    assert set(sc.__all__) >= {"Draw", "Simulator", "environments", "simulators"}
+
+
 def test_antithetic_pairs():
     def program(draw, theta, x):
         draw.cost(draw.uniform())

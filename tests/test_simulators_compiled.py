@@ -156,14 +156,15 @@ def send():
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=send).start()
 try:
-    sc.estimate(made([0.0]), n_samples=int(sys.argv[2]))
+    n = int(sys.argv[2])
+    sc.estimate(made([0.0]), n_samples=n) if n else made([0.0]).sample(1000, sc.Stream(0))
 except KeyboardInterrupt:
     print(time.monotonic() - sent[0])
 """
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("n", [2, 1000])
+@pytest.mark.parametrize("n", [0, 2, 1000], ids=["costs", "a block", "blocks"])
 def test_control_c_ends_compiled_programs(library, n):
     ran = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, library._name, str(n)],

@@ -104,6 +104,29 @@ def test_mistakes_in_numba():
         sc.estimate(sc.simulator(bits, compile="numba")(THETA, "inputs"), n_samples=2)
 
 
+def fails_later(draw, theta, x):
+    if draw.bernoulli(p=0.05) and draw.bernoulli(p=0.5):
+        draw.bernoulli(5)
+    draw.cost(1.0)
+
+
+@pytest.mark.parametrize("how", [None, "numba"])
+def test_costs_of_samples_stop_at_a_mistake(how):
+    if how:
+        pytest.importorskip("numba")
+    model = sc.simulator(fails_later, compile=how)([0.0])
+    with pytest.raises(IndexError, match=r"which has 1 numbers, got index 5") as caught:
+        model.sample(5000, sc.Stream(1), n_threads=2)
+    if how and hasattr(caught.value, "__notes__"):
+        (note,) = caught.value.__notes__
+        number = int(note.removeprefix("in sample "))
+        assert model.sample(1, sc.Stream(1).at(number - 1 if number else 1)).shape == (1,)
+        with pytest.raises(IndexError):
+            model.sample(1, sc.Stream(1).at(number))
+    with pytest.raises(ValueError, match=r"`n_threads` must be "):
+        model.sample(5, sc.Stream(1), n_threads=0)
+
+
 def test_without_numba(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(ModuleNotFoundError, match=r"needs numba \(pip install numba\); without `compile` the same"):
