@@ -1,9 +1,11 @@
 """simulators: one program by numba, in C and in Cython, by each kind of pointer, with the bits of Python's."""
 
 import ctypes
+import gc
 import pickle
 import subprocess
 import sys
+import weakref
 
 import c_programs
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from programs import THETA, discounted, model_of, same
 
 import stochcore as sc
-from stochcore import environments
+from stochcore import _numba, environments
 
 SOURCE = """
 #include "stochcore.h"
@@ -83,6 +85,40 @@ def in_cython(tmp_path_factory):
 def test_cartpole_by_numba(in_python):
     pytest.importorskip("numba")
     holds(sc.simulator(environments.cartpole, compile="numba"), in_python)
+
+
+def test_what_numba_compiles_lives_as_long_as_its_function(monkeypatch):
+    pytest.importorskip("numba")
+    made, compile_one = [], _numba._compile
+
+    def counted(*arguments):
+        one = compile_one(*arguments)
+        made.append(weakref.ref(one))
+        return one
+
+    def fresh(cost):
+        def program(draw, theta, x, unit=2.0):
+            draw.cost(cost * unit * draw.bernoulli(0))
+
+        return program
+
+    monkeypatch.setattr(_numba, "_compile", counted)
+    ours, other = fresh(1.0), fresh(3.0)
+    for theta in ([0.0], [1.0], [0.0]):  # a new simulator and a new model each time: nothing but the function stays
+        assert sc.exact(sc.simulator(ours, compile="numba")(theta)).cost == pytest.approx(2 / (1 + np.exp(-theta[0])))
+        assert sc.exact(sc.simulator(other, compile="numba")(theta)).cost == pytest.approx(6 / (1 + np.exp(-theta[0])))
+    assert len(made) == 2
+    sc.exact(sc.simulator(ours, compile="numba")([0.0, 0.0]))  # theta has another shape
+    assert len(made) == 3
+    kept = sc.simulator(other, compile="numba")([0.0])
+    sc.exact(kept)
+    del ours, other
+    gc.collect()
+    assert [one() is None for one in made] == [True, False, True]
+    assert sc.exact(kept).cost == 3.0
+    del kept
+    gc.collect()
+    assert made[1]() is None
 
 
 def test_cartpole_in_c_by_ctypes(in_c, in_python):
