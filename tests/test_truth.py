@@ -67,7 +67,7 @@ def test_every_unbiased_estimator_and_family_is_there():
         "pathwise",
         "price",
         "whole_return",
-    }  # Normal: test_estimators_forms.py; programs: test_simulators_truth.py
+    }  # test_estimators_forms.py; test_simulators_truth.py
     assert {name for name, _ in rows} == sampled - elsewhere
     assert {family for _, family in rows} == set(truth.models())
 
