@@ -5,7 +5,7 @@ import pytest
 from programs import PROGRAMS, THETA, name
 
 import stochcore as sc
-from stochcore.estimators import ESTIMATORS, LeaveOneOut
+from stochcore.estimators import ESTIMATORS, LeaveOneOut, ValueBaseline
 
 REPLICATES, AT_USUAL = 10_000, 1000
 
@@ -23,8 +23,8 @@ USED = {
     "counts_by_features": 4,
 }  # fmt: skip
 KINDS = [key for key, kind in ESTIMATORS.items() if kind.simulates]
-OTHERS = {"pairs": LeaveOneOut(k=2), "threes": LeaveOneOut(k=3)}
-CASES = [(program, key) for program in (*PROGRAMS, counts_by_features) for key in (*KINDS, *OTHERS)]
+OTHERS = {"pairs": LeaveOneOut(k=2), "threes": LeaveOneOut(k=3), "value_baseline": ValueBaseline(n_pilot=8)}
+CASES = [(program, key) for program in (*PROGRAMS, counts_by_features) for key in dict.fromkeys((*KINDS, *OTHERS))]
 
 
 def checked(program, key, by=None, **how):
@@ -41,7 +41,9 @@ def smallest(key):
 
 
 def test_it_looks_at_all_of_them():
-    assert {"leave_one_out", "whole_return", "score_function", "antithetic", "moving_average"} <= set(KINDS)
+    assert {"leave_one_out", "whole_return", "score_function", "antithetic", "moving_average", "value_baseline"} <= set(
+        KINDS
+    )
     assert {program.__name__ for program, _ in CASES} == set(USED)
     assert [smallest(key) for key in ("leave_one_out", "whole_return", "pairs")] == [(2, 3), (2, 3), (2, 4)]
 
