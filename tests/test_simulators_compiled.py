@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import pickle
+import re
 import subprocess
 import sys
 import weakref
@@ -143,6 +144,30 @@ def test_cartpole_in_c_by_cffi(in_c, in_python, declared):
 
 def test_cartpole_in_cython_by_its_capsule(in_cython, in_python):
     holds(sc.CSimulator(in_cython.__pyx_capi__["cartpole"]), in_python)
+
+
+PAGE = c_programs.TESTS.parent / "docs" / "simulators.md"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["c", "cython"])
+def test_programs_of_the_page(tmp_path, language):
+    if not PAGE.exists():
+        pytest.skip("needs the source tree")
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    if language == "c":
+        (tmp_path / "walk.c").write_text(text)
+        found = pointer_of(ctypes.CDLL(str(c_programs.library(tmp_path / "walk.c", tmp_path))), "walk")
+    else:
+        head = "# cython: language_level=3\n"
+        found = c_programs.extension(head + text, "walk", tmp_path, sc.get_include()).__pyx_capi__["walk"]
+
+    def walk(draw, theta, x):
+        while draw.bernoulli(0):
+            draw.cost(1.0)
+
+    ours, theirs = (sc.estimate(made([0.3]), n_samples=500) for made in (sc.simulator(walk), sc.CSimulator(found)))
+    assert same(ours, theirs)
 
 
 def test_signatures_that_are_no_simulators(in_c, in_cython):
