@@ -16,6 +16,7 @@ enum {
     SC_DRAW_LIMIT = -14,       /* too many draws */
     SC_DRAW_FAILED = -16,      /* the program says so: it raised an exception */
     SC_DRAW_CONTINUOUS = -15,  /* enumeration met a draw that has no list of outcomes */
+    SC_DRAW_STOPPED = -18,     /* by the flag that other threads and Ctrl-C set */
     SC_DRAW_STATE = -17,       /* a state with another number of features than the baseline has; `got` is that */
 };
 
@@ -46,10 +47,10 @@ typedef struct sc_recorder {
     double cost, weight;  /* J so far; the product of discounts */
     int blame;            /* SC_BLAME_*: what a decision's weight leaves out */
     ptrdiff_t stage;      /* costs told so far */
-    double less;          /* what is taken off the cost so far: the others' mean of it, or minus the value from here on */
-    double *sum, *count;  /* of what all samples of a block had paid when a stage began; NULL: nobody asks */
-    int learning;         /* this run only adds to these */
-    const double *value;  /* of each stage, or the weights of a state's features; NULL: no such baseline */
+    double less; /* what is taken off the cost so far: the others' mean of it, or minus the value from here on */
+    double *sum, *count; /* of what all samples of a block had paid when a stage began; NULL: nobody asks */
+    int learning; /* this run only adds to these */
+    const double *value; /* of each stage, or the weights of a state's features; NULL: no such baseline */
     ptrdiff_t n_value;
     int by_time;
     double *learned, *seen; /* what a value learns from (recorder.h); NULL: it does not */

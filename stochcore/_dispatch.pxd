@@ -56,6 +56,7 @@ cdef extern from "dispatch.h" nogil:
         SC_DRAW_CONTINUOUS
         SC_DRAW_FAILED
         SC_DRAW_STATE
+        SC_DRAW_STOPPED
         SC_BLAME_WHOLE
         SC_BLAME_LATER
         SC_BLAME_STAGE

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import _dispatch, _raw, _train, truth, verify
-from .config import show_config
 from ._training import KINDS
+from .config import show_config
 from .noise import ENGINES, Stream
 from .version import __version__
 
