@@ -19,29 +19,29 @@ KEPT = 1 << 23  # numbers that notes on episodes may take when all are over
 
 
 class Range(NamedTuple):
-    """Samples first .. first + count of a stream, in blocks of `rows` but for the last; in pairs or not."""
+    """Samples first .. first + total of a stream, in blocks of `rows` but for the last; in pairs or not."""
 
     first: int
-    count: int
+    total: int
     rows: int
     blocks: int
     mirrored: bool
 
     def border(self, block: int) -> int:
         """How many episodes the blocks before this one have."""
-        return self.count if block == self.blocks else block * self.rows
+        return self.total if block == self.blocks else block * self.rows
 
     def ended(self, episodes: int) -> int:
         """How many blocks have ended when so many episodes have."""
-        return self.blocks if episodes == self.count else min(episodes // self.rows, self.blocks - 1)
+        return self.blocks if episodes == self.total else min(episodes // self.rows, self.blocks - 1)
 
 
 def seeds_of(stream: Stream, samples: Range) -> Array:
     """Return what environments are reset by: 31 bits of a number of each sample's own, the same for a pair."""
     own = stream._replace(purpose=ENVIRONMENTS, antithetic=False)
     if not samples.mirrored:
-        return (own.at(samples.first).bits(samples.count) >> np.uint64(33)).astype(np.int64)
-    return np.repeat((own.at(samples.first // 2).bits(samples.count // 2) >> np.uint64(33)).astype(np.int64), 2)
+        return (own.at(samples.first).bits(samples.total) >> np.uint64(33)).astype(np.int64)
+    return np.repeat((own.at(samples.first // 2).bits(samples.total // 2) >> np.uint64(33)).astype(np.int64), 2)
 
 
 def play(
@@ -55,9 +55,9 @@ def play(
 ) -> None:
     """Play all episodes, each to its own end.
 
-    A slot takes the next one when its last is over, so that none waits for the longest. Which are played does not depend
-    on how they go, and no episode is left out: the mean over them is unbiased, as it would not be over what has ended after
-    some number of steps, where short ones come more often.
+    A slot takes the next one when its last is over, so that none waits for the longest. Which are played does not
+    depend on how they go, and no episode is left out: the mean over them is unbiased, as it would not be over what has
+    ended after some number of steps, where short ones come more often.
     """
     at_once = max(1, slots.n // samples.rows)  # blocks that are handed on together, for several threads
     room = slots.n + 2 * at_once * samples.rows + 8
@@ -67,7 +67,7 @@ def play(
     actions, playing = np.zeros(slots.n, dtype=np.int64), notes.playing
     begun = delivered = 0
     while delivered < samples.blocks:
-        limit = min(samples.count, samples.border(delivered) + room)
+        limit = min(samples.total, samples.border(delivered) + room)
         if begun < limit:
             free = slots.fresh(playing)[: limit - begun]
             if len(free):

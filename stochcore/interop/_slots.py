@@ -5,8 +5,8 @@ Two kinds. `Singles` are environments that are stepped one after another, only t
 
 Who begins a new episode? Where an environment takes a seed for each slot alone (`by_seed`: singles, and vector
 environments whose autoreset is disabled, by ``reset_mask``), an episode begins by its own seed, and is the same in
-whatever slot, beside whatever others. The other vector environments begin anew by themselves, and what is in a slot then is
-the next episode: its noise is fresh, and so independent of all before, but depends on how many slots there are.
+whatever slot, beside whatever others. The other vector environments begin anew by themselves, and what is in a slot then
+is the next episode: its noise is fresh, and so independent of all before, but depends on how many slots there are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from ._spaces import Sight
+from ._spaces import Sight, side_by_side
 
 Array = NDArray[Any]
 
@@ -55,18 +55,15 @@ class Singles:
         """Return what the policy sees now, a row for each slot."""
         if self.sight.features is None:
             return self.rows
-        from gymnasium.vector.utils import concatenate, create_empty_array
-
         some = next(each for each in self.last if each is not None)
         every = [some if each is None else each for each in self.last]
-        out = create_empty_array(self.sight.space, self.n)
-        return self.sight.all(concatenate(self.sight.space, every, out), self.rows)
+        return self.sight.all(side_by_side(self.sight.space, every), self.rows)
 
     def step(self, actions: Array, playing: Array) -> tuple[Array, Array]:
         """Return the rewards of one step, and where episodes are over."""
+        given = (actions + self.first_action).tolist()
         for slot in np.flatnonzero(playing >= 0).tolist():
-            action = actions[slot] + self.first_action
-            observation, reward, terminated, truncated, _ = self.environments[slot].step(action)
+            observation, reward, terminated, truncated, _ = self.environments[slot].step(given[slot])
             self._seen(slot, observation)
             self.rewards[slot], self.over[slot] = reward, terminated or truncated
         return self.rewards, self.over
@@ -126,9 +123,14 @@ class Vector:
         given = (actions + self.first_action).astype(self.dtype, copy=False)
         self.seen, rewards, terminated, truncated, _ = self.environment.step(given)
         over = np.asarray(terminated, dtype=np.bool_) | np.asarray(truncated, dtype=np.bool_)
+        rewards = np.ascontiguousarray(rewards, dtype=np.float64)
+        if not rewards.shape == over.shape == (self.n,):
+            raise ValueError(
+                f"an environment's rewards and ends must have shape {(self.n,)}, got {rewards.shape} and {over.shape}"
+            )
         # The next episode is there at once, or one step later, which takes no action and pays nothing.
         self.at_start, self.over = (over if self.mode == "SameStep" else self.over), over
-        return np.ascontiguousarray(rewards, dtype=np.float64), over
+        return rewards, over
 
     def close(self) -> None:
         """Close it."""
@@ -160,7 +162,7 @@ def made_of(env: Any, mode: str, n_envs: int, options: dict[str, Any]) -> tuple[
         if options:
             raise TypeError(f"options are for environments that are made here, got {', '.join(options)}")
         return False, env
-    disabled = {"autoreset_mode": gym.vector.AutoresetMode.DISABLED} if mode == "async" else None
+    disabled = {"autoreset_mode": gym.vector.AutoresetMode.DISABLED} if mode == "async" else {}
     if isinstance(env, (str, EnvSpec)):
         if mode == "sync":
             return True, [gym.make(env, **options) for _ in range(n_envs)]

@@ -89,19 +89,25 @@ class Sight:
         return state
 
 
-def _one_row(features: Features, space: Any) -> int:
-    """Return how many numbers `features` has for an observation: it is asked for those of two."""
+def side_by_side(space: Any, observations: list[Any]) -> Any:
+    """Return single observations as a batch."""
     from gymnasium.vector.utils import concatenate, create_empty_array
 
+    out: Any = create_empty_array(space, len(observations))
+    return concatenate(space, observations, out)
+
+
+def _one_row(features: Features, space: Any) -> int:
+    """Return how many numbers `features` has for an observation: it is asked for those of two."""
     if not callable(features):
         raise TypeError(f"`features` must be callable as features(observations), got {_check._short(features)}")
     own = copy.deepcopy(space)  # sampling moves the noise of a space
     own.seed(0)
     pair = [own.sample(), own.sample()]
-    found = np.asarray(features(concatenate(space, pair, create_empty_array(space, 2))))
+    found = np.asarray(features(side_by_side(space, pair)))
     if found.ndim != 2 or len(found) != 2 or found.shape[1] == 0:
         raise ValueError(f"`features` must return shape (2, n_features) for 2 observations, got {found.shape}")
-    return found.shape[1]
+    return int(found.shape[1])
 
 
 def _checked(found: Any, n: int, size: int) -> Array:

@@ -1,7 +1,7 @@
 """gymnasium: REINFORCE on any Gymnasium environment with discrete actions, single or vector.
 
-    task = Environment("CartPole-v1", policy="tanh")
-    fit = sc.minimize(task(task.initial()), n_steps=100, n_samples=32, optimizer=sc.Adam(0.05))
+task = Environment("CartPole-v1", policy="tanh")
+fit = sc.minimize(task(task.initial()), n_steps=100, n_samples=32, optimizer=sc.Adam(0.05))
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ BLOCK = 32  # episodes that `sample` plays and then replays
 
 
 class Environment:
-    """Environment(env, *, policy="linear", hidden=16, n_envs=32, max_steps=None, discount=1.0, features=None,
-    vectorization_mode="sync", **options)
+    """Environment(env, *, policy="linear", hidden=16, n_envs=32, max_steps=None, discount=1.0, ..., **options)
 
     A Gymnasium environment that waits for the parameters of a policy.
 
@@ -111,16 +110,19 @@ class Environment:
         **options: Any,
     ) -> None:
         needed()
-        self._given = env, {
-            "policy": policy,
-            "hidden": hidden,
-            "n_envs": n_envs,
-            "max_steps": max_steps,
-            "discount": discount,
-            "features": features,
-            "vectorization_mode": vectorization_mode,
-            **options,
-        }
+        self._given = (
+            env,
+            {
+                "policy": policy,
+                "hidden": hidden,
+                "n_envs": n_envs,
+                "max_steps": max_steps,
+                "discount": discount,
+                "features": features,
+                "vectorization_mode": vectorization_mode,
+                **options,
+            },
+        )
         self.policy = _check.choice("policy", policy, {name: name for name in ("linear", "tanh")})
         self.hidden = 0 if policy == "linear" else _check.integer("hidden", hidden, 1, MOST_CLASSES)
         n_envs = _check.integer("n_envs", n_envs, 1)
@@ -205,9 +207,7 @@ class Environment:
             for each in made if isinstance(made, list) else [made]:
                 each.close()
 
-    def _play(
-        self, theta: Array, stream: Stream, samples: Range, deliver: Any, n_threads: int | None
-    ) -> None:
+    def _play(self, theta: Array, stream: Stream, samples: Range, deliver: Any, n_threads: int | None) -> None:
         with self._lock:  # the slots are there once
             if self._slots is None:
                 raise RuntimeError("the Environment is closed: make it again")
@@ -336,7 +336,8 @@ class Episode(Simulated):
 
     @property
     def _flat_theta(self) -> Array:
-        return self.parameters.reshape(-1)
+        flat: Array = self.parameters.reshape(-1)
+        return flat
 
     def exact(self) -> tuple[Array, Array, Array, Array]:
         """Nobody knows all ways that an environment can go."""
