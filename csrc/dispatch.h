@@ -83,6 +83,7 @@ typedef struct sc_table {
     sc_draw_table draw;
     void (*recorder_begin)(sc_recorder *, const sc_program *, const sc_stream *, uint64_t sample, double *score,
                            double *rest);
+    void (*recorder_end)(sc_recorder *);
     int (*run_program)(const sc_program *, sc_recorder *);
     int (*simulate_rows)(const sc_program *, const sc_stream *, ptrdiff_t first, ptrdiff_t rows, int mirrored,
                          sc_recorder *, sc_cancel *, double *stages, double *j, double *score, double *rest,

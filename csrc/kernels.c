@@ -61,6 +61,7 @@ const sc_table SC_TABLE = {
     .estimate_block = sc_estimate_block,
     .draw = SC_DRAW_TABLE,
     .recorder_begin = sc_recorder_begin,
+    .recorder_end = sc_recorder_end,
     .run_program = sc_run_program,
     .simulate_rows = sc_simulate_rows,
     .simulated_node = sc_simulated_node,

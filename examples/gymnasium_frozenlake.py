@@ -127,7 +127,7 @@ def draw_policy(axes: Axes, lake: Lake, theta: Array) -> None:
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title("What it does on the ice", loc="left", fontsize=13, fontweight="bold", pad=27)
-    words = "Two of three steps slip to a side: it walks away from the holes."
+    words = "Two of three steps slip to a side: where it can, it turns its back on the holes."
     axes.text(0, 1.035, words, transform=axes.transAxes, fontsize=9.5, color=GREY)
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     """Learn, say it, draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="gymnasium_frozenlake.png", help="the picture (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=4, help="descents (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="descents (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=200, help="of each descent (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=128, help="of each step (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the first one (default: %(default)s)")

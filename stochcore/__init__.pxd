@@ -95,6 +95,7 @@ cdef extern from "stochcore.h" nogil:
         double (*sin)(double) noexcept nogil
         double (*cos)(double) noexcept nogil
         void (*fail)(sc_draw *) noexcept nogil
+        void (*state)(sc_draw *, const double *, ptrdiff_t) noexcept nogil
 
     int64_t sc_draw_bernoulli(sc_draw *, ptrdiff_t i)
     int64_t sc_draw_bernoulli_linear(sc_draw *, ptrdiff_t i, const double *features, ptrdiff_t n)
@@ -115,6 +116,7 @@ cdef extern from "stochcore.h" nogil:
     void sc_draw_discount(sc_draw *, double factor)
     void sc_draw_add_score(sc_draw *, ptrdiff_t i, double value)
     void sc_draw_add_grad(sc_draw *, ptrdiff_t i, double value)
+    void sc_draw_state(sc_draw *, const double *features, ptrdiff_t n)
 
 
 cdef extern from "stochcore.h":

@@ -15,7 +15,7 @@ from .costs import BuiltIn, Cost
 from .distributions import Bernoulli, Compiled, Family
 from .distributions.parameters import Structure
 from .estimate import BLOCKS_PER_SHARD
-from .estimators import Estimator, MovingAverage, prepared
+from .estimators import Estimator, MovingAverage, ValueBaseline, prepared
 from .exact import exact
 from .noise import Stream
 from .optimizers import Rate
@@ -90,6 +90,13 @@ class FamilyTrainer:
             assert self._run is not None
             self.average = np.zeros(problems + 1)
             self._descent.follow(self.average, self._run.baseline, estimator.decay)
+        self._value = None
+        if isinstance(estimator, ValueBaseline) and estimator.weights is None:
+            assert self._run is not None and self._run.weights is not None
+            self._value = self._run.weights.value
+            latest = self._value.learns()
+            self.average = np.zeros(latest.size)
+            self._descent.learn(self.average, latest, estimator.decay)
         self._entropy = entropy
         if entropy is not None:
             self.records = np.empty((0, 4 * problems + 2))
@@ -150,6 +157,10 @@ class FamilyTrainer:
         self._move(step)
         if self._run is None:
             return self._listed()
+        if self._value is not None:
+            assert self.average is not None
+            self._value.weights[:] = self._value.fit(self.average)
+            self._value.learned[:] = 0.0
         return self._run.tree(self._now, self._stream.at(step * self._width), self._n_threads).total()
 
     def _listed(self) -> Array:

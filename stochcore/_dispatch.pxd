@@ -55,6 +55,7 @@ cdef extern from "dispatch.h" nogil:
         SC_DRAW_LIMIT
         SC_DRAW_CONTINUOUS
         SC_DRAW_FAILED
+        SC_DRAW_STATE
         SC_BLAME_WHOLE
         SC_BLAME_LATER
         SC_BLAME_STAGE
@@ -269,9 +270,11 @@ cdef extern from "dispatch.h" nogil:
         double *sum
         double *count
         int learning
+        double *learned
+        double *seen
         int64_t drawn
         int status
-        double value
+        double got
         sc_cancel *cancel
         int32_t *script
         int32_t *width
@@ -287,6 +290,9 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t n_theta
         ptrdiff_t n_x
         int blame
+        const double *value
+        ptrdiff_t n_value
+        int by_time
         int64_t max_draws
 
     ctypedef struct sc_policy:
@@ -349,6 +355,7 @@ cdef extern from "dispatch.h" nogil:
         sc_draw_table draw
         void (*recorder_begin)(sc_recorder *, const sc_program *, const sc_stream *, uint64_t, double *,
                                double *) noexcept nogil
+        void (*recorder_end)(sc_recorder *) noexcept nogil
         int (*run_program)(const sc_program *, sc_recorder *) noexcept nogil
         int (*simulate_rows)(const sc_program *, const sc_stream *, ptrdiff_t, ptrdiff_t, int, sc_recorder *,
                              sc_cancel *, double *, double *, double *, double *, int64_t *) noexcept nogil

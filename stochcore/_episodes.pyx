@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memset
 from ._dispatch cimport kernels, sc_episode, sc_episodes, sc_program, sc_recorder, sc_table, team
 from ._noise cimport Address
 
-from ._simulators import rule
+from ._draw import rule
 
 cnp.import_array()
 
@@ -135,7 +135,7 @@ cdef class Episodes:
                 actions[s] = act_one(t, self.c, &self.recorders[s], self.at[s])
         for s in range(self.n_slots):
             if self.at[s] >= 0 and self.recorders[s].status:
-                error = rule(self.recorders[s].status, self.recorders[s].value, self.program.n_theta)
+                error = rule(self.recorders[s].status, self.recorders[s].got, self.program.n_theta)
                 raise type(error)(f"{error} {self.where(s)}")
 
     def pay(self, const double[::1] rewards, const uint8_t[::1] over):

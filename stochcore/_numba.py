@@ -19,7 +19,7 @@ Array = NDArray[Any]
 SLOTS = (
     "bernoulli", "bernoulli_p", "categorical", "categorical_p", "tanh_policy", "binomial", "poisson", "geometric",
     "exponential", "normal", "uniform", "standard_normal", "cost", "discount", "add_score", "add_grad", "exp", "log",
-    "sin", "cos", "fail",
+    "sin", "cos", "fail", "state",
 )  # fmt: skip
 FIRST_SLOT = 8  # bytes of the table before its first function
 
@@ -207,7 +207,7 @@ def _vocabulary(numba: Any) -> Any:
         "uniform": slot("uniform", "d", ""), "standard_normal": slot("standard_normal", "d", ""),
         "cost": slot("cost", "v", "d"), "discount": slot("discount", "v", "d"),
         "add_score": slot("add_score", "v", "id"), "add_grad": slot("add_grad", "v", "id"),
-        "fail": slot("fail", "v", ""),
+        "fail": slot("fail", "v", ""), "state": slot("state", "v", "pi"),
     }  # fmt: skip
     functions = {name: slot(name, "d", "d", with_draw=False) for name in ("exp", "log", "sin", "cos")}
 
@@ -318,4 +318,11 @@ def _vocabulary(numba: Any) -> Any:
 
     told_to("add_score")
     told_to("add_grad")
+    state = plain["state"]
+
+    @overload_method(DrawType, "state")
+    def draw_state(draw, features):  # type: ignore[no-untyped-def]
+        place = place_of(features)
+        return lambda draw, features: state(draw, (place(features), len(features)))
+
     return as_draw, theta_of, x_of

@@ -73,7 +73,7 @@ cdef class Descent:
     cdef object trainer
     cdef Sites bits
     cdef double[::1] sites, scores
-    cdef double[::1] parameters, grad, costs, best, average, baseline
+    cdef double[::1] parameters, grad, costs, best, average, baseline, latest
     cdef Py_ssize_t problems, n_samples, dependent
     cdef double decay
 
@@ -82,7 +82,7 @@ cdef class Descent:
         self.trainer, self.bits, self.parameters = trainer, bits, parameters
         self.sites, self.scores = np.empty((2, parameters.shape[0]))
         self.problems, self.n_samples, self.dependent = problems, n_samples, dependent
-        self.average = self.baseline = None
+        self.average = self.baseline = self.latest = None
         self.grad, self.costs, self.best = np.empty(parameters.shape[0]), np.empty(4 * problems), np.empty(problems)
         self.completed = 0
         self.natural = False
@@ -91,11 +91,15 @@ cdef class Descent:
         """Keep a moving average of the costs, [problems] and its weight; the baseline is what it says."""
         self.average, self.baseline, self.decay = average, baseline, decay
 
+    def learn(self, double[::1] average, double[::1] latest, double decay):
+        """Keep a moving average of what each step's estimate says in `latest`."""
+        self.average, self.latest, self.decay = average, latest, decay
+
     def begin(self):
         """Start a run."""
         cdef Py_ssize_t i
         self.completed = 0
-        if self.average is not None and self.average[self.problems] > 0.0:
+        if self.baseline is not None and self.average[self.problems] > 0.0:
             for i in range(self.problems):
                 self.baseline[i] = self.average[i] / self.average[self.problems]
         best = self.trainer.best
@@ -166,7 +170,10 @@ cdef class Descent:
         kernels().update64(kind, s, n, grad, &self.parameters[0], &moments[0, 0], &moments[1, 0])
         for i in range(problems):
             self.best[i] = record[2 * problems + 1 + i]
-        if self.average is not None:
+        if self.latest is not None:
+            for i in range(self.latest.shape[0]):
+                self.average[i] = self.decay * self.average[i] + (1.0 - self.decay) * self.latest[i]
+        elif self.average is not None:
             for i in range(problems + 1):
                 latest = costs[i] if i < problems else 1.0
                 self.average[i] = self.decay * self.average[i] + (1.0 - self.decay) * latest

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._simulators import Draw, NotListedError, Program
+from ._draw import Draw, NotListedError
+from ._simulators import Program
 from .costs.foreign import read
 from .distributions.family import Simulated
 from .estimate import BLOCKS_PER_SHARD
@@ -274,6 +275,7 @@ def folder(
             run.within,
             weighing.baseline,
             weighing.by_sample,
+            weighing.value,
             run.first_sample,
             n_threads,
         )

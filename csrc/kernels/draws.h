@@ -1,126 +1,15 @@
-/* draws: the recorder of simulators, one decision at a time (stochcore.h has what a program sees, draw.h the rest).
+/* draws: the random decisions of simulators, one at a time, each with its score (recorder.h).
  *
- * Decision t of a program has the score s_t, and B_t is what had been paid before it (with discounts, and with a
- * baseline for its stage where there is one). Each decision adds to two vectors,
- *
- *     S += s_t        R -= B_t s_t
- *
- * so that in the end J S + R = sum_t s_t (J - B_t): every decision is weighed by what came after it (Williams 1992,
- * section 3, "episodic REINFORCE"; the cost-to-go of Sutton, McAllester, Singh and Mansour, NeurIPS 2000), without a tape.
- * A baseline b for J wants one for B_t too, or the weights J - b - B_t of late decisions are far from zero: the others'
- * mean of B_t at the same stage, in a second run on the same noise (SC_BLAME_STAGE); or B_t is left out (SC_BLAME_WHOLE).
- *
- * Noise is addressed by (sample, draw): block b of the sample has the uniforms of its draws 2b and 2b + 1, both planes of
- * each side by side. y = 1 iff k < 2^53 p; counts go through their distribution function in order, in parts of at most 256
- * on average, so that nothing underflows.
+ * y = 1 iff k < 2^53 p, k being the draw's 53 bits: where the logit of p and that of u, by its first 32 bits, are further
+ * apart than the latter's error, that is known without p. Classes and counts go through their distribution function in
+ * order, counts in parts of at most 256 on average, so that nothing underflows.
  */
 #ifndef SC_KERNELS_DRAWS_H
 #define SC_KERNELS_DRAWS_H
 
-#include "../draw.h"
-#include "noise.h"
-#include "numbers.h"
+#include "recorder.h"
 
 enum { SC_COUNT_PART = 256 };
-
-static inline sc_recorder *sc_recorder_of(sc_draw *d) { return (sc_recorder *)(void *)d; }
-
-static __attribute__((cold, noinline)) void sc_leave(sc_recorder *r, int status, double value)
-{
-    if (!r->status) r->status = status, r->value = value;
-    if (r->leave) longjmp(*r->leave, 1);
-}
-
-/* ---- noise ------------------------------------------------------------------------------------------------------- */
-
-/* Counters: the block, the low half of the sample; the stream; 18 more bits of the sample beside the purpose. */
-static __attribute__((noinline)) void sc_draw_ahead(sc_recorder *r)
-{
-    const uint32_t high = (uint32_t)(r->sample >> 32);
-    const uint32_t c3 = r->stream.purpose << 24 | (high & 0xffff) | (high >> 16 & 3) << 16;
-    uint32_t words[64];
-    vw x[4];
-    sc_engine engine;
-    int status = r->cancel ? sc_cancelled(r->cancel) : 0;
-    if (status) {
-        sc_leave(r, status, 0.0);
-        return;
-    }
-    if (r->drawn >= r->limit) sc_leave(r, SC_DRAW_LIMIT, (double)r->limit);
-    sc_engine_begin(&engine, &r->stream);
-    x[0] = vw_count((uint64_t)(uint32_t)r->sample << 32 | (uint64_t)r->drawn / 2, r->stream.stream, c3);
-    for (int j = 1; j < 4; j++) x[j] = vw_add64(x[j - 1], vw_group(4, 0, 0, 0));
-    sc_run_engine(&engine, x);
-    for (int j = 0; j < 4; j++) vw_store(words + 16 * j, x[j]);
-    for (int i = 0; i < SC_DRAWS_AHEAD; i++) r->k[i] = (uint64_t)words[2 * i] << 21 | words[2 * i + 1] >> 11;
-    r->at = 0;
-    r->drawn += SC_DRAWS_AHEAD;
-}
-
-static inline uint64_t sc_draw_k(sc_recorder *r)
-{
-    if (__builtin_expect(r->at >= SC_DRAWS_AHEAD, 0)) sc_draw_ahead(r);
-    return r->k[r->at++ & (SC_DRAWS_AHEAD - 1)];
-}
-
-/* Which of `width` outcomes the script takes here. */
-static int32_t sc_scripted(sc_recorder *r, int32_t width)
-{
-    if (r->depth >= r->most_depth) {
-        sc_leave(r, SC_DRAW_LIMIT, (double)r->most_depth);
-        return 0;
-    }
-    const int32_t own = r->depth < r->n_script ? r->script[r->depth] : 0;
-    r->script[r->depth] = own, r->width[r->depth++] = width;
-    return own;
-}
-
-/* ---- blame ------------------------------------------------------------------------------------------------------- */
-
-static inline double sc_paid(const sc_recorder *r) { return r->blame ? r->cost - r->others : 0.0; }
-
-/* A cost ends a stage. The others' mean leaves this sample out; where there are none, the last mean goes on. */
-static void sc_next_stage(sc_recorder *r)
-{
-    r->stage++;
-    if (!r->sum || r->stage >= SC_MOST_STAGES) return;
-    if (r->learning) r->sum[r->stage] += r->cost, r->count[r->stage] += 1.0;
-    else if (r->count[r->stage] > 1.0) r->others = (r->sum[r->stage] - r->cost) / (r->count[r->stage] - 1.0);
-}
-
-static inline int sc_has_parameters(sc_recorder *r, ptrdiff_t i, ptrdiff_t n)
-{
-    if (__builtin_expect(i >= 0 && n >= 0 && i <= r->draw.n_theta - n && n > 0, 1)) return 1;
-    sc_leave(r, SC_DRAW_INDEX, (double)(i < 0 || i >= r->draw.n_theta ? i : i + n - 1));
-    return 0;
-}
-
-/* The derivative of log p by theta[i], or by features . theta[i ..]. */
-static inline void sc_blame(sc_recorder *r, ptrdiff_t i, double value, const double *features, ptrdiff_t n)
-{
-    const double paid = sc_paid(r);
-    if (r->learning) return;
-    if (!n) {
-        r->score[i] += value;
-        r->rest[i] -= paid * value;
-        return;
-    }
-    for (ptrdiff_t f = 0; f < n; f++) {
-        const double own = value * features[f];
-        r->score[i + f] += own;
-        r->rest[i + f] -= paid * own;
-    }
-}
-
-/* theta[i], or features . theta[i ..] in order */
-static inline double sc_predictor(const sc_recorder *r, ptrdiff_t i, const double *features, ptrdiff_t n)
-{
-    const double *theta = r->draw.theta + i;
-    double sum = 0.0;
-    if (!n) return theta[0];
-    for (ptrdiff_t f = 0; f < n; f++) sum += features[f] * theta[f];
-    return sum;
-}
 
 /* ---- decisions --------------------------------------------------------------------------------------------------- */
 
@@ -134,22 +23,52 @@ static int64_t sc_decide(sc_recorder *r, double p, double q)
     return (double)sc_draw_k(r) < p * 0x1p53;
 }
 
-/* a where y is 1, b where it is 0: without a branch, which nobody could predict */
-static inline double sc_either(int64_t y, double a, double b)
+/* p and 1 - p */
+typedef struct {
+    double p, q;
+} sc_odds;
+
+static inline sc_odds sc_odds_of(double logit)
 {
-    return vl_to_f64((vl_from_f64(a) & (0 - (uint64_t)y)) | (vl_from_f64(b) & ((uint64_t)y - 1)));
+    const double t = sc_exp_one(-fabs(logit)), larger = 1.0 / (1.0 + t), smaller = t * larger;
+    return logit < 0.0 ? (sc_odds){smaller, larger} : (sc_odds){larger, smaller};
+}
+
+/* The border's error: u is known to 2^-33, so its logit to 2^-33/(u (1 - u)) <= 2^-19 within +-9.5; 4 ulp of float32 are
+ * 2^-18 there. (A border beyond 9.5 is on its side of any logit within.) */
+#define SC_BORDER_WIDTH 0x1p-16
+#define SC_BORDER_MOST 9.5
+
+/* Any decision: those that are too close to call or the first of a group, the script's, those of many features. */
+static __attribute__((noinline)) int64_t sc_bernoulli_with_care(sc_draw *d, ptrdiff_t i, const double *features,
+                                                                ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
+    const double logit = sc_predictor(r, i, features, n);
+    const sc_odds odds = sc_odds_of(logit);
+    if (!isfinite(logit)) sc_leave(r, SC_DRAW_NOT_FINITE, logit);
+    if (r->waiting.count >= SC_WAITING) sc_blame_waiting(r);
+    const int64_t y = sc_decide(r, odds.p, odds.q);
+    if (!r->bordered && !r->script) sc_borders_ahead(r);
+    if (n > SC_WAITING_FEATURES) sc_blame(r, i, y ? odds.q : -odds.p, features, n);
+    else if (!r->learning) sc_wait(r, i, logit, y, features, n);
+    return y;
 }
 
 static int64_t sc_draw_one_bernoulli(sc_draw *d, ptrdiff_t i, const double *features, ptrdiff_t n)
 {
     sc_recorder *r = sc_recorder_of(d);
-    if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
-    const double logit = sc_predictor(r, i, features, n), t = sc_exp_one(-fabs(logit)), larger = 1.0 / (1.0 + t);
-    const double p = logit < 0.0 ? t * larger : larger, q = logit < 0.0 ? larger : t * larger;
-    if (__builtin_expect(!isfinite(logit), 0)) sc_leave(r, SC_DRAW_NOT_FINITE, logit);
-    const int64_t y = sc_decide(r, p, q);
-    sc_blame(r, i, sc_either(y, q, -p), features, n);
-    return y;
+    const int ready = r->at < r->bordered && r->waiting.count < SC_WAITING, fits = n <= SC_WAITING_FEATURES;
+    if (__builtin_expect(!(ready && fits && i >= 0 && i < d->n_theta && n <= d->n_theta - i), 0))
+        return sc_bernoulli_with_care(d, i, features, n);
+    const double logit = sc_predictor(r, i, features, n), border = (double)r->border[r->at];
+    const int nearer = fabs(logit) < SC_BORDER_MOST || (fabs(border) < SC_BORDER_MOST && fabs(logit) < HUGE_VAL);
+    if (__builtin_expect(!(fabs(logit - border) > SC_BORDER_WIDTH && nearer && n >= 0), 0))
+        return sc_bernoulli_with_care(d, i, features, n);
+    r->at++;
+    if (!r->learning) sc_wait(r, i, logit, border < logit, features, n);
+    return border < logit;
 }
 
 static int64_t sc_draw_one_bernoulli_p(sc_draw *d, double p)
@@ -344,8 +263,9 @@ static int64_t sc_draw_one_geometric(sc_draw *d, ptrdiff_t i, const double *feat
 {
     sc_recorder *r = sc_recorder_of(d);
     if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
-    const double logit = sc_predictor(r, i, features, n), t = sc_exp_one(-fabs(logit)), larger = 1.0 / (1.0 + t);
-    const double p = logit < 0.0 ? t * larger : larger, q = logit < 0.0 ? larger : t * larger;
+    const double logit = sc_predictor(r, i, features, n);
+    const sc_odds odds = sc_odds_of(logit);
+    const double p = odds.p, q = odds.q;
     if (!(p > 1e-9)) {
         sc_leave(r, SC_DRAW_PARAMETER, p);
         return 1;
@@ -441,6 +361,17 @@ static void sc_draw_one_add_grad(sc_draw *d, ptrdiff_t i, double value)
     r->rest[i] += r->weight * value;
 }
 
+static void sc_draw_one_state(sc_draw *d, const double *features, ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    if (!r->value || r->by_time) return;
+    if (n != r->n_value) {
+        sc_leave(r, SC_DRAW_STATE, (double)n);
+        return;
+    }
+    sc_value_state(r, features);
+}
+
 static void sc_draw_one_fail(sc_draw *d) { sc_leave(sc_recorder_of(d), SC_DRAW_FAILED, 0.0); }
 
 #define SC_DRAW_TABLE                                                                                                  \
@@ -466,6 +397,7 @@ static void sc_draw_one_fail(sc_draw *d) { sc_leave(sc_recorder_of(d), SC_DRAW_F
      .log = sc_log_one,                                                                                                \
      .sin = sc_sin_one,                                                                                                \
      .cos = sc_cos_one,                                                                                                \
-     .fail = sc_draw_one_fail}
+     .fail = sc_draw_one_fail,                                                                                         \
+     .state = sc_draw_one_state}
 
 #endif

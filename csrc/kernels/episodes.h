@@ -4,7 +4,7 @@
  * happens twice. First it is played: a recorder that only draws (`learning`) gives each action from the address of
  * (sample, step), and what the policy saw and paid is written down. When all episodes of a block are over, each is run as a
  * program that reads this (`sc_replay`): it draws the same actions from the same addresses, and from there on all is as
- * with any program (draws.h, simulators.h): scores, costs to go, baselines by stage, nodes. The environment takes no second
+ * with any program (recorder.h, simulators.h): scores, costs to go, baselines by stage, nodes. The environment takes no second
  * step, whatever the estimator; memory is for the features of the episodes that are not yet replayed. A run that only
  * learns what was paid by when draws nothing.
  */
@@ -29,7 +29,9 @@ static void sc_replay(sc_draw *d)
     const uint64_t number = all->mirrored ? 2 * away + opposite : away;
     const sc_episode *own = all->ring + number % (uint64_t)all->n_ring;
     for (ptrdiff_t t = 0; t < own->n_steps; t++) {
-        if (!r->learning) sc_act(d, &all->policy, own->features + t * all->policy.n_features);
+        const double *seen = own->features + t * all->policy.n_features;
+        sc_draw_one_state(d, seen, all->policy.n_features);
+        if (!r->learning) sc_act(d, &all->policy, seen);
         sc_draw_one_cost(d, own->costs[t]);
         if (all->discount != 1.0) sc_draw_one_discount(d, all->discount);
     }

@@ -258,27 +258,34 @@ SC_INLINE void sc_normal_quantile32(const uint32_t words[64], float out[64])
     }
 }
 
-/* log(P / (1 - P)): 4 ulp. */
-SC_INLINE void sc_logistic_quantile32(const uint32_t words[64], float out[64])
+/* log(P / (1 - P)) = n log 2 + 2 artanh(s): 4 ulp. */
+typedef struct {
+    vf n, s;
+} sc_logit32;
+
+SC_INLINE sc_logit32 sc_logit32_split(vw word)
 {
     const vf one = vf_set1(1);
-    vf n[4], s[4];
-    SC_FOUR
-    {
-        sc_folded32 f = sc_fold32(vw_load(words + 16 * j));
-        vw biased;
-        sc_split32(vf_fma(vf_add(f.p, f.p), f.p, f.p), &biased);
-        n[j] = sc_minus_exponent32(biased);
-        vf c = vf_from_bits(vw_shl(biased, 23));
-        vf above = vf_select(vf_lt(n[j], one), vf_add(f.q, f.q), vf_fma(vf_neg(f.p), vf_add(c, one), c));
-        s[j] = vf_div(above, vf_fma(f.p, vf_sub(one, c), c));
-    }
-    SC_FOUR
-    {
-        vf w = vf_mul(s[j], s[j]);
-        vf t = vf_mul(s[j], vf_fma(w, sc_polynomial32(w, sc_logit32_c, SC_LENGTH(sc_logit32_c)), vf_set1(2)));
-        vf_store(out + 16 * j, sc_signed32(vf_fma(n[j], vf_set1(SC_LN2_32), t), sc_sign32(vw_load(words + 16 * j))));
-    }
+    sc_folded32 f = sc_fold32(word);
+    vw biased;
+    sc_split32(vf_fma(vf_add(f.p, f.p), f.p, f.p), &biased);
+    vf n = sc_minus_exponent32(biased), c = vf_from_bits(vw_shl(biased, 23));
+    vf above = vf_select(vf_lt(n, one), vf_add(f.q, f.q), vf_fma(vf_neg(f.p), vf_add(c, one), c));
+    return (sc_logit32){n, vf_div(above, vf_fma(f.p, vf_sub(one, c), c))};
+}
+
+SC_INLINE vf sc_logit32_value(sc_logit32 x, vw word)
+{
+    vf w = vf_mul(x.s, x.s);
+    vf t = vf_mul(x.s, vf_fma(w, sc_polynomial32(w, sc_logit32_c, SC_LENGTH(sc_logit32_c)), vf_set1(2)));
+    return sc_signed32(vf_fma(x.n, vf_set1(SC_LN2_32), t), sc_sign32(word));
+}
+
+SC_INLINE void sc_logistic_quantile32(const uint32_t words[64], float out[64])
+{
+    sc_logit32 x[4];
+    SC_FOUR x[j] = sc_logit32_split(vw_load(words + 16 * j));
+    SC_FOUR vf_store(out + 16 * j, sc_logit32_value(x[j], vw_load(words + 16 * j)));
 }
 
 /* -log(1 - P): 1.5 ulp. 1 - P = 2^-n (1 - g), g from p or q where n <= 1; -log(1 - g) = g - g^2 A(-g). */

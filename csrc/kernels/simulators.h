@@ -1,6 +1,6 @@
 /* simulators: samples of a program become a node of the reduction tree.
  *
- * Sample i has the cost J_i and the vectors S_i and R_i of its recorder (draws.h), so that J_i S_i + R_i estimates the
+ * Sample i has the cost J_i and the vectors S_i and R_i of its recorder (recorder.h), so that J_i S_i + R_i estimates the
  * gradient. With the weights w_i that an estimator makes of the costs (weights.h),
  *
  *     g = 1/divisor sum_i w_i S_i + 1/n sum_i R_i
@@ -22,12 +22,23 @@ static void sc_recorder_begin(sc_recorder *r, const sc_program *p, const sc_stre
     r->sample = s->offset + sample;
     r->score = score, r->rest = rest;
     r->cost = 0.0, r->weight = 1.0;
-    r->blame = p->blame, r->stage = 0, r->others = 0.0;
-    r->drawn = 0, r->limit = p->max_draws, r->at = SC_DRAWS_AHEAD;
-    r->status = 0, r->value = 0.0;
+    r->blame = p->blame, r->stage = 0;
+    r->value = p->value, r->n_value = p->n_value, r->by_time = p->by_time;
+    r->less = p->value && p->by_time ? -p->value[0] : 0.0;
+    if (r->seen) memset(r->seen, 0, (size_t)p->n_value * sizeof *r->seen);
+    r->drawn = 0, r->limit = p->max_draws, r->at = SC_DRAWS_AHEAD, r->bordered = 0;
+    r->waiting.count = 0, r->waiting.mixed = 0;
+    r->status = 0, r->got = 0.0;
     r->depth = 0, r->chance = 1.0;
     memset(score, 0, (size_t)p->n_theta * sizeof *score);
     memset(rest, 0, (size_t)p->n_theta * sizeof *rest);
+}
+
+/* The program has come to its end. */
+static void sc_recorder_end(sc_recorder *r)
+{
+    if (r->waiting.count) sc_blame_waiting(r);
+    if (!r->learning) sc_value_end(r);
 }
 
 /* Runs a compiled program once; returns its status. */
@@ -35,7 +46,10 @@ static int sc_run_program(const sc_program *p, sc_recorder *r)
 {
     jmp_buf leave;
     r->leave = &leave;
-    if (setjmp(leave) == 0) p->run(&r->draw);
+    if (setjmp(leave) == 0) {
+        p->run(&r->draw);
+        sc_recorder_end(r);
+    }
     r->leave = NULL;
     return r->status;
 }

@@ -12,6 +12,7 @@ from .local import LocalExpectation, MeasureValued
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
+from .values import ValueBaseline
 from .weights import Antithetic, Disarm, LeaveOneOut, MovingAverage, OptimalBaseline, ScoreFunction, WholeReturn
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ScoreFunction",
     "Terms",
     "UnorderedSet",
+    "ValueBaseline",
     "WholeReturn",
     "available",
     "estimate",

@@ -37,6 +37,7 @@ from .base import Estimator, resolve
 from .control import Adjusted, ControlVariate
 from .stopping import Stopping
 from .terms import Terms, keep_least
+from .values import ValueBaseline
 from .weights import Weighing
 
 Array = NDArray[Any]
@@ -220,6 +221,8 @@ def prepared(
     estimator.check(model, cost, n_samples)
     if not estimator.samples:
         return None
+    if errors and isinstance(estimator, ValueBaseline):
+        estimator = estimator.fitted(model, cost, stream.spawn(1)[0], prepared)
     unit = estimator.samples_per_unit
     rows = block_rows(estimator.numbers_per_sample(model), unit)
     layout = shared_layout(model.batch_shape, model._structure, rows, unit, estimator.dependent_samples)

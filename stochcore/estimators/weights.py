@@ -31,6 +31,7 @@ class Weighing:
     factor: Array | None = None  # one for each score
     mirrored: bool = False  # samples come in antithetic pairs
     flips: bool = False  # costs are asked for their flips
+    value: Any = None  # of a simulator's stages or states
 
 
 class Weighted(Estimator):

@@ -259,6 +259,8 @@ typedef struct sc_draw_table {
     double (*sin)(double);
     double (*cos)(double);    /* the same bits on every machine */
     void (*fail)(sc_draw *); /* leaves the program: it can't go on */
+    /* the state from here on, as a value baseline of n features sees it; no other estimator looks at it */
+    void (*state)(sc_draw *, const double *features, ptrdiff_t n);
 } sc_draw_table;
 
 struct sc_draw {
@@ -310,6 +312,7 @@ static inline void sc_draw_cost(sc_draw *d, double c) { d->table->cost(d, c); }
 static inline void sc_draw_discount(sc_draw *d, double factor) { d->table->discount(d, factor); }
 static inline void sc_draw_add_score(sc_draw *d, ptrdiff_t i, double value) { d->table->add_score(d, i, value); }
 static inline void sc_draw_add_grad(sc_draw *d, ptrdiff_t i, double value) { d->table->add_grad(d, i, value); }
+static inline void sc_draw_state(sc_draw *d, const double *features, ptrdiff_t n) { d->table->state(d, features, n); }
 
 #ifdef Py_PYTHON_H /* Python.h comes first */
 /* The table of the installed package; or NULL and an ImportError, where it is not the one this file describes. */

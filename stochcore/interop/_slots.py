@@ -5,8 +5,8 @@ Two kinds. `Singles` are environments that are stepped one after another, only t
 
 Who begins a new episode? Where an environment takes a seed for each slot alone (`by_seed`: singles, and vector
 environments whose autoreset is disabled, by ``reset_mask``), an episode begins by its own seed, and is the same in
-whatever slot, beside whatever others. The other vector environments begin anew by themselves, and what is in a slot then
-is the next episode: its noise is fresh, and so independent of all before, but depends on how many slots there are.
+whatever slot, beside whatever others. The other vector environments begin anew by themselves, and what is in a slot
+then is the next episode: its noise is fresh, and so independent of all before, but depends on how many slots there are.
 """
 
 from __future__ import annotations
