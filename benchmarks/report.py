@@ -25,6 +25,7 @@ NAMES = {
     "jax": "JAX",
     "scipy": "SciPy",
     "alone": "itself on one thread",
+    "gymnasium": "Gymnasium",
 }
 STAGES = {
     "noise": "Filling arrays with noise",
@@ -34,6 +35,7 @@ STAGES = {
     "estimators": "Gradients of an expected cost",
     "networks": "Training a network with Bernoulli units",
     "optimize": "Descent",
+    "simulators": "Whole programs",
 }
 NOTES = {
     "noise": """
@@ -64,6 +66,10 @@ NOTES = {
     "optimize": """
         Steps of leave-one-out and Adam. `sc.minimize` keeps a history with standard errors and the best
         sample; the peers keep nothing.""",
+    "simulators": """
+        CartPole with a linear policy. Ours is a program that numba has compiled, its gradient included; Gymnasium's is
+        stepped with random actions, on one thread, and has no gradient. *Environment*: `interop.gymnasium` on
+        Gymnasium's own steps, policy, noise and gradient included.""",
 }
 INTRO = """
     How many things a second, more is better, each the best of at least three rounds (in 0.1 s or more).

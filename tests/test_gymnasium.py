@@ -17,7 +17,16 @@ from stochcore.interop.gymnasium import Environment
 
 gym = pytest.importorskip("gymnasium")
 
-ESTIMATORS = ["leave_one_out", "whole_return", "score_function", "antithetic", "moving_average", 4]
+ESTIMATORS = [
+    "leave_one_out",
+    "whole_return",
+    "score_function",
+    "antithetic",
+    "moving_average",
+    4,
+    "by time",
+    "by state",
+]
 DISCOUNT = 0.75
 
 
@@ -49,6 +58,7 @@ def program(policy):
     def game(draw, theta, x):
         state = 0.5
         for time in range(3):
+            draw.state((state, float(time), 1.0) if policy == "linear" else (state, float(time)))
             if policy == "linear":
                 a = draw.categorical(0, 3, (state, float(time), 1.0))
             else:
@@ -70,8 +80,13 @@ def task_of(policy, env=Game, **options):
     return Environment(env, policy=policy, hidden=4, discount=DISCOUNT, **options)
 
 
-def own(estimator):
-    return sc.estimators.LeaveOneOut(k=estimator) if estimator == 4 else estimator
+def own(estimator, policy):
+    kinds = {
+        4: sc.estimators.LeaveOneOut(k=4),
+        "by time": sc.estimators.ValueBaseline(n_stages=8),
+        "by state": sc.estimators.ValueBaseline(3 if policy == "linear" else 2),
+    }
+    return kinds.get(estimator, estimator)
 
 
 def same(a, b):
@@ -84,8 +99,8 @@ def same(a, b):
 @pytest.mark.parametrize("policy", ["linear", "tanh"])
 def test_a_game_without_noise_has_the_bits_of_a_simulator_and_the_gradient_of_its_tree(policy, estimator):
     model, theta = program(policy)(theta_of(policy)), theta_of(policy)
-    ours = sc.estimate(task_of(policy)(theta), n_samples=3000, estimator=own(estimator), seed=3)
-    assert same(ours, sc.estimate(model, n_samples=3000, estimator=own(estimator), seed=3))
+    ours = sc.estimate(task_of(policy)(theta), n_samples=3000, estimator=own(estimator, policy), seed=3)
+    assert same(ours, sc.estimate(model, n_samples=3000, estimator=own(estimator, policy), seed=3))
     truth = sc.exact(model)
     assert abs(ours.cost - truth.cost) < 4 * ours.cost_se
     assert (abs(ours.grad - truth.grad) < 4 * ours.grad_se + 1e-15).all()
