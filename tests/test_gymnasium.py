@@ -310,6 +310,18 @@ def test_native_vector_environments(n_envs):
     assert abs(z).max() < 4
 
 
+@pytest.mark.parametrize("mode", ["NEXT_STEP", "SAME_STEP"])
+@pytest.mark.parametrize("most_steps", [9, 100])
+def test_who_begins_anew_does_not_bias(mode, most_steps):
+    """Short episodes leave their slots early, but no more of them are counted; those that are cut off wait."""
+    made = [lambda: gym.make("FrozenLake-v1", desc=MAP, is_slippery=True)] * 7
+    vector = gym.vector.SyncVectorEnv(made, autoreset_mode=gym.vector.AutoresetMode[mode])
+    theta = 0.7 * sc.Stream(5).normal((4, 9))
+    e = sc.estimate(Environment(vector, max_steps=most_steps)(theta), n_samples=2500, estimator="whole_return", seed=6)
+    assert abs(-e.cost - lake_values(theta, most_steps)[0]) < 4 * e.cost_se
+    assert 0 < e.cost_se < 0.01
+
+
 def test_native_ones_merge_too():
     task = Environment("CartPole-v1", n_envs=500, vectorization_mode="vector_entry_point", max_episode_steps=20)
     model = task(np.zeros((2, 5)))
@@ -337,6 +349,22 @@ def test_a_lake_is_learned():
     assert first < 0.3
     assert best > 0.6
     assert last > 0.93 * best
+
+
+def test_a_descent_goes_on_from_a_file(tmp_path):
+    task, options = task_of("tanh"), {"n_samples": 16, "optimizer": sc.Adam(0.1), "estimator": "moving_average"}
+    whole = sc.minimize(task(task.initial()), n_steps=7, **options)
+    half = sc.minimize(task(task.initial()), n_steps=3, **options)
+    half.save(tmp_path / "fit.npz")
+    rest = sc.Fit.load(tmp_path / "fit.npz", task(task.initial())).resume(4)
+    assert rest.model.parameters.tobytes() == whole.model.parameters.tobytes()
+
+
+def test_an_error_bar_that_is_asked_for():
+    model = task_of("linear")(theta_of("linear"))
+    e = sc.estimate(model, target_se=0.02)
+    assert e.cost_se <= 0.02
+    assert same(e, sc.estimate(model, n_samples=e.n_samples))
 
 
 # ---- what a policy sees --------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class Sight:
             row[: self.width] = 0.0
             row[self._state(observation)] = 1.0
         elif self.dense:
-            row[: self.width] = np.asarray(observation).reshape(-1)
+            row[: self.width] = np.asarray(observation).reshape(self.width)
         else:
             from gymnasium import spaces
 
