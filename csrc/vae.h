@@ -17,6 +17,9 @@ enum {
     SC_VAE_NO_UPDATE = -1,
 };
 
+/* What weighs the score of a sample. */
+enum { SC_VAE_SCORE_FUNCTION = 0, SC_VAE_LEAVE_ONE_OUT = 1, SC_VAE_DISARM = 2 };
+
 typedef struct sc_vae {
     ptrdiff_t n_visible, n_latents, visible_stride, latent_stride;
     float *parameters; /* W [D][latent_stride], b [latent_stride], V [H][visible_stride], c [..], prior [..] */
@@ -33,13 +36,13 @@ static inline ptrdiff_t sc_vae_size(const sc_vae *v) { return sc_vae_prior(v) + 
 typedef struct sc_vae_work {
     sc_vae vae;
     ptrdiff_t batch, n_samples;
-    int leave_one_out;
-    double baseline;           /* subtracted from the cost, without leave_one_out */
+    int kind;                  /* SC_VAE_SCORE_FUNCTION .. */
+    double baseline;           /* subtracted from the cost by SC_VAE_SCORE_FUNCTION */
     const float *data;         /* [images][visible_stride]: probabilities that a pixel is on */
     sc_stream pixels, latents; /* whose noise binarises, whose noise draws the units */
 
     /* scratch, placed by sc_vae_place */
-    float *offset;           /* [latent_stride] b - mean W */
+    float *offset;           /* [latent_stride] minus mean W */
     float *prior;            /* [latent_stride] sigmoid of the prior's logits */
     float *logits, *q;       /* [batch][latent_stride] of the units, and their sigmoids */
     float *score;            /* [batch][latent_stride] gradient of the cost by the logits */

@@ -227,7 +227,7 @@ cdef extern from "dispatch.h" nogil:
         sc_vae vae
         ptrdiff_t batch
         ptrdiff_t n_samples
-        int leave_one_out
+        int kind
         double baseline
         const float *data
         sc_stream pixels

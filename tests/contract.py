@@ -257,8 +257,8 @@ def annealing(threads):
 
 def networks(threads):
     data = sc.Stream(16).uniform((100, 30))
-    for estimator in ("leave_one_out", "score_function"):
-        for sizes in ((30, 7, 20, 2), (30, 32, 50, 3)):
+    for estimator in ("leave_one_out", "score_function", "disarm"):
+        for sizes in ((30, 7, 20, 2), (30, 32, 50, 4 if estimator == "disarm" else 3)):
             _, latents, batch, samples = sizes
             vae = sc.BernoulliVAE(30, latents, mean=numbers(30, 17) / 8 + 0.5, seed=4)
             fit = sc.minimize(

@@ -1,13 +1,15 @@
 /* networks: one step of a network with a layer of Bernoulli units (sc.BernoulliVAE), and its bound.
  *
- * An image x is binarised, x_d = [k_d < T(p_d)]. Units z_h ~ q = sigmoid(l), l = (x - mean) W + b; decoder logits
+ * An image x is binarised, x_d = [k_d < T(p_d)]. Units z_h ~ q = sigmoid(l), l = 2 (x - mean) W + b; decoder logits
  * o = z V + c; prior logits phi. With softplus(a) = log(1 + e^a), the bound of a sample, in nats, is
  *   f = sum_d (x_d o_d - softplus(o_d)) + sum_h z_h (phi_h - l_h) + sum_h (softplus(l_h) - softplus(phi_h))
  *     = log p(x|z) + log p(z) - log q(z|x).
  * Gradients of the cost -f, averaged over a batch of B images with K samples each:
  *   V += z (sigmoid(o) - x) / BK        c += (sigmoid(o) - x) / BK        phi += (sigmoid(phi) - z) / BK
- *   l += -sum_k w_k (z_k - q) / B,      W += (x - mean) l's,  b += l's     (score function: Williams 1992, eq. 4)
+ *   l += -sum_k w_k (z_k - q) / B,      W += 2 (x - mean) l's,  b += l's     (score function: Williams 1992, eq. 4)
  *   w_k = (f_k - mean f) / (K - 1): the mean of the other samples as baseline; or (f_k - baseline) / K.
+ * DisARM takes pairs z, z' of opposite noise instead: l += -sum_pairs (f - f')/2 (z - z') max(q, 1 - q) / (B K/2)
+ * (Dong, Mnih and Tucker 2020, eq. 6).
  * The direct derivative of -log q(z|x) by l has expectation zero and is left out.
  *
  * x and z are bits, so every product of matrices is a sum of the rows whose bit is set: no multiplications, and no work
@@ -133,7 +135,7 @@ static void sc_vae_prepare(sc_vae_work *w)
     const sc_vae *v = &w->vae;
     const ptrdiff_t hs = v->latent_stride;
     for (ptrdiff_t h = 0; h < hs; h += 16) {
-        vf sum = vf_load(v->parameters + sc_vae_b(v) + h);
+        vf sum = vf_set1(0);
         const float *row = v->parameters + h;
         for (ptrdiff_t d = 0; d < v->n_visible; d++, row += hs) sum = vf_fma(vf_set1(-v->mean[d]), vf_load(row), sum);
         vf_store(w->offset + h, sum);
@@ -167,9 +169,12 @@ static void sc_vae_encode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
     const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w);
     for (ptrdiff_t h = 0; h < hs; h += SC_TILE) {
         const ptrdiff_t lanes = SC_MIN(SC_TILE, hs - h) / 16;
-        for (ptrdiff_t i = first; i < first + n; i++)
-            sc_add_rows(lanes, w->offset + h, w->x_bits + i, bs, sc_vae_x_planes(v), v->parameters + h, hs,
-                        w->logits + i * hs + h);
+        for (ptrdiff_t i = first; i < first + n; i++) {
+            float *l = w->logits + i * hs + h;
+            sc_add_rows(lanes, w->offset + h, w->x_bits + i, bs, sc_vae_x_planes(v), v->parameters + h, hs, l);
+            for (ptrdiff_t j = 0; j < 16 * lanes; j += 16)
+                vf_store(l + j, vf_fma(vf_set1(2), vf_load(l + j), vf_load(v->parameters + sc_vae_b(v) + h + j)));
+        }
     }
 }
 
@@ -181,6 +186,7 @@ static void sc_vae_draw(const sc_vae_work *w, uint64_t number, ptrdiff_t first, 
     const float *phi = v->parameters + sc_vae_prior(v);
     const uint64_t element = (number + (uint64_t)first) * (uint64_t)(K * H);
     uint32_t *words = w->words + first * sc_vae_words(w);
+    sc_stream own = w->latents;
     sc_fill_bits32(&w->latents, element, n * K * H, words);
     for (ptrdiff_t r = 0, i = first; i < first + n; i++) {
         const float *l = w->logits + i * hs;
@@ -188,9 +194,12 @@ static void sc_vae_draw(const sc_vae_work *w, uint64_t number, ptrdiff_t first, 
         const double constant = sc_sigmoids(hs, l, q) - w->prior_softplus;
         for (ptrdiff_t k = 0; k < K; k++, r++) {
             vd sum = vd_set1(0);
+            const int mirrored = w->kind == SC_VAE_DISARM && k & 1; /* the opposite of the sample before */
+            const vw flip = vw_set1(mirrored ? UINT32_MAX : 0);
+            own.antithetic = w->latents.antithetic ^ (uint32_t)mirrored;
             for (ptrdiff_t h = 0; h < hs; h += 16) {
-                uint64_t e = element + (uint64_t)(r * H + h);
-                uint32_t bits = sc_below32(vw_load(words + r * H + h), q + h, &w->latents, e);
+                const ptrdiff_t at = (r - mirrored) * H + h;
+                uint32_t bits = sc_below32(vw_xor(vw_load(words + at), flip), q + h, &own, element + (uint64_t)at);
                 vf gap = vf_select(sc_lanes_of(bits), vf_sub(vf_load(phi + h), vf_load(l + h)), vf_set1(0));
                 sum = vd_add(sum, vd_add(vf_lo_f64(gap), vf_hi_f64(gap)));
                 sc_put_bits(w->z_bits + h / 32 * rs + first * K + r, h, bits);
@@ -237,6 +246,26 @@ static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
     }
 }
 
+/* The gradient of the cost of image i by the logits of the units, from pairs. */
+static void sc_vae_weigh_pairs(const sc_vae_work *w, ptrdiff_t i)
+{
+    const ptrdiff_t hs = w->vae.latent_stride, K = w->n_samples, rs = sc_vae_row_stride(w);
+    const double *f = w->bound + i * K, scale = -1.0 / ((double)K * (double)w->batch);
+    const vf zero = vf_set1(0);
+    for (ptrdiff_t h = 0; h < hs; h += 16) {
+        const uint32_t *bits = w->z_bits + h / 32 * rs + i * K;
+        const vf q = vf_load(w->q + i * hs + h);
+        vf sum = zero;
+        for (ptrdiff_t k = 0; k < K; k += 2) {
+            const uint32_t a = sc_get_bits(bits[k], h), b = sc_get_bits(bits[k + 1], h);
+            const vf weight = vf_set1((float)(scale * (f[k] - f[k + 1])));
+            sum = vf_add(sum, vf_select(sc_lanes_of(a & ~b), weight, zero));
+            sum = vf_sub(sum, vf_select(sc_lanes_of(b & ~a), weight, zero));
+        }
+        vf_store(w->score + i * hs + h, vf_mul(sum, vf_max(q, vf_sub(vf_set1(1), q))));
+    }
+}
+
 /* The cost of image i and its gradient by the logits of the units. */
 static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
 {
@@ -244,9 +273,15 @@ static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
     const double *f = w->bound + i * K;
     double mean = 0.0, total = 0.0;
     for (ptrdiff_t k = 0; k < K; k++) mean += f[k] / (double)K;
-    const double centre = w->leave_one_out ? mean : -w->baseline;
-    const double scale = -1.0 / ((double)(w->leave_one_out ? K - 1 : K) * (double)w->batch);
-    if (!w->leave_one_out) total = scale * (mean - centre) * (double)K; /* leave-one-out weights sum to zero */
+    w->cost[i] = -mean;
+    if (w->kind == SC_VAE_DISARM) {
+        sc_vae_weigh_pairs(w, i);
+        return;
+    }
+    const int others = w->kind == SC_VAE_LEAVE_ONE_OUT;
+    const double centre = others ? mean : -w->baseline;
+    const double scale = -1.0 / ((double)(others ? K - 1 : K) * (double)w->batch);
+    if (!others) total = scale * (mean - centre) * (double)K; /* leave-one-out weights sum to zero */
     for (ptrdiff_t h = 0; h < hs; h += 16) {
         vf sum = vf_mul(vf_set1((float)-total), vf_load(w->q + i * hs + h));
         for (ptrdiff_t k = 0; k < K; k++) {
@@ -255,7 +290,6 @@ static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
         }
         vf_store(w->score + i * hs + h, sum);
     }
-    w->cost[i] = -mean;
 }
 
 /* Images first .. first + n, up to the bound of each sample. */
@@ -342,7 +376,7 @@ static void sc_vae_V_rows(const sc_vae_work *w, ptrdiff_t h, ptrdiff_t count)
     }
 }
 
-/* Gradient of `count` rows of W from pixel d on: sum_i (x_i - mean) score_i. */
+/* Gradient of `count` rows of W from pixel d on: sum_i 2 (x_i - mean) score_i. */
 static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
 {
     const sc_vae *v = &w->vae;
@@ -354,8 +388,10 @@ static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
         for (ptrdiff_t u = 0; u < count; u++) {
             float *out = w->gradient + (d + u) * hs + h;
             sc_add_rows(lanes, NULL, columns + u * words, 1, words, w->score + h, hs, out);
-            for (ptrdiff_t j = 0; j < 16 * lanes; j += 16)
-                vf_store(out + j, vf_fma(vf_set1(-v->mean[d + u]), vf_load(w->score_sum + h + j), vf_load(out + j)));
+            for (ptrdiff_t j = 0; j < 16 * lanes; j += 16) {
+                const vf own = vf_fma(vf_set1(-v->mean[d + u]), vf_load(w->score_sum + h + j), vf_load(out + j));
+                vf_store(out + j, vf_add(own, own));
+            }
         }
     }
 }
