@@ -127,7 +127,7 @@ def draw_policy(axes: Axes, lake: Lake, theta: Array) -> None:
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title("What it does on the ice", loc="left", fontsize=13, fontweight="bold", pad=27)
-    words = "Two of three steps slip to a side: where it can, it turns its back on the holes."
+    words = "Steps slip to a side: it turns its back on holes where it can."
     axes.text(0, 1.035, words, transform=axes.transAxes, fontsize=9.5, color=GREY)
 
 
