@@ -49,6 +49,8 @@ class Work:
     goal: float | None = None
     against: str | None = None  # that peer
     pair: bool = False  # and no other
+    rate_floor: float | None = None  # of our rate itself
+    rate_goal: float | None = None
 
 
 def can(who: str, threads: int) -> bool:

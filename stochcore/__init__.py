@@ -5,7 +5,7 @@ A model emits a discrete y = f(z; w) from noise z. The expected cost E[J(f(z; w)
 instruction set. ``docs/contract.md`` says what is promised.
 """
 
-from . import costs, estimators, schedules
+from . import costs, environments, estimators, schedules, simulators
 from .compare import Comparison, compare
 from .config import show_config
 from .distributions import (
@@ -31,7 +31,7 @@ from .exact import exact
 from .networks import BernoulliVAE
 from .noise import Stream
 from .optimize import SGD, Adam, Fit, Momentum, Natural, RMSProp, minimize
-from .simulators import CSimulator, simulator
+from .simulators import CSimulator, Draw, Simulator, simulator
 from .unbiased import Unbiasedness, check_unbiased
 from .version import __version__
 
@@ -44,6 +44,7 @@ __all__ = [
     "CSimulator",
     "Categorical",
     "Comparison",
+    "Draw",
     "Estimate",
     "Family",
     "Fit",
@@ -60,6 +61,7 @@ __all__ = [
     "Poisson",
     "RMSProp",
     "RoundedNormal",
+    "Simulator",
     "Stream",
     "TopK",
     "Unbiasedness",
@@ -67,6 +69,7 @@ __all__ = [
     "check_unbiased",
     "compare",
     "costs",
+    "environments",
     "estimate",
     "estimators",
     "exact",
@@ -75,6 +78,7 @@ __all__ = [
     "schedules",
     "show_config",
     "simulator",
+    "simulators",
 ]
 
 

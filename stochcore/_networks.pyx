@@ -105,12 +105,12 @@ cdef class Descent:
                 number = (first_step + <uint64_t>step) * <uint64_t>work.batch
                 s = <const sc_step_scalars *>&scalars[step, 0]
                 t.vae_prepare(work)
-                for i in prange(blocks, num_threads=threads, schedule="static", chunksize=1):
+                for i in prange(blocks, num_threads=threads, schedule="dynamic"):
                     t.vae_forward(work, &rows[step, 0], number, i, &cancel)
                 status = t.vae_summarise(work, &cancel, &records[step, 0])
                 if status:
                     break
-                for i in prange(chunks, num_threads=threads, schedule="static", chunksize=1):
+                for i in prange(chunks, num_threads=threads, schedule="dynamic"):
                     t.vae_learn(work, i, kind, s, m, v)
                 squares = 0.0
                 for i in range(chunks):

@@ -22,6 +22,7 @@ cnp.import_array()
 
 cdef enum:
     WORK = 1 << 12  # elements that a sample counts as: programs are long
+    COST_ROWS = 32  # samples in a block where only their costs are asked for
 
 _KINDS = {
     "score_function": SC_SCORE_FUNCTION, "leave_one_out": SC_LEAVE_ONE_OUT, "groups": SC_GROUPS,
@@ -69,14 +70,39 @@ cdef class Program:
             d.kernels.recorder_end(&d.r)
         return 0
 
-    def costs(self, Address stream, Py_ssize_t first, double[::1] out):
-        """J of samples first, first + 1, ..."""
-        cdef double[:, ::1] memory = np.empty((2, self.c.n_theta))
-        cdef Draw d = new_draw(&self.c, self)
-        cdef Py_ssize_t i
-        for i in range(out.shape[0]):
-            self.run(d, &stream.c, first + i, &memory[0, 0], &memory[1, 0])
-            out[i] = d.r.cost
+    def costs(self, Address stream, Py_ssize_t first, double[::1] out, object n_threads):
+        """J of samples first, first + 1, ...; compiled programs run in parallel."""
+        cdef Py_ssize_t n = self.c.n_theta, count = out.shape[0], n_blocks = (count + COST_ROWS - 1) // COST_ROWS, i
+        cdef Py_ssize_t stride = sizeof(sc_recorder) // 8 + 1 + 2 * n
+        cdef int threads = 1, status
+        cdef const sc_table *t = kernels()
+        cdef sc_program program = self.c
+        cdef sc_stream own = stream.c
+        cdef sc_cancel cancel
+        cdef double[::1] memory, values
+        cdef int64_t[::1] where
+        cdef Draw d
+        if self.c.run == NULL:
+            memory, d = np.empty(2 * n), new_draw(&self.c, self)
+            for i in range(count):
+                self.run(d, &own, first + i, &memory[0], &memory[n])
+                out[i] = d.r.cost
+            return
+        if count == 0:
+            return
+        threads = min(team(n_threads, count * WORK), n_blocks)
+        memory, where, values = np.empty(threads * stride), np.full(n_blocks, -1, np.int64), np.zeros(n_blocks)
+        begin(&cancel)
+        for i in prange(n_blocks, nogil=True, num_threads=threads, schedule="dynamic"):  # costs go by number
+            costs_of_block(t, &program, &own, first + i * COST_ROWS, min(COST_ROWS, count - i * COST_ROWS),
+                           &memory[0] + threadid() * stride, &cancel, &out[i * COST_ROWS], &where[i], &values[i])
+        status = finish(&cancel)
+        if status:
+            for i in range(n_blocks):
+                if where[i] >= 0:
+                    error = rule(status, values[i], n)
+                    error.add_note(f"in sample {where[i]}") if hasattr(error, "add_note") else None
+                    raise error
 
     def paths(self, Address stream, Py_ssize_t most_paths, Py_ssize_t most_depth):
         """Enumerate the tree of decisions: lists of chances, costs, S and R of its leaves."""
@@ -206,6 +232,23 @@ cdef class Program:
 cdef double *sums_at(double[:, ::1] learned, Py_ssize_t block) noexcept nogil:
     """What a value learns from a block; NULL: nothing."""
     return &learned[block, 0] if learned.shape[1] else NULL
+
+
+cdef void costs_of_block(const sc_table *t, const sc_program *p, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
+                         double *memory, sc_cancel *cancel, double *out, int64_t *where, double *value) noexcept nogil:
+    """Run the samples of a block for their costs alone; a failure stops the others."""
+    cdef sc_recorder *r = <sc_recorder *>memory
+    cdef double *score = memory + sizeof(sc_recorder) // 8 + 1
+    cdef Py_ssize_t i
+    memset(r, 0, sizeof(sc_recorder))
+    r.draw.table, r.cancel = &t.draw, cancel
+    for i in range(rows):
+        t.recorder_begin(r, p, s, first + i, score, score + p.n_theta)
+        if t.run_program(p, r):
+            where[0], value[0] = first + i, r.got
+            stop_all(cancel, r.status)
+            return
+        out[i] = r.cost
 
 
 cdef void one_block(const sc_table *t, const sc_program *p, const sc_stream *s, const sc_job *job, Py_ssize_t first,

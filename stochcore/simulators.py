@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,12 @@ MOST_PATHS = 1 << 20
 MOST_DEPTH = 1 << 10
 
 
+@overload
+def simulator(function: Function, *, compile: str | None = None, max_draws: int = MAX_DRAWS) -> Simulator: ...
+@overload
+def simulator(
+    function: None = None, *, compile: str | None = None, max_draws: int = MAX_DRAWS
+) -> Callable[[Function], Simulator]: ...
 def simulator(
     function: Function | None = None, *, compile: str | None = None, max_draws: int = MAX_DRAWS
 ) -> Simulator | Callable[[Function], Simulator]:
@@ -76,7 +82,7 @@ def simulator(
     array([ True])
     """
     if function is None:
-        return functools.partial(simulator, compile=compile, max_draws=max_draws)  # type: ignore[return-value]
+        return functools.partial(simulator, compile=compile, max_draws=max_draws)
     return Simulator(function, compile=compile, max_draws=max_draws)
 
 
@@ -208,9 +214,9 @@ class Simulation(Simulated):
         return type(self)(self.simulator, self._structure.checked(parameters), self.x)
 
     def sample(self, n: int, stream: Stream, *, n_threads: int | None = None) -> Array:
-        """Return the costs of samples 0 .. n of a stream, shape (n,)."""
+        """Return the costs of samples 0 .. n of a stream, shape (n,); compiled programs run on `n_threads` threads."""
         out = np.empty(_check.integer("n", n, 0))
-        self._program.costs(own(stream), 0, out)
+        self._program.costs(own(stream), 0, out, _check.threads(n_threads))
         return out
 
     def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:

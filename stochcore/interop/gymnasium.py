@@ -280,12 +280,14 @@ class Episode(Simulated):
         out, named = np.empty(_check.integer("n", n, 0)), own(stream)
         samples = Range(0, len(out), BLOCK, -(-len(out) // BLOCK), False)
 
+        threads = _check.threads(n_threads)
+
         def deliver(block: int, blocks: int, stop: int) -> None:
             begin = samples.border(block)
-            self._program.costs(named, begin, out[begin:stop])
+            self._program.costs(named, begin, out[begin:stop], threads)
 
         if len(out):
-            self.environment._play(self._flat_theta, named, samples, deliver, _check.threads(n_threads))
+            self.environment._play(self._flat_theta, named, samples, deliver, threads)
         return out
 
     def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:
