@@ -25,6 +25,7 @@ NAMES = {
     "jax": "JAX",
     "scipy": "SciPy",
     "alone": "itself on one thread",
+    "gymnasium": "Gymnasium",
 }
 STAGES = {
     "noise": "Filling arrays with noise",
@@ -68,7 +69,9 @@ NOTES = {
     "simulators": """
         CartPole of 200 steps with a linear policy and its gradient (`whole_return`); a step of an episode that is not
         over is a live one. JAX is a scan of 4,096 environments at a time under jit, in float32; numba is a
-        hand-written loop with xorshift and fast-math. The peers give the gradient alone.""",
+        hand-written loop with xorshift and fast-math. The peers give the gradient alone; Gymnasium, stepped with
+        random actions on one thread, gives none. *Environment*: `interop.gymnasium` on Gymnasium's own steps, policy,
+        noise and gradient included.""",
 }
 INTRO = """
     How many things a second, more is better, each the best of at least three rounds (in 0.1 s or more).

@@ -82,4 +82,26 @@ typedef struct sc_program {
     int64_t max_draws;
 } sc_program;
 
+/* How an environment's actions are drawn: theta holds [n_actions][n_features] weights of logits (hidden is 0), or a layer
+ * of tanh as in stochcore.h. */
+typedef struct sc_policy {
+    ptrdiff_t hidden, n_actions, n_features;
+} sc_policy;
+
+/* What an episode saw before each step, [n_steps][n_features], and what the step cost. */
+typedef struct sc_episode {
+    double *features, *costs;
+    ptrdiff_t n_steps, room;
+} sc_episode;
+
+/* Episodes 0, 1, .. in a ring: of samples `first` and on, mirrored ones of each sample and its opposite. */
+typedef struct sc_episodes {
+    sc_policy policy;
+    double discount;
+    uint64_t first;
+    int mirrored, antithetic; /* are they in pairs? is the stream itself the opposite of another? */
+    sc_episode *ring;
+    ptrdiff_t n_ring;
+} sc_episodes;
+
 #endif

@@ -216,45 +216,23 @@ class Simulation(Simulated):
     def sample(self, n: int, stream: Stream, *, n_threads: int | None = None) -> Array:
         """Return the costs of samples 0 .. n of a stream, shape (n,); compiled programs run on `n_threads` threads."""
         out = np.empty(_check.integer("n", n, 0))
-        self._program.costs(_own(stream), 0, out, _check.threads(n_threads))
+        self._program.costs(own(stream), 0, out, _check.threads(n_threads))
         return out
 
     def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:
         """Return what makes the nodes of shards of blocks, shape (shards, size)."""
-        if weighing.by_parameter is not None:
-            raise ValueError("`baseline` must be a number, or one for each sample, for a simulator")
-        program, layout = self._program, run.layout
-        own = _own(stream)
+        fold = folder(self._program, run, weighing, own(stream), n_threads)
 
         def make(first: int, blocks: int, stop: int) -> tuple[Array, int]:
-            shards = np.empty((-(-blocks // BLOCKS_PER_SHARD), layout.node_size))
-            bad = program.fold(
-                own,
-                shards,
-                first,
-                blocks,
-                BLOCKS_PER_SHARD,
-                layout.block_rows,
-                stop,
-                weighing.kind,
-                run.estimator.blame,
-                weighing.mirrored,
-                run.estimator.samples_per_unit,
-                run.within,
-                weighing.baseline,
-                weighing.by_sample,
-                weighing.value,
-                run.first_sample,
-                n_threads,
-            )
-            return shards, bad
+            shards = np.empty((-(-blocks // BLOCKS_PER_SHARD), run.layout.node_size))
+            return shards, fold(shards, first, blocks, BLOCKS_PER_SHARD, stop)
 
         return make
 
     def exact(self) -> tuple[Array, Array, Array, Array]:
         """Enumerate all ways to go."""
         try:
-            found = self._program.paths(_own(Stream(0)), MOST_PATHS, MOST_DEPTH)
+            found = self._program.paths(own(Stream(0)), MOST_PATHS, MOST_DEPTH)
         except NotListedError as error:
             raise ValueError(f"`model` cannot be enumerated: {error}") from None
         p, j, score, rest = (np.array(part) for part in zip(*found, strict=True))
@@ -280,7 +258,38 @@ class Simulation(Simulated):
         return f"{self.simulator!r}(theta <{' x '.join(map(str, self.parameters.shape)) or 'scalar'}>)"
 
 
-def _own(stream: Stream) -> Stream:
+def folder(
+    program: Program, run: Any, weighing: Any, own: Stream, n_threads: int | None
+) -> Callable[[Array, int, int, int, int], int]:
+    """Return what makes nodes: fold(nodes, first_block, blocks, blocks_of_a_node, stop) -> -1, or a bad sample."""
+    if weighing.by_parameter is not None:
+        raise ValueError("`baseline` must be a number, or one for each sample, for a simulator")
+
+    def fold(nodes: Array, first: int, blocks: int, each: int, stop: int) -> int:
+        return program.fold(
+            own,
+            nodes,
+            first,
+            blocks,
+            each,
+            run.layout.block_rows,
+            stop,
+            weighing.kind,
+            run.estimator.blame,
+            weighing.mirrored,
+            run.estimator.samples_per_unit,
+            run.within,
+            weighing.baseline,
+            weighing.by_sample,
+            weighing.value,
+            run.first_sample,
+            n_threads,
+        )
+
+    return fold
+
+
+def own(stream: Stream) -> Stream:
     """Return the stream of the same name that simulators have."""
     return stream._replace(purpose=SIMULATORS)
 
