@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import side_by_side as beside
 
-LIBRARIES = ("numpy", "mkl-random", "numba", "torch", "jax", "optax", "scikit-learn", "scipy")
+LIBRARIES = ("numpy", "gymnasium", "mkl-random", "numba", "torch", "jax", "optax", "scikit-learn", "scipy")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,6 +1,7 @@
 """Hand-written loops under numba: sixteen xorshift128+ a thread, so that LLVM makes vectors of them."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -63,3 +64,61 @@ def gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
     states = np.random.default_rng(1).integers(1, 2**64, (threads, 2, lanes), dtype=np.uint64)
     score_function = kernel(lanes)
     return lambda: score_function(threshold, weights, states, n)[: theta.size]
+
+
+@functools.cache
+def reinforce() -> Any:
+    """Compile REINFORCE of a linear policy on CartPole, with the mean return as its baseline: the references' loop."""
+
+    @numba.njit(parallel=True, fastmath=True)  # type: ignore[untyped-decorator]
+    def play(w: Array, states: Array, episodes: int, most: int) -> tuple[Array, float]:
+        team = len(states)
+        of_return, of_score, returns = np.zeros((team, 4)), np.zeros((team, 4)), np.zeros(team)
+        for t in numba.prange(team):
+            s0, s1 = states[t, 0], states[t, 1]
+            state, score = np.zeros(4), np.zeros(4)
+            for _ in range(episodes * t // team, episodes * (t + 1) // team):
+                for i in range(4):
+                    a, b = s0, s1
+                    s0, a = b, a ^ (a << np.uint64(23))
+                    s1 = a ^ b ^ (a >> np.uint64(17)) ^ (b >> np.uint64(26))
+                    state[i], score[i] = (np.float64((s1 + b) >> np.uint64(11)) * 2.0**-53 - 0.5) * 0.1, 0.0
+                reward = 0.0
+                for _ in range(most):
+                    logit = 0.0
+                    for i in range(4):
+                        logit += state[i] * w[i]
+                    p = 1.0 / (1.0 + math.exp(-logit))
+                    a, b = s0, s1
+                    s0, a = b, a ^ (a << np.uint64(23))
+                    s1 = a ^ b ^ (a >> np.uint64(17)) ^ (b >> np.uint64(26))
+                    right = 1.0 if np.float64((s1 + b) >> np.uint64(11)) * 2.0**-53 < p else 0.0
+                    for i in range(4):
+                        score[i] += (right - p) * state[i]
+                    force = 10.0 if right > 0.0 else -10.0
+                    cosine, sine = math.cos(state[2]), math.sin(state[2])
+                    pull = (force + 0.05 * state[3] ** 2 * sine) / 1.1
+                    twist = (9.8 * sine - cosine * pull) / (0.5 * (4 / 3 - 0.1 * cosine * cosine / 1.1))
+                    push = pull - 0.05 * twist * cosine / 1.1
+                    state[0] += 0.02 * state[1]
+                    state[1] += 0.02 * push
+                    state[2] += 0.02 * state[3]
+                    state[3] += 0.02 * twist
+                    reward += 1
+                    if abs(state[0]) > 2.4 or abs(state[2]) > 0.20943951023931953:
+                        break
+                returns[t] += reward
+                for i in range(4):
+                    of_return[t, i] += reward * score[i]
+                    of_score[t, i] += score[i]
+        mean = returns.sum() / episodes
+        return of_return.sum(axis=0) / episodes - mean * of_score.sum(axis=0) / episodes, mean
+
+    return play
+
+
+def cartpole(weights: Array, episodes: int, most: int, threads: int) -> Run:
+    numba.set_num_threads(threads)
+    states = np.random.default_rng(1).integers(1, 2**63, (threads, 2)).astype(np.uint64)
+    play = reinforce()
+    return lambda: play(weights, states, episodes, most)

@@ -25,6 +25,7 @@ NAMES = {
     "jax": "JAX",
     "scipy": "SciPy",
     "alone": "itself on one thread",
+    "gymnasium": "Gymnasium",
 }
 STAGES = {
     "noise": "Filling arrays with noise",
@@ -34,6 +35,7 @@ STAGES = {
     "estimators": "Gradients of an expected cost",
     "networks": "Training a network with Bernoulli units",
     "optimize": "Descent",
+    "simulators": "Whole programs",
 }
 NOTES = {
     "noise": """
@@ -64,6 +66,12 @@ NOTES = {
     "optimize": """
         Steps of leave-one-out and Adam. `sc.minimize` keeps a history with standard errors and the best
         sample; the peers keep nothing.""",
+    "simulators": """
+        CartPole of 200 steps with a linear policy and its gradient (`whole_return`); a step of an episode that is not
+        over is a live one. JAX is a scan of 4,096 environments at a time under jit, in float32; numba is a
+        hand-written loop with xorshift and fast-math. The peers give the gradient alone; Gymnasium, stepped with
+        random actions on one thread, gives none. *Environment*: `interop.gymnasium` on Gymnasium's own steps, policy,
+        noise and gradient included.""",
 }
 INTRO = """
     How many things a second, more is better, each the best of at least three rounds (in 0.1 s or more).
@@ -92,6 +100,8 @@ class Line:
     path: str
     limit: str
     beside: float | None  # our rate over that peer's, by turns
+    rate_floor: float | None  # of our rate itself
+    rate_goal: float | None
     rates: dict[str, float]
 
     @property
@@ -160,6 +170,11 @@ def promises(lines: list[Line], found: dict[str, Any]) -> list[list[str]]:
     """What has a floor and a goal: rows of what, floor, goal, measured, verdict."""
     rows = []
     for line in lines:
+        if line.rate_floor is not None and line.rate_goal is not None and OURS in line.rates:
+            rate = line.rates[OURS]
+            verdict = judge(rate >= line.rate_floor, rate >= line.rate_goal)
+            what = f"{line.what}, {line.unit} a second, {plural(line.threads, 'thread')}"
+            rows.append([what, *(short(number) for number in (line.rate_floor, line.rate_goal, rate)), verdict])
         if line.floor is None or line.goal is None or line.against is None:
             continue
         ratio, beside = line.beside or line.ratio(line.against), NAMES[line.against]
@@ -186,6 +201,11 @@ def promises(lines: list[Line], found: dict[str, Any]) -> list[list[str]]:
             verdict = judge(used <= info["floor"], used <= info["goal"])
             told = f"{info['what']}, beside {info['own']:.1f} ns in a C loop"
             rows.append([told, f"{info['floor']} ns", f"{info['goal']} ns", f"{used:.1f} ns", verdict])
+        if info.get("figure") and info["floor"] is not None:
+            used, unit = info["figure"], info["figure_unit"]
+            verdict = judge(used <= info["floor"], used <= info["goal"])
+            rows.append([info["what"], *(f"{info[name]:g} {unit}" for name in ("floor", "goal")), f"{used:.3g} {unit}"])
+            rows[-1].append(verdict)
         if info.get("microseconds"):
             used = info["microseconds"]
             verdict = judge(used <= info["floor"], used <= info["goal"])

@@ -30,7 +30,7 @@ ALL = int(CONFIG["threads"])  # type: ignore[call-overload]
 THREADS = (1,) if ALL == 1 else (1, ALL)
 OURS = "stochcore"
 Run = Callable[[], Any]
-PEERS = ("numpy", "blas", "mkl", "numba", "torch", "jax", "scipy", "alone")
+PEERS = ("numpy", "blas", "mkl", "numba", "torch", "jax", "scipy", "alone", "gymnasium")
 PACKAGES = {"mkl": "mkl_random", "blas": "numpy", "alone": "stochcore"}
 INSTALLED = tuple(peer for peer in PEERS if importlib.util.find_spec(PACKAGES.get(peer, peer)))
 
@@ -49,6 +49,8 @@ class Work:
     goal: float | None = None
     against: str | None = None  # that peer
     pair: bool = False  # and no other
+    rate_floor: float | None = None  # of our rate itself
+    rate_goal: float | None = None
 
 
 def can(who: str, threads: int) -> bool:

@@ -92,6 +92,10 @@ typedef struct sc_table {
     int (*simulated_node)(const sc_job *, ptrdiff_t first, ptrdiff_t rows, const double *j, const double *score,
                           const double *rest, double *scratch, double *node, int64_t *bad);
 
+    /* episodes */
+    int64_t (*act)(sc_draw *, const sc_policy *, const double *features);
+    sc_simulator replay;
+
     /* optimize: one step on n parameters (optimizer.h) */
     void (*update64)(int kind, const sc_step_scalars *, ptrdiff_t n, const double *grad, double *param, double *m,
                      double *v);

@@ -16,6 +16,7 @@ enum {
     SC_DRAW_LIMIT = -14,       /* too many draws */
     SC_DRAW_FAILED = -16,      /* the program says so: it raised an exception */
     SC_DRAW_CONTINUOUS = -15,  /* enumeration met a draw that has no list of outcomes */
+    SC_DRAW_STOPPED = -18,     /* by the flag that other threads and Ctrl-C set */
     SC_DRAW_STATE = -17,       /* a state with another number of features than the baseline has; `got` is that */
 };
 
@@ -46,10 +47,10 @@ typedef struct sc_recorder {
     double cost, weight;  /* J so far; the product of discounts */
     int blame;            /* SC_BLAME_*: what a decision's weight leaves out */
     ptrdiff_t stage;      /* costs told so far */
-    double less;          /* what is taken off the cost so far: the others' mean of it, or minus the value from here on */
-    double *sum, *count;  /* of what all samples of a block had paid when a stage began; NULL: nobody asks */
-    int learning;         /* this run only adds to these */
-    const double *value;  /* of each stage, or the weights of a state's features; NULL: no such baseline */
+    double less; /* what is taken off the cost so far: the others' mean of it, or minus the value from here on */
+    double *sum, *count; /* of what all samples of a block had paid when a stage began; NULL: nobody asks */
+    int learning; /* this run only adds to these */
+    const double *value; /* of each stage, or the weights of a state's features; NULL: no such baseline */
     ptrdiff_t n_value;
     int by_time;
     double *learned, *seen; /* what a value learns from (recorder.h); NULL: it does not */
@@ -80,5 +81,27 @@ typedef struct sc_program {
     int by_time;
     int64_t max_draws;
 } sc_program;
+
+/* How an environment's actions are drawn: theta holds [n_actions][n_features] weights of logits (hidden is 0), or a layer
+ * of tanh as in stochcore.h. */
+typedef struct sc_policy {
+    ptrdiff_t hidden, n_actions, n_features;
+} sc_policy;
+
+/* What an episode saw before each step, [n_steps][n_features], and what the step cost. */
+typedef struct sc_episode {
+    double *features, *costs;
+    ptrdiff_t n_steps, room;
+} sc_episode;
+
+/* Episodes 0, 1, .. in a ring: of samples `first` and on, mirrored ones of each sample and its opposite. */
+typedef struct sc_episodes {
+    sc_policy policy;
+    double discount;
+    uint64_t first;
+    int mirrored, antithetic; /* are they in pairs? is the stream itself the opposite of another? */
+    sc_episode *ring;
+    ptrdiff_t n_ring;
+} sc_episodes;
 
 #endif

@@ -1,6 +1,7 @@
 /* Every kernel, for one instruction set. The build compiles this file once with each SC_ISA_* (setup.py); all that
  * differs is the vocabulary in lanes/. */
 #include "dispatch.h"
+#include "kernels/episodes.h"
 #include "kernels/estimators.h"
 #include "kernels/terms.h"
 #include "kernels/families.h"
@@ -65,6 +66,8 @@ const sc_table SC_TABLE = {
     .run_program = sc_run_program,
     .simulate_rows = sc_simulate_rows,
     .simulated_node = sc_simulated_node,
+    .act = sc_act,
+    .replay = sc_replay,
     .update64 = sc_update64,
     .update32 = sc_update32,
     .vae_prepare = sc_vae_prepare,

@@ -17,6 +17,9 @@ enum {
     SC_VAE_NO_UPDATE = -1,
 };
 
+/* What weighs the score of a sample. */
+enum { SC_VAE_SCORE_FUNCTION = 0, SC_VAE_LEAVE_ONE_OUT = 1, SC_VAE_DISARM = 2 };
+
 typedef struct sc_vae {
     ptrdiff_t n_visible, n_latents, visible_stride, latent_stride;
     float *parameters; /* W [D][latent_stride], b [latent_stride], V [H][visible_stride], c [..], prior [..] */
@@ -29,17 +32,23 @@ static inline ptrdiff_t sc_vae_c(const sc_vae *v) { return sc_vae_V(v) + v->n_la
 static inline ptrdiff_t sc_vae_prior(const sc_vae *v) { return sc_vae_c(v) + v->visible_stride; }
 static inline ptrdiff_t sc_vae_size(const sc_vae *v) { return sc_vae_prior(v) + v->latent_stride; }
 
+/* The rows of a matrix that a list names. */
+typedef struct sc_list {
+    const uint32_t *rows;
+    ptrdiff_t count;
+} sc_list;
+
 /* One step on a batch of `batch` images with `n_samples` samples each; row r = image * n_samples + sample. */
 typedef struct sc_vae_work {
     sc_vae vae;
     ptrdiff_t batch, n_samples;
-    int leave_one_out;
-    double baseline;           /* subtracted from the cost, without leave_one_out */
+    int kind;                  /* SC_VAE_SCORE_FUNCTION .. */
+    double baseline;           /* subtracted from the cost by SC_VAE_SCORE_FUNCTION */
     const float *data;         /* [images][visible_stride]: probabilities that a pixel is on */
     sc_stream pixels, latents; /* whose noise binarises, whose noise draws the units */
 
     /* scratch, placed by sc_vae_place */
-    float *offset;           /* [latent_stride] b - mean W */
+    float *offset;           /* [latent_stride] minus mean W */
     float *prior;            /* [latent_stride] sigmoid of the prior's logits */
     float *logits, *q;       /* [batch][latent_stride] of the units, and their sigmoids */
     float *score;            /* [batch][latent_stride] gradient of the cost by the logits */
@@ -51,6 +60,7 @@ typedef struct sc_vae_work {
     uint32_t *z_bits;        /* [H / 32][row_stride] */
     uint32_t *x_columns;     /* [D][batch_stride / 32]: the same bits by pixel */
     uint32_t *z_columns;     /* [H][row_stride / 32] */
+    sc_list *on;             /* [rows] the units that are on */
     double *bound;           /* [rows] log p(x | z) + log p(z) - log q(z | x) */
     double *cost;            /* [batch] minus their mean */
     double *squares;         /* [chunks] sum of the squares of a chunk's gradient */
@@ -72,8 +82,12 @@ static inline ptrdiff_t sc_vae_words(const sc_vae_work *w)
     return pixels > units ? pixels : units;
 }
 
-/* Blocks of images, as even as can be: the shape of the loop depends on the batch alone. */
-static inline ptrdiff_t sc_vae_blocks(const sc_vae_work *w) { return (w->batch + SC_VAE_IMAGES - 1) / SC_VAE_IMAGES; }
+/* Blocks of images, as even as can be, and of several a multiple of four, which most numbers of threads share fairly. */
+static inline ptrdiff_t sc_vae_blocks(const sc_vae_work *w)
+{
+    const ptrdiff_t blocks = (w->batch + SC_VAE_IMAGES - 1) / SC_VAE_IMAGES;
+    return blocks < 3 ? blocks : sc_round_up(blocks, 4);
+}
 
 /* Chunks of parameters: rows of V with their units' priors, rows of W, and one for b and c. */
 static inline ptrdiff_t sc_vae_V_chunks(const sc_vae *v) { return (v->n_latents + SC_VAE_ROWS - 1) / SC_VAE_ROWS; }
@@ -105,6 +119,7 @@ static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)
     SC_TAKE(z_bits, uint32_t, sc_vae_z_planes(v) * rs);
     SC_TAKE(x_columns, uint32_t, v->n_visible *(bs / 32));
     SC_TAKE(z_columns, uint32_t, v->n_latents *(rs / 32));
+    SC_TAKE(on, sc_list, rows);
     SC_TAKE(bound, double, rows);
     SC_TAKE(cost, double, w->batch);
     SC_TAKE(squares, double, sc_vae_chunks(v));

@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import stochcore as sc
+from stochcore import environments
 from stochcore.plotting import BLUE, GREY, INK, ORANGE, PALE, STYLE
 
 Array = NDArray[Any]
@@ -37,14 +38,6 @@ BEST = math.log((LOSE + HOLD) / HOLD) / RATE
 
 DAYS, ORDER, HELD, LOST, DEMAND = 12, 5.0, 1.0, 6.0, 3.0
 LEVELS = 13  # a stock of 0 .. 12 pieces
-
-
-def newsvendor(draw: Any, theta: Any, x: Any) -> None:
-    """Order theta[0] pieces; x: h, b, and the rate of the demand, which is plain noise."""
-    demand = -draw.log(1.0 - draw.uniform()) / x[2]
-    left = theta[0] - demand
-    draw.cost(x[0] * left if left > 0.0 else -x[1] * left)
-    draw.add_grad(0, x[0] if left > 0.0 else -x[1])
 
 
 def shop(draw: Any, theta: Any, x: Any) -> None:
@@ -197,7 +190,7 @@ def main() -> None:
     n_steps, n_samples = options.steps or (200 if plain else 600), options.samples or (64 if plain else 256)
     first, second = sc.Stream(options.seed).spawn(2)
 
-    vendor = sc.simulator(newsvendor, compile=how)([1.0], [HOLD, LOSE, RATE])
+    vendor = sc.simulator(environments.newsvendor, compile=how)([1.0], [HOLD, LOSE, RATE])
     at, orders, seconds = descend(vendor, 300, 256, 0.15, first)
     order = float(orders[-1][0])
     print(f"newsvendor: order {order:.3f}, best {BEST:.3f}; 300 steps of 256 samples, {seconds:.1f} s")

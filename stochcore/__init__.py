@@ -5,7 +5,7 @@ A model emits a discrete y = f(z; w) from noise z. The expected cost E[J(f(z; w)
 instruction set. ``docs/contract.md`` says what is promised.
 """
 
-from . import costs, estimators, schedules
+from . import costs, environments, estimators, schedules, simulators
 from .compare import Comparison, compare
 from .config import show_config
 from .distributions import (
@@ -33,7 +33,7 @@ from .network import Network
 from .networks import BernoulliVAE
 from .noise import Stream
 from .optimize import SGD, Adam, Fit, Momentum, Natural, RMSProp, minimize
-from .simulators import CSimulator, simulator
+from .simulators import CSimulator, Draw, Simulator, simulator
 from .unbiased import Unbiasedness, check_unbiased
 from .version import __version__
 
@@ -49,6 +49,7 @@ __all__ = [
     "CategoricalUnits",
     "Comparison",
     "Dropout",
+    "Draw",
     "Estimate",
     "Family",
     "Fit",
@@ -68,6 +69,7 @@ __all__ = [
     "Poisson",
     "RMSProp",
     "RoundedNormal",
+    "Simulator",
     "Stream",
     "Tanh",
     "TopK",
@@ -76,6 +78,7 @@ __all__ = [
     "check_unbiased",
     "compare",
     "costs",
+    "environments",
     "estimate",
     "estimators",
     "exact",
@@ -84,6 +87,7 @@ __all__ = [
     "schedules",
     "show_config",
     "simulator",
+    "simulators",
 ]
 
 

@@ -92,7 +92,8 @@ class FamilyTrainer:
             self._descent.follow(self.average, self._run.baseline, estimator.decay)
         self._value = None
         if isinstance(estimator, ValueBaseline) and estimator.weights is None:
-            assert self._run is not None and self._run.weights is not None
+            assert self._run is not None
+            assert self._run.weights is not None
             self._value = self._run.weights.value
             latest = self._value.learns()
             self.average = np.zeros(latest.size)

@@ -56,6 +56,7 @@ cdef extern from "dispatch.h" nogil:
         SC_DRAW_CONTINUOUS
         SC_DRAW_FAILED
         SC_DRAW_STATE
+        SC_DRAW_STOPPED
         SC_BLAME_WHOLE
         SC_BLAME_LATER
         SC_BLAME_STAGE
@@ -227,7 +228,7 @@ cdef extern from "dispatch.h" nogil:
         sc_vae vae
         ptrdiff_t batch
         ptrdiff_t n_samples
-        int leave_one_out
+        int kind
         double baseline
         const float *data
         sc_stream pixels
@@ -361,6 +362,26 @@ cdef extern from "dispatch.h" nogil:
         int by_time
         int64_t max_draws
 
+    ctypedef struct sc_policy:
+        ptrdiff_t hidden
+        ptrdiff_t n_actions
+        ptrdiff_t n_features
+
+    ctypedef struct sc_episode:
+        double *features
+        double *costs
+        ptrdiff_t n_steps
+        ptrdiff_t room
+
+    ctypedef struct sc_episodes:
+        sc_policy policy
+        double discount
+        uint64_t first
+        int mirrored
+        int antithetic
+        sc_episode *ring
+        ptrdiff_t n_ring
+
     ctypedef struct sc_table:
         const char *isa
         sc_noise noise
@@ -407,6 +428,8 @@ cdef extern from "dispatch.h" nogil:
                              sc_cancel *, double *, double *, double *, double *, int64_t *) noexcept nogil
         int (*simulated_node)(const sc_job *, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *,
                               double *, double *, int64_t *) noexcept nogil
+        int64_t (*act)(sc_draw *, const sc_policy *, const double *) noexcept nogil
+        sc_simulator replay
         void (*update64)(int, const sc_step_scalars *, ptrdiff_t, const double *, double *, double *,
                          double *) noexcept nogil
         void (*update32)(int, const sc_step_scalars *, ptrdiff_t, const float *, float *, float *,

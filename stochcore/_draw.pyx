@@ -1,4 +1,4 @@
-"""draw: what a program draws its decisions from, in Python: one call of the recorder's table each (csrc/kernels/draws.h)."""
+"""draw: what a program in Python draws its decisions from, a call of the recorder's table each (kernels/draws.h)."""
 
 cimport numpy as cnp
 

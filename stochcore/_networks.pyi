@@ -27,7 +27,7 @@ class Descent:
         data: Array,
         batch: int,
         n_samples: int,
-        leave_one_out: bool,
+        kind: int,
         baseline: float,
         pixels: Stream,
         latents: Stream,

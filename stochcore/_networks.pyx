@@ -65,12 +65,12 @@ cdef class Descent:
     cdef public Py_ssize_t completed
 
     def __init__(self, Network network, const float[:, ::1] data, Py_ssize_t batch, Py_ssize_t n_samples,
-                 bint leave_one_out, double baseline, object pixels, object latents):
+                 int kind, double baseline, object pixels, object latents):
         cdef unsigned char[::1] scratch
         self.network, self.data = network, data.base
         self.work.vae = network.vae
         self.work.batch, self.work.n_samples = batch, n_samples
-        self.work.leave_one_out, self.work.baseline = leave_one_out, baseline
+        self.work.kind, self.work.baseline = kind, baseline
         self.work.data = &data[0, 0]
         self.work.pixels, self.work.latents = stream_of(pixels), stream_of(latents)
         self.scratch = scratch = aligned(sc_vae_place(&self.work, NULL), np.uint8)
@@ -105,12 +105,12 @@ cdef class Descent:
                 number = (first_step + <uint64_t>step) * <uint64_t>work.batch
                 s = <const sc_step_scalars *>&scalars[step, 0]
                 t.vae_prepare(work)
-                for i in prange(blocks, num_threads=threads, schedule="static", chunksize=1):
+                for i in prange(blocks, num_threads=threads, schedule="dynamic"):
                     t.vae_forward(work, &rows[step, 0], number, i, &cancel)
                 status = t.vae_summarise(work, &cancel, &records[step, 0])
                 if status:
                     break
-                for i in prange(chunks, num_threads=threads, schedule="static", chunksize=1):
+                for i in prange(chunks, num_threads=threads, schedule="dynamic"):
                     t.vae_learn(work, i, kind, s, m, v)
                 squares = 0.0
                 for i in range(chunks):
@@ -171,11 +171,12 @@ def encode(Network network, const float[:, ::1] x):
     cdef const sc_table *t = kernels()
     cdef float[:, ::1] out = np.empty((x.shape[0], network.latent_stride), dtype=np.float32)
     cdef float[::1] offset = np.empty(network.latent_stride, dtype=np.float32)
-    cdef float[::1] minus = -network.mean
+    cdef float[::1] minus = -2 * network.mean
+    cdef const float[:, ::1] twice = 2 * np.asarray(x)
     cdef float *W = network.vae.parameters
     cdef Py_ssize_t D = network.vae.n_visible, stride = network.latent_stride
     t.affine32(1, D, stride, &minus[0], W, W + D * stride, 0, &offset[0])
-    t.affine32(x.shape[0], D, stride, &x[0, 0], W, &offset[0], 1, &out[0, 0])
+    t.affine32(x.shape[0], D, stride, &twice[0, 0], W, &offset[0], 1, &out[0, 0])
     return np.asarray(out)
 
 

@@ -8,7 +8,9 @@ compiled code carries no addresses. Features are tuples of numbers or one-dimens
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ SLOTS = (
 )  # fmt: skip
 FIRST_SLOT = 8  # bytes of the table before its first function
 
-_entries: dict[Any, Any] = {}
+_entries: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()  # they die with their function
 _words: Any = None
 
 
@@ -39,7 +41,7 @@ def needed() -> Any:
 
 
 def entry(function: Any, theta: Array, x: Any) -> tuple[int, Any]:
-    """Return the address of a compiled program, and the object that owns it."""
+    """Return the address of a compiled program, and the object that owns it; compile it where there is none yet."""
     numba = needed()
     inputs = None if x is None else np.asarray(x)
     if inputs is not None and inputs.dtype.kind not in "iufb":
@@ -47,11 +49,22 @@ def entry(function: Any, theta: Array, x: Any) -> tuple[int, Any]:
             f"`x` must be None, a number or an array of numbers for a compiled simulator, got {inputs.dtype}"
         )
     shape = None if inputs is None else inputs.shape
-    key = function, theta.shape, shape
-    if key not in _entries:
-        _entries[key] = _compile(numba, function, theta.shape, shape)
-    made = _entries[key]
+    entries = _entries.setdefault(function, {})
+    key = theta.shape, shape
+    if key not in entries:
+        entries[key] = _compile(numba, function, theta.shape, shape)
+    made = entries[key]
     return made.address, made
+
+
+def _copy(function: Any) -> Any:
+    """Return the same function once more: what numba makes of it does not keep the original alive."""
+    if not isinstance(function, FunctionType):
+        return function
+    parts = function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    made = FunctionType(*parts)
+    made.__kwdefaults__, made.__module__ = function.__kwdefaults__, function.__module__
+    return made
 
 
 def _compile(numba: Any, function: Any, theta_shape: tuple[int, ...], x_shape: tuple[int, ...] | None) -> Any:
@@ -59,7 +72,7 @@ def _compile(numba: Any, function: Any, theta_shape: tuple[int, ...], x_shape: t
     if _words is None:
         _words = _vocabulary(numba)
     as_draw, theta_of, x_of = _words
-    program = numba.njit(function, error_model="numpy")
+    program = numba.njit(_copy(function), error_model="numpy")
     kind = "array" if x_shape else "none" if x_shape is None else "number"
 
     @numba.njit(error_model="numpy")

@@ -7,11 +7,11 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
-from . cimport sc_draw_table, sc_simulator, sc_stream
+from . cimport sc_simulator, sc_stream
 from ._dispatch cimport (
-    SC_ANTITHETIC, SC_BLAME_LATER, SC_BLAME_STAGE, SC_BLAME_WHOLE, SC_COST_NOT_FINITE, SC_GROUPS, SC_LEAVE_ONE_OUT,
-    SC_MOST_STAGES, SC_ROWS_PAD, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job, sc_program, sc_recorder,
-    sc_table, stop as stop_all, team,
+    SC_ANTITHETIC, SC_BLAME_LATER, SC_BLAME_STAGE, SC_BLAME_WHOLE, SC_COST_NOT_FINITE, SC_DRAW_STOPPED, SC_GROUPS,
+    SC_LEAVE_ONE_OUT, SC_MOST_STAGES, SC_ROWS_PAD, SC_SCORE_FUNCTION, begin, finish, kernels, sc_cancel, sc_job,
+    sc_program, sc_recorder, sc_table, stop as stop_all, stopped, team,
 )
 from ._draw cimport Draw, new_draw
 from ._noise cimport Address
@@ -22,12 +22,48 @@ cnp.import_array()
 
 cdef enum:
     WORK = 1 << 12  # elements that a sample counts as: programs are long
+    COST_ROWS = 32  # samples in a block where only their costs are asked for
 
 _KINDS = {
     "score_function": SC_SCORE_FUNCTION, "leave_one_out": SC_LEAVE_ONE_OUT, "groups": SC_GROUPS,
     "antithetic": SC_ANTITHETIC,
 }
 _BLAMES = {"whole": SC_BLAME_WHOLE, "later": SC_BLAME_LATER, "stage": SC_BLAME_STAGE}
+
+
+cdef struct failure:  # of a block: which sample broke a rule, which one, and by what
+    int64_t sample
+    int status
+    double got
+
+
+cdef class Failures:
+    """The failures of blocks that run in parallel."""
+    cdef object memory
+    cdef failure *first
+
+    def __init__(self, Py_ssize_t n_blocks):
+        cdef unsigned char[::1] memory = np.zeros(n_blocks * sizeof(failure), np.uint8)
+        self.memory, self.first = memory, <failure *>&memory[0]
+
+    cdef int64_t tell(self, Py_ssize_t n_theta) except -2:
+        """Raise the error of the first block that has one; or return its sample, whose cost is not finite."""
+        cdef failure *broken = self.first
+        while broken.status == 0:
+            broken += 1
+        if broken.status == SC_COST_NOT_FINITE:
+            return broken.sample
+        error = rule(broken.status, broken.got, n_theta)
+        if hasattr(error, "add_note"):
+            error.add_note(f"in sample {broken.sample}")
+        raise error
+
+
+cdef void fail(failure *broken, sc_cancel *cancel, int status, double got) noexcept nogil:
+    """Keep what went wrong in a block, and stop the others; one that was stopped has nothing to tell."""
+    if status != SC_DRAW_STOPPED and not stopped(cancel):
+        broken.status, broken.got = status, got
+        stop_all(cancel, status)
 
 
 cdef class Program:
@@ -69,14 +105,34 @@ cdef class Program:
             d.kernels.recorder_end(&d.r)
         return 0
 
-    def costs(self, Address stream, Py_ssize_t first, double[::1] out):
-        """J of samples first, first + 1, ..."""
-        cdef double[:, ::1] memory = np.empty((2, self.c.n_theta))
-        cdef Draw d = new_draw(&self.c, self)
-        cdef Py_ssize_t i
-        for i in range(out.shape[0]):
-            self.run(d, &stream.c, first + i, &memory[0, 0], &memory[1, 0])
-            out[i] = d.r.cost
+    def costs(self, Address stream, Py_ssize_t first, double[::1] out, object n_threads):
+        """J of samples first, first + 1, ...; compiled programs run in parallel."""
+        cdef Py_ssize_t n = self.c.n_theta, count = out.shape[0], n_blocks = (count + COST_ROWS - 1) // COST_ROWS, i
+        cdef Py_ssize_t stride = sizeof(sc_recorder) // 8 + 1 + 2 * n
+        cdef int threads = 1
+        cdef const sc_table *t = kernels()
+        cdef sc_program program = self.c
+        cdef sc_stream own = stream.c
+        cdef sc_cancel cancel
+        cdef double[::1] memory
+        cdef Failures failures
+        cdef Draw d
+        if self.c.run == NULL:
+            memory, d = np.empty(2 * n), new_draw(&self.c, self)
+            for i in range(count):
+                self.run(d, &own, first + i, &memory[0], &memory[n])
+                out[i] = d.r.cost
+            return
+        if count == 0:
+            return
+        threads = min(team(n_threads, count * WORK), n_blocks)
+        memory, failures = np.empty(threads * stride), Failures(n_blocks)
+        begin(&cancel)
+        for i in prange(n_blocks, nogil=True, num_threads=threads, schedule="dynamic"):  # costs go by number
+            costs_of_block(t, &program, &own, first + i * COST_ROWS, min(COST_ROWS, count - i * COST_ROWS),
+                           &memory[0] + threadid() * stride, &cancel, &out[i * COST_ROWS], &failures.first[i])
+        if finish(&cancel):
+            failures.tell(n)
 
     def paths(self, Address stream, Py_ssize_t most_paths, Py_ssize_t most_depth):
         """Enumerate the tree of decisions: lists of chances, costs, S and R of its leaves."""
@@ -118,12 +174,12 @@ cdef class Program:
         cdef sc_stream own = stream.c
         cdef const sc_table *t = kernels()
         cdef sc_cancel cancel
-        cdef Py_ssize_t stride, i, k, shard, end
+        cdef Py_ssize_t stride, i, k, shard
         cdef int64_t bad
         cdef double[::1] memory
         cdef double[:, ::1] nodes, learned
-        cdef int64_t[::1] where
-        cdef double[::1] values, weights, total
+        cdef double[::1] weights, total
+        cdef Failures failures
         memset(&job, 0, sizeof(sc_job))
         job.family.n_problems, job.n_parameters, job.block_rows = 1, n, rows
         job.estimator.kind, job.estimator.mirrored, job.estimator.unit = _KINDS[kind], mirrored, unit
@@ -150,20 +206,14 @@ cdef class Program:
                 if bad >= 0:
                     return bad
         else:
-            where, values = np.full(n_blocks, -1, np.int64), np.zeros(n_blocks)
+            failures = Failures(n_blocks)
             begin(&cancel)
             for i in prange(n_blocks, nogil=True, num_threads=threads, schedule="dynamic"):  # nodes go by number
                 one_block(t, &program, &own, &job, base + i * rows, rows if i < n_blocks - 1
                           else stop - base - i * rows, &memory[0] + threadid() * stride, sums_at(learned, i), &cancel,
-                          &nodes[i, 0], &where[i], &values[i])
-            status = finish(&cancel)
-            for i in range(n_blocks if status else 0):
-                if where[i] >= 0:
-                    if status == SC_COST_NOT_FINITE:
-                        return where[i]
-                    error = rule(status, values[i], n)
-                    error.add_note(f"in sample {where[i]}") if hasattr(error, "add_note") else None
-                    raise error
+                          &nodes[i, 0], &failures.first[i])
+            if finish(&cancel):
+                return failures.tell(n)
         for i in range(n_blocks):
             shard = i // shard_blocks
             if i == shard * shard_blocks:
@@ -208,9 +258,26 @@ cdef double *sums_at(double[:, ::1] learned, Py_ssize_t block) noexcept nogil:
     return &learned[block, 0] if learned.shape[1] else NULL
 
 
+cdef void costs_of_block(const sc_table *t, const sc_program *p, const sc_stream *s, Py_ssize_t first, Py_ssize_t rows,
+                         double *memory, sc_cancel *cancel, double *out, failure *broken) noexcept nogil:
+    """Run the samples of a block for their costs alone; a failure stops the others."""
+    cdef sc_recorder *r = <sc_recorder *>memory
+    cdef double *score = memory + sizeof(sc_recorder) // 8 + 1
+    cdef Py_ssize_t i
+    memset(r, 0, sizeof(sc_recorder))
+    r.draw.table, r.cancel = &t.draw, cancel
+    for i in range(rows):
+        t.recorder_begin(r, p, s, first + i, score, score + p.n_theta)
+        if t.run_program(p, r):
+            broken.sample = first + i
+            fail(broken, cancel, r.status, r.got)
+            return
+        out[i] = r.cost
+
+
 cdef void one_block(const sc_table *t, const sc_program *p, const sc_stream *s, const sc_job *job, Py_ssize_t first,
-                    Py_ssize_t rows, double *memory, double *learned, sc_cancel *cancel, double *node, int64_t *where,
-                    double *value) noexcept nogil:
+                    Py_ssize_t rows, double *memory, double *learned, sc_cancel *cancel, double *node,
+                    failure *broken) noexcept nogil:
     """Run the samples of a block and weigh them; a failure stops the others."""
     cdef Py_ssize_t n = p.n_theta
     cdef sc_recorder *r = <sc_recorder *>memory
@@ -224,12 +291,11 @@ cdef void one_block(const sc_table *t, const sc_program *p, const sc_stream *s, 
     r.draw.table = &t.draw
     r.learned, r.seen = learned, (NULL if learned == NULL else seen)
     status = t.simulate_rows(p, s, first, rows, job.estimator.mirrored, r, cancel, stages, j, score, rest,
-                             where)
+                             &broken.sample)
     if status == 0:
-        status = t.simulated_node(job, first, rows, j, score, rest, rest + rows * n, node, where)
+        status = t.simulated_node(job, first, rows, j, score, rest, rest + rows * n, node, &broken.sample)
     if status:
-        value[0] = r.got
-        stop_all(cancel, status)
+        fail(broken, cancel, status, r.got)
 
 
 def table_address():

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import _dispatch, networks, optimize, plotting
+from ._training import samples
 from .data import Images, load_images
 
 Bound = tuple[float, float]  # with its standard error
@@ -32,8 +33,7 @@ DRAWS = 100  # for each held-out image
 def run(args: argparse.Namespace) -> int:
     """Carry out `stochcore train`."""
     isa = _dispatch.isa()
-    if args.estimator == "leave_one_out" and args.samples < 2:
-        raise ValueError(f"--samples must be at least 2 with --estimator leave_one_out, got {args.samples}")
+    samples(args.samples, args.estimator)
     need_extras()
     images = load_images(args.data)
     if args.batch > len(images.train):

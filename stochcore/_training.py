@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _networks
-from .estimators import Estimator, LeaveOneOut, resolve
+from .estimators import Estimator, resolve
 from .noise import BATCHING, BINARISING, EVALUATION, LAYERS, Stream, as_stream
 
 Array = NDArray[Any]
 
 NAMES = ("W", "b", "V", "c", "prior")
+KINDS = {"score_function": 0, "leave_one_out": 1, "disarm": 2}  # csrc/vae.h
 NEVER = np.float32(-200)  # bias of padding (csrc/vae.h): a unit that is never on
 HALF = 1 << 63  # the units' noise lies half a stream away from the pixels'
 MOST = 1 << 24  # samples: far beyond sense, and no size overflows
@@ -30,7 +31,7 @@ class Trainer:
         renew: Callable[[_networks.Network], Any],
         images: Array,
         batch: int,
-        rule: tuple[int, bool, float],
+        rule: tuple[int, int, float],
         stream: Stream,
         n_threads: int | None,
     ) -> None:
@@ -166,15 +167,18 @@ def checked_images(name: str, array: Array, n_visible: int, stride: int) -> Arra
     return out
 
 
-def samples(n_samples: int, estimator: str | Estimator) -> tuple[int, bool, float]:
-    """Return how many samples, whether they are each other's baseline, and the baseline if not."""
+def samples(n_samples: int, estimator: str | Estimator) -> tuple[int, int, float]:
+    """Return how many samples, what weighs them (csrc/vae.h), and the baseline of score_function."""
     K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
-    if chosen.name not in ("leave_one_out", "score_function") or getattr(chosen, "k", None):
-        raise ValueError(f"`estimator` must be 'leave_one_out' or 'score_function' here, got {chosen!r}")
+    if chosen.name not in KINDS or getattr(chosen, "k", None):
+        known = ", ".join(map(repr, KINDS))
+        raise ValueError(f"`estimator` must be one of {known} for a BernoulliVAE, got {chosen!r}")
+    if K % chosen.samples_per_unit:
+        raise ValueError(f"`n_samples` must be a multiple of {chosen.samples_per_unit} for {chosen.name}, got {K}")
     if chosen.least > K:
         raise ValueError(f"`n_samples` must be at least {chosen.least} for {chosen.name}, got {K}")
     given = getattr(chosen, "baseline", None)
-    return K, isinstance(chosen, LeaveOneOut), 0.0 if given is None else _check.real("baseline", given)
+    return K, KINDS[chosen.name], 0.0 if given is None else _check.real("baseline", given)
 
 
 def evaluation_noise(seed: int | Stream) -> tuple[Stream, Stream]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import _dispatch, _raw, _train, truth, verify
+from ._training import KINDS
 from .config import show_config
 from .noise import ENGINES, Stream
 from .version import __version__
@@ -136,13 +137,13 @@ def add_train(commands: Any) -> None:
         words += f" ({'all cores' if default is None else default})"
         train.add_argument(f"--{name}", metavar=metavar, default=default, help=words, **more)
 
-    count, names = whole_number(1, 10**9), ("leave_one_out", "score_function")
+    count, names = whole_number(1, 10**9), tuple(KINDS)
     threads = whole_number(1, _dispatch.MAX_THREADS)
     add("data", "DATA", "digits", "the images: digits, FILE.npz or FILE-idx.gz")
     add("latents", "N", 32, "binary units", type=whole_number(1, 100_000))
     add("steps", "N", 20_000, "steps of training", type=count)
     add("batch", "N", 50, "images in a step", type=count)
-    add("estimator", "NAME", "leave_one_out", f"of the gradient: {' or '.join(names)}", choices=names)
+    add("estimator", "NAME", "leave_one_out", f"of the gradient: {', '.join(names)}", choices=names)
     add("samples", "N", 2, "draws of the units for each image", type=whole_number(1, 10**6))
     add("learning-rate", "RATE", 0.003, "of Adam", type=positive_number)
     add("seed", "N", 0, "of all randomness", type=SEED)

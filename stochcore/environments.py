@@ -70,11 +70,10 @@ def gridworld(draw: Any, theta: Any, x: Any) -> None:
 def newsvendor(draw: Any, theta: Any, x: Any) -> None:
     """Order before the demand is known: cost h (q - d)^+ + b (d - q)^+ for the order q = theta[0].
 
-    theta[1] is the logarithm of the rate of the exponential demand. x: holding cost h, shortage cost b. The best q is
-    the b/(b + h) quantile of the demand, -log(h/(b + h)) e^-theta[1].
+    x: holding cost h, shortage cost b, and the rate r of the exponential demand d, which is plain noise. The best q is
+    the b/(b + h) quantile of the demand, log((b + h)/h)/r, and costs h q.
     """
-    demand = draw.exponential(1, log=True)
-    order = theta[0]
+    order, demand = theta[0], -draw.log(1.0 - draw.uniform()) / x[2]
     if order > demand:
         draw.cost(x[0] * (order - demand))
         draw.add_grad(0, x[0])
@@ -86,17 +85,23 @@ def newsvendor(draw: Any, theta: Any, x: Any) -> None:
 def inventory(draw: Any, theta: Any, x: Any) -> None:
     """Keep a stock for several periods of Poisson demand, with orders that are drawn.
 
-    theta: the logits of orders of 0 .. n - 1 pieces are theta[2 c] + theta[2 c + 1] stock/10, class after class; its
-    last number is the logarithm of the demand's rate. x: periods, cost of an order, of a piece held, of a sale lost.
+    theta: the logits of orders of 0 .. n - 1 pieces are theta[2 c] + theta[2 c + 1] stock/10, class after class. x:
+    periods, cost of an order, of a piece held, of a sale lost, and the demand's rate, at most 500. Demands are plain
+    noise, by inversion of their distribution function.
     """
-    orders = (len(theta) - 1) // 2
+    orders, rate = len(theta) // 2, x[4]
+    none = draw.exp(-rate)  # the probability of no demand
     stock = 0.0
     for _ in range(int(x[0])):
         ordered = draw.categorical(0, orders, (1.0, 0.1 * stock))
         if ordered > 0:
             draw.cost(x[1])
             stock += ordered
-        demand = draw.poisson(2 * orders)
+        u, demand, chance, below = draw.uniform(), 0.0, none, none
+        while u >= below and (demand < rate or chance > 1e-18):  # up to what rounding leaves of the tail
+            demand += 1.0
+            chance *= rate / demand
+            below += chance
         lost = max(demand - stock, 0.0)
         stock = max(stock - demand, 0.0)
         draw.cost(x[2] * stock + x[3] * lost)

@@ -42,14 +42,15 @@ class BernoulliVAE:
     A variational autoencoder with one layer of Bernoulli units between two linear maps, in float32.
 
     Prior: z_h ~ Bernoulli(sigmoid(prior_h)). Decoder: x_d ~ Bernoulli(sigmoid(z V + c)_d). Encoder: z_h ~
-    Bernoulli(sigmoid((x - mean) W + b)_h). The cost is minus the evidence lower bound, in nats:
+    Bernoulli(sigmoid(2 (x - mean) W + b)_h). The cost is minus the evidence lower bound, in nats:
 
         J(z) = -(log p(x | z) + log p(z) - log q(z | x)).
 
     Decoder and prior learn by ordinary gradients, averaged over K samples of z. The encoder learns through its discrete
-    units by the score function: the mean over samples of (J_k - baseline_k) (z_k - q), times x - mean for W. With
-    ``leave_one_out`` a sample's baseline is the mean cost of the image's other samples. Both are unbiased. (J also
-    depends on the encoder directly, through log q; that derivative has expectation zero and is left out.)
+    units by the score function: the mean over samples of (J_k - baseline_k) (z_k - q), times 2 (x - mean) for W. With
+    ``leave_one_out`` a sample's baseline is the mean cost of the image's other samples. ``disarm`` takes samples in
+    pairs z, z' of opposite noise, (J - J')/2 (z - z') max(q, 1 - q). All are unbiased. (J also depends on the encoder
+    directly, through log q; that derivative has expectation zero and is left out.)
 
     The start: W ~ N(0, 1/n_visible), V ~ N(0, 1/n_latents), b = prior = 0 and c = logit(mean). A model is a value:
     ``stochcore.minimize(model, data=...)`` makes a new one.
@@ -186,8 +187,8 @@ class BernoulliVAE:
         batch_size : int
             At most n_images.
         n_samples : int
-            Samples of the units for each image; at least 2 with ``leave_one_out``.
-        estimator : {"leave_one_out", "score_function"} or Estimator
+            Samples of the units for each image; at least 2 with ``leave_one_out``, even with ``disarm``.
+        estimator : {"leave_one_out", "score_function", "disarm"} or Estimator
             A baseline of ``estimators.ScoreFunction`` must be a single number.
         seed : int or Stream
             Noise of orders, pixels and units.
@@ -285,7 +286,7 @@ class BernoulliVAE:
         return math.fsum(mean) / n, math.sqrt(math.fsum(squares) / (n_draws - 1) / n_draws) / n
 
     def encode(self, x: ArrayLike) -> Array:
-        """Return the probability of each unit, sigmoid((x - mean) W + b).
+        """Return the probability of each unit, sigmoid(2 (x - mean) W + b).
 
         Parameters
         ----------

@@ -31,6 +31,7 @@ FORMAT = 1  # of a pickled Stream
 # What a number is for (stochcore.h). Two purposes never share a counter.
 ARRAYS, SIMULATORS, BATCHING, BINARISING, EVALUATION, INITIALISING, SPAWNING, LAYERS = 0, 1, 2, 3, 4, 5, 6, 16
 ESTIMATORS = 7  # what estimators draw besides samples
+ENVIRONMENTS = 8  # seeds of episodes
 
 
 class Stream(_noise.Address):

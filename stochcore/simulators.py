@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,12 @@ MOST_PATHS = 1 << 20
 MOST_DEPTH = 1 << 10
 
 
+@overload
+def simulator(function: Function, *, compile: str | None = None, max_draws: int = MAX_DRAWS) -> Simulator: ...
+@overload
+def simulator(
+    function: None = None, *, compile: str | None = None, max_draws: int = MAX_DRAWS
+) -> Callable[[Function], Simulator]: ...
 def simulator(
     function: Function | None = None, *, compile: str | None = None, max_draws: int = MAX_DRAWS
 ) -> Simulator | Callable[[Function], Simulator]:
@@ -76,7 +82,7 @@ def simulator(
     array([ True])
     """
     if function is None:
-        return functools.partial(simulator, compile=compile, max_draws=max_draws)  # type: ignore[return-value]
+        return functools.partial(simulator, compile=compile, max_draws=max_draws)
     return Simulator(function, compile=compile, max_draws=max_draws)
 
 
@@ -208,47 +214,25 @@ class Simulation(Simulated):
         return type(self)(self.simulator, self._structure.checked(parameters), self.x)
 
     def sample(self, n: int, stream: Stream, *, n_threads: int | None = None) -> Array:
-        """Return the costs of samples 0 .. n of a stream, shape (n,)."""
+        """Return the costs of samples 0 .. n of a stream, shape (n,); compiled programs run on `n_threads` threads."""
         out = np.empty(_check.integer("n", n, 0))
-        self._program.costs(_own(stream), 0, out)
+        self._program.costs(own(stream), 0, out, _check.threads(n_threads))
         return out
 
     def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:
         """Return what makes the nodes of shards of blocks, shape (shards, size)."""
-        if weighing.by_parameter is not None:
-            raise ValueError("`baseline` must be a number, or one for each sample, for a simulator")
-        program, layout = self._program, run.layout
-        own = _own(stream)
+        fold = folder(self._program, run, weighing, own(stream), n_threads)
 
         def make(first: int, blocks: int, stop: int) -> tuple[Array, int]:
-            shards = np.empty((-(-blocks // BLOCKS_PER_SHARD), layout.node_size))
-            bad = program.fold(
-                own,
-                shards,
-                first,
-                blocks,
-                BLOCKS_PER_SHARD,
-                layout.block_rows,
-                stop,
-                weighing.kind,
-                run.estimator.blame,
-                weighing.mirrored,
-                run.estimator.samples_per_unit,
-                run.within,
-                weighing.baseline,
-                weighing.by_sample,
-                weighing.value,
-                run.first_sample,
-                n_threads,
-            )
-            return shards, bad
+            shards = np.empty((-(-blocks // BLOCKS_PER_SHARD), run.layout.node_size))
+            return shards, fold(shards, first, blocks, BLOCKS_PER_SHARD, stop)
 
         return make
 
     def exact(self) -> tuple[Array, Array, Array, Array]:
         """Enumerate all ways to go."""
         try:
-            found = self._program.paths(_own(Stream(0)), MOST_PATHS, MOST_DEPTH)
+            found = self._program.paths(own(Stream(0)), MOST_PATHS, MOST_DEPTH)
         except NotListedError as error:
             raise ValueError(f"`model` cannot be enumerated: {error}") from None
         p, j, score, rest = (np.array(part) for part in zip(*found, strict=True))
@@ -274,7 +258,38 @@ class Simulation(Simulated):
         return f"{self.simulator!r}(theta <{' x '.join(map(str, self.parameters.shape)) or 'scalar'}>)"
 
 
-def _own(stream: Stream) -> Stream:
+def folder(
+    program: Program, run: Any, weighing: Any, own: Stream, n_threads: int | None
+) -> Callable[[Array, int, int, int, int], int]:
+    """Return what makes nodes: fold(nodes, first_block, blocks, blocks_of_a_node, stop) -> -1, or a bad sample."""
+    if weighing.by_parameter is not None:
+        raise ValueError("`baseline` must be a number, or one for each sample, for a simulator")
+
+    def fold(nodes: Array, first: int, blocks: int, each: int, stop: int) -> int:
+        return program.fold(
+            own,
+            nodes,
+            first,
+            blocks,
+            each,
+            run.layout.block_rows,
+            stop,
+            weighing.kind,
+            run.estimator.blame,
+            weighing.mirrored,
+            run.estimator.samples_per_unit,
+            run.within,
+            weighing.baseline,
+            weighing.by_sample,
+            weighing.value,
+            run.first_sample,
+            n_threads,
+        )
+
+    return fold
+
+
+def own(stream: Stream) -> Stream:
     """Return the stream of the same name that simulators have."""
     return stream._replace(purpose=SIMULATORS)
 

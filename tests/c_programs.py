@@ -1,4 +1,4 @@
-"""C programs of the tests: compiled for one instruction set, and the command that runs them here.
+"""C programs of the tests: compiled for one instruction set, and the command that runs them here; and libraries.
 
 A program for AArch64 is cross-compiled and run by qemu where this machine is none (Debian: gcc-aarch64-linux-gnu,
 libc6-dev-arm64-cross, qemu-user).
@@ -6,14 +6,18 @@ libc6-dev-arm64-cross, qemu-user).
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import stochcore as sc
 
 TESTS = Path(__file__).resolve().parent
 CSRC = TESTS.parent / "csrc"
@@ -89,3 +93,41 @@ def build(source: Path, program: Path, isa: str, *flags: str, target: str | None
         built = run(*compiler, *BASE, *ISA[isa], *flags, *step)
         assert built.returncode == 0, built.stderr
     return [*runner, str(program)]
+
+
+def library(source: Path, folder: Path, *flags: str) -> Path:
+    """Compile a program that needs nothing but stochcore.h to a shared library; return its path."""
+    compiler, _ = tools(machine())
+    target = folder / f"{source.stem}.so"
+    command = [*compiler, "-std=c11", "-O2", "-ffp-contract=off", *STRICT, *flags, f"-I{sc.get_include()}"]
+    built = run(*command, "-shared", "-fPIC", source, "-o", target, "-lm")
+    assert built.returncode == 0, built.stderr
+    return target
+
+
+SETUP = """
+import sys
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+name, *folders = sys.argv[1:]
+one = Extension(name, [name + ".pyx"], include_dirs=folders, extra_compile_args=["-ffp-contract=off"])
+setup(ext_modules=cythonize([one]), script_args=["-q", "build_ext", "--inplace"])
+"""
+
+
+def extension(text: str, name: str, folder: Path, *include: str) -> Any:
+    """Build and import a module in Cython, as somebody would who has the package that is tested."""
+    pytest.importorskip("Cython")
+    (folder / f"{name}.pyx").write_text(text)
+    keep = {k: v for k, v in ENVIRONMENT.items() if k not in ("CC", "CFLAGS", "PYTHONPATH")}
+    paths = {"PYTHONPATH": str(Path(sc.__file__).parents[1]), "PYTHONSAFEPATH": "1"}
+    command = [sys.executable, "-c", SETUP, name, *include]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=keep | paths, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob(f"{name}.*.so")
+    spec = importlib.util.spec_from_file_location(name, built)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

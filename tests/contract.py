@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # under PYTHONSAFEPATH a program
 from streams import KINDS, draw
 
 import stochcore as sc
+from stochcore import environments
 
 
 def digest(*arrays):
@@ -257,8 +258,8 @@ def annealing(threads):
 
 def networks(threads):
     data = sc.Stream(16).uniform((100, 30))
-    for estimator in ("leave_one_out", "score_function"):
-        for sizes in ((30, 7, 20, 2), (30, 32, 50, 3)):
+    for estimator in ("leave_one_out", "score_function", "disarm"):
+        for sizes in ((30, 7, 20, 2), (30, 32, 50, 4 if estimator == "disarm" else 3)):
             _, latents, batch, samples = sizes
             vae = sc.BernoulliVAE(30, latents, mean=numbers(30, 17) / 8 + 0.5, seed=4)
             fit = sc.minimize(
@@ -297,6 +298,15 @@ def simulations(threads):
             e = sc.estimate(made, n_samples=n, estimator=estimator, seed=5, n_threads=threads)
             name = getattr(estimator, "k", estimator)
             yield f"simulator {name} {n}", (e.cost, e.cost_se, e.grad, e.grad_se, e.best_cost)
+    for program, theta, x in (
+        (environments.cartpole, numbers(4, 32), 60),
+        (environments.gridworld, numbers((4, 4), 33), (0.25, 20)),
+        (environments.newsvendor, [1.5], (1.0, 3.0, 0.5)),
+        (environments.inventory, numbers(6, 34), (5, 2.0, 0.5, 4.0, 1.25)),
+        (environments.mm1_cycle, [-1.0, 0.0], (0.5, 0.25)),
+    ):
+        e = sc.estimate(sc.simulator(program)(theta, x), n_samples=70, seed=5, n_threads=threads)
+        yield f"environment {program.__name__}", (e.cost, e.cost_se, e.grad, e.grad_se, e.best_cost)
 
 
 def lines(threads=None):

@@ -567,14 +567,14 @@ static void optimizer(const char *name, int kind)
 enum { D = 40, DS = 48, H = 21, HS = 32, IMAGES = 20 }; /* pixels, units, and the lengths of their rows */
 
 /* Three steps of Adam with three samples, and the bound. */
-static void network(const char *name, int leave_one_out)
+static void network(const char *name, int kind, ptrdiff_t samples_each)
 {
     enum { SIZE = D * HS + HS + H * DS + DS + HS };
     static _Alignas(64) char memory[1 << 18];
     static float a[SIZE], m[SIZE], v[SIZE], mean[DS], data[IMAGES * DS];
     int64_t rows[IMAGES];
     double record[2], bound[IMAGES] = {0}, squares[IMAGES] = {0};
-    sc_vae_work w = {.vae = {D, H, DS, HS, a, mean}, .batch = IMAGES, .n_samples = 3, .leave_one_out = leave_one_out};
+    sc_vae_work w = {.vae = {D, H, DS, HS, a, mean}, .batch = IMAGES, .n_samples = samples_each, .kind = kind};
     sc_cancel cancel;
     sc_cancel_begin(&cancel, NULL);
     failed |=
@@ -592,7 +592,7 @@ static void network(const char *name, int leave_one_out)
         for (ptrdiff_t b = 0; b < sc_vae_blocks(&w); b++) t->vae_forward(&w, rows, step * IMAGES, b, &cancel);
         failed |= t->vae_summarise(&w, &cancel, record);
         for (ptrdiff_t c = 0; c < sc_vae_chunks(&w.vae); c++) t->vae_learn(&w, c, SC_ADAM, &scalars, m, v);
-        TAKE(record), take(w.bound, sizeof(double) * IMAGES * 3);
+        TAKE(record), take(w.bound, sizeof(double) * (size_t)(IMAGES * samples_each));
     }
     TAKE(a), TAKE(m), TAKE(v);
     print("vae_step_%s", name);
@@ -641,8 +641,9 @@ int main(int argc, char **argv)
     optimizer("momentum", SC_MOMENTUM);
     optimizer("rmsprop", SC_RMSPROP);
     optimizer("adam", SC_ADAM);
-    network("leave_one_out", 1);
-    network("score_function", 0);
+    network("leave_one_out", SC_VAE_LEAVE_ONE_OUT, 3);
+    network("score_function", SC_VAE_SCORE_FUNCTION, 3);
+    network("disarm", SC_VAE_DISARM, 4);
     layers();
     counts();
     others();

@@ -2,16 +2,15 @@
 
 import copy
 import ctypes
-import importlib.util
 import os
 import pickle
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
+import c_programs
 import numpy as np
 import pytest
 
@@ -118,24 +117,7 @@ def functions(library):
 @pytest.fixture(scope="module")
 def extension(tmp_path_factory):
     """CYTHON, built and imported."""
-    pytest.importorskip("Cython")
-    folder = tmp_path_factory.mktemp("extension")
-    (folder / "foreign_costs.pyx").write_text(CYTHON)
-    setup = (
-        "import numpy\nfrom Cython.Build import cythonize\nfrom setuptools import Extension, setup\n"
-        "setup(ext_modules=cythonize([Extension('foreign_costs', ['foreign_costs.pyx'], "
-        "include_dirs=[numpy.get_include()])]), script_args=['-q', 'build_ext', '--inplace'])\n"
-    )
-    keep = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "CFLAGS", "PYTHONPATH")}
-    done = subprocess.run(
-        [sys.executable, "-c", setup], cwd=folder, capture_output=True, text=True, env=keep, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("foreign_costs*.so")
-    spec = importlib.util.spec_from_file_location("foreign_costs", built)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return c_programs.extension(CYTHON, "foreign_costs", tmp_path_factory.mktemp("extension"), np.get_include())
 
 
 def holds(cost, y=Y, w=W):

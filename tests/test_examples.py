@@ -204,6 +204,16 @@ def test_cartpole_is_solved(tmp_path):
     assert all(before < 100 < 195 <= after for before, after in returns)
 
 
+def test_a_frozen_lake(tmp_path):
+    pytest.importorskip("gymnasium")
+    out = run(tmp_path, "gymnasium_frozenlake.py", "--seeds", "1", "--steps", "12", "--episodes", "64", panels=2)
+    assert "equal chances 0.014, at best 0.744" in out
+    worth = float(re.search(r"seed 0: (\d\.\d+),", out)[1])
+    seen, error = map(float, re.search(r"of the first: (\S+) \+- (\S+)", out).groups())
+    assert worth > 0.016
+    assert abs(seen - worth) < 4 * error + 1e-3
+
+
 @pytest.mark.parametrize(
     ("name", "options", "panels"),
     [

@@ -68,7 +68,8 @@ def test_close_calls_are_the_definition(apart):
         logits = border + sign * apart
         np.testing.assert_array_equal(decisions(logits), by_definition(logits, u))
     if apart > 1e-9:
-        assert (decisions(border + apart) == 1).all() and (decisions(border - apart) == 0).all()
+        assert (decisions(border + apart) == 1).all()
+        assert (decisions(border - apart) == 0).all()
 
 
 @pytest.mark.parametrize("logit", [0.0, 9.4999, 9.5, -9.5, 9.6, 20.0, -36.0, 37.0, 700.0, -750.0, 1e300])
@@ -98,31 +99,27 @@ def test_the_ends_of_the_unit_interval_are_close_calls():
         np.testing.assert_array_equal(y[~near], (u < p)[~near].astype(float))
 
 
+@pytest.mark.parametrize("turns", [1, 2])
 @pytest.mark.parametrize("features", [0, 1, 4, 16, 17, 40])
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 33])
-def test_scores_that_wait_are_all_counted(features, count):
+def test_scores_that_wait_are_all_counted(features, count, turns):
     """S and R of one sample, beside a sum in Python; decisions by turns of two parameters as well."""
     width = max(features, 1)
     theta = np.linspace(-0.5, 0.7, 2 * width)
-    rng = np.random.default_rng(features + 100 * count)
-    rows = rng.normal(size=(count, width))
-    for turns in (1, 2):
-        expected, seen = np.zeros(2 * width), []
+    rows = np.random.default_rng(features + 100 * count).normal(size=(count, width))
+    expected, seen = np.zeros(2 * width), []
 
-        @sc.simulator
-        def program(draw, theta, x):
-            for t in range(count):
-                i = (t % turns) * width
-                f = tuple(rows[t]) if features else (1.0,)
-                y = draw.bernoulli(i, f if features else None)
-                seen.append((i, f, y, t))
-                draw.cost(float(t))
+    @sc.simulator
+    def program(draw, theta, x):
+        for t in range(count):
+            i = (t % turns) * width
+            f = tuple(rows[t]) if features else (1.0,)
+            y = draw.bernoulli(i, f if features else None)
+            seen.append((i, f, y, t))
+            draw.cost(float(t))
 
-        e = sc.estimate(program(theta), n_samples=1, estimator="score_function")
-        total = sum(range(count))
-        for i, f, y, t in seen:
-            logit = sum(a * b for a, b in zip(f, theta[i:], strict=False))
-            later = total - sum(range(t))
-            expected[i : i + width] += later * (y - 1 / (1 + math.exp(-logit))) * np.array(f)
-        np.testing.assert_allclose(e.grad, expected, rtol=1e-12, atol=1e-10)
-        seen.clear()
+    e = sc.estimate(program(theta), n_samples=1, estimator="score_function")
+    for i, f, y, t in seen:
+        logit = sum(a * b for a, b in zip(f, theta[i:], strict=False))
+        expected[i : i + width] += sum(range(t, count)) * (y - 1 / (1 + math.exp(-logit))) * np.array(f)
+    np.testing.assert_allclose(e.grad, expected, rtol=1e-12, atol=1e-10)

@@ -1,91 +1,18 @@
-"""simulators: programs against the enumeration of their decisions, closed forms, and themselves in other languages."""
+"""simulators: programs against the enumeration of their decisions, closed forms, and themselves in numba."""
 
-import ctypes
 import math
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from programs import PROGRAMS, THETA, bits, discounted, inventory_by_hand, model_of, name, noisy, same, size_of
 
 import stochcore as sc
 from stochcore import environments, simulators
 from stochcore.estimators import ahead
 
-THETA = np.array([0.3, -0.2, 0.1, 0.5, -0.4, 0.2, 0.7, -0.6])
 
-
-# ---- programs with few ways to go ----------------------------------------------------------------------------------
-def bits(draw, theta, x):
-    a = draw.bernoulli(0)
-    draw.cost(0.5 * a)
-    b = draw.bernoulli(1, (1.0, 0.5 - a))
-    draw.cost(1.0 + b - 2.0 * a * b)
-
-
-def classes(draw, theta, x):
-    c = draw.categorical(0, 3)
-    draw.cost(float(c * c))
-    e = draw.categorical(2, 2, (1.0, -0.5 * c))
-    draw.cost(2.0 * e - c)
-
-
-def counts(draw, theta, x):
-    n = draw.binomial(0, 3)
-    draw.cost(1.0 * n)
-    m = draw.binomial(1, 2, (0.5, 1.0 + n))
-    draw.cost(0.3 * m * n)
-
-
-def endless_counts(draw, theta, x):
-    n = draw.poisson(0)
-    draw.cost(1.0 * n)
-    g = draw.geometric(1)
-    draw.cost(0.1 * g * n)
-
-
-def own_probability(draw, theta, x):
-    p = 0.2 + 0.1 * theta[0] * theta[0]
-    y = draw.bernoulli(p=p)
-    slope = 0.2 * theta[0]
-    draw.add_score(0, slope / p if y else -slope / (1.0 - p))
-    draw.cost(3.0 * y)
-    c = draw.categorical(p=(0.25, 0.5, 0.25))
-    draw.cost(1.0 * c * y)
-
-
-def discounted(draw, theta, x):
-    for _ in range(3):
-        a = draw.bernoulli(0, (1.0, 0.5))
-        draw.cost(1.0 + a)
-        draw.discount(0.5)
-        if a:
-            draw.cost(theta[2] * theta[2])
-            draw.add_grad(2, 2.0 * theta[2])
-
-
-def layer(draw, theta, x):
-    for step in range(2):
-        a = draw.tanh_policy(0, 1, 2, (1.0, 0.5 * step))
-        draw.cost(1.0 - 2.0 * a + step)
-
-
-PROGRAMS = [bits, classes, counts, endless_counts, own_probability, discounted, layer]
-
-
-def name(value):
-    return getattr(value, "__name__", None)
-
-
-def size_of(program):
-    return 7 if program is layer else len(THETA)
-
-
-def model_of(program, how=None):
-    return sc.simulator(program, compile=how)(THETA[: size_of(program)])
-
-
+# ---- against enumeration -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("program", PROGRAMS, ids=name)
 def test_enumeration_is_the_derivative_of_the_expected_cost(program):
     theta, made = THETA[: size_of(program)], sc.simulator(program)
@@ -188,22 +115,12 @@ def test_stages_have_the_least_variance():
 
 
 # ---- the same bits -------------------------------------------------------------------------------------------------
-def same(a, b):
-    return a.cost == b.cost and a.cost_se == b.cost_se and (a.grad == b.grad).all() and (a.grad_se == b.grad_se).all()
-
-
 @pytest.mark.parametrize("program", PROGRAMS, ids=name)
 def test_numba_has_the_bits_of_python(program):
     pytest.importorskip("numba")
     ours, theirs = (sc.estimate(model_of(program, how), n_samples=500) for how in (None, "numba"))
     assert same(ours, theirs)
     assert same(sc.exact(model_of(program)), sc.exact(model_of(program, "numba")))
-
-
-def noisy(draw, theta, x):
-    t = draw.exponential(0) + draw.exponential(1, log=True) + draw.normal(2, 0.5) + draw.standard_normal()
-    u = draw.uniform() + draw.normal(3, 1.0, (0.5, 2.0))
-    draw.cost(draw.sin(t) + draw.cos(u) + draw.exp(-t * t) + draw.log(1.0 + u * u))
 
 
 def test_continuous_draws_in_numba():
@@ -285,6 +202,24 @@ def test_samples_are_addressed():
     assert e.best_y == costs.min()
 
 
+@pytest.mark.parametrize("how", [None, "numba"])
+@pytest.mark.parametrize("n", [0, 1, 31, 33, 1000])
+def test_costs_of_samples_on_any_number_of_threads(how, n):
+    if how:
+        pytest.importorskip("numba")
+    expected, model = model_of(discounted).sample(n, sc.Stream(4).at(3)), model_of(discounted, how)
+    for threads in (None, 1, 2, 5):
+        assert model.sample(n, sc.Stream(4).at(3), n_threads=threads).tobytes() == expected.tobytes()
+    assert n < 31 or len(np.unique(expected)) > 3
+
+
+def test_what_is_documented_is_there():
+    assert (sc.Simulator, sc.Draw, sc.environments) == (simulators.Simulator, simulators.Draw, environments)
+    assert isinstance(sc.simulator(bits), sc.Simulator)
+    assert issubclass(sc.CSimulator, sc.Simulator)
+    assert set(sc.__all__) >= {"Draw", "Simulator", "environments", "simulators"}
+
+
 def test_antithetic_pairs():
     def program(draw, theta, x):
         draw.cost(draw.uniform())
@@ -294,107 +229,9 @@ def test_antithetic_pairs():
     assert (a + b == 1 - 2.0**-53).all()
 
 
-# ---- compiled by others --------------------------------------------------------------------------------------------
-SOURCE = """
-#include "stochcore.h"
-void game(sc_draw *draw)
-{
-    for (int i = 0; i < 3; i++) {
-        const double features[2] = {1.0, 0.5};
-        int64_t a = sc_draw_bernoulli_linear(draw, 0, features, 2);
-        sc_draw_cost(draw, 1.0 + (double)a);
-        sc_draw_discount(draw, 0.5);
-        if (a) sc_draw_cost(draw, draw->theta[2] * draw->theta[2]);
-        if (a) sc_draw_add_grad(draw, 2, 2.0 * draw->theta[2]);
-    }
-}
-void endless(sc_draw *draw) { while (sc_draw_uniform(draw) < 2.0) {} }
-void scaled(sc_draw *draw) { sc_draw_cost(draw, draw->x[draw->n_x - 1] * (double)sc_draw_bernoulli(draw, 0)); }
-"""
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("simulators")
-    source, target = folder / "game.c", folder / "game.so"
-    source.write_text(SOURCE)
-    command = ["gcc", "-std=c99", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", f"-I{sc.get_include()}"]
-    subprocess.run([*command, str(source), "-o", str(target)], check=True)
-    return ctypes.CDLL(str(target))
-
-
-def pointer_of(library, function):
-    own = getattr(library, function)
-    own.restype, own.argtypes = None, [ctypes.c_void_p]
-    return own
-
-
-def test_c_has_the_bits_of_python(library):
-    theirs = sc.CSimulator(pointer_of(library, "game"))(THETA)
-    assert same(sc.estimate(theirs, n_samples=3000), sc.estimate(model_of(discounted), n_samples=3000))
-    assert same(sc.exact(theirs), sc.exact(model_of(discounted)))
-    by_address = sc.CSimulator(ctypes.cast(library.game, ctypes.c_void_p).value)(THETA)
-    assert same(sc.estimate(theirs, n_samples=100), sc.estimate(by_address, n_samples=100))
-
-
-def test_inputs_of_c(library):
-    made = sc.CSimulator(pointer_of(library, "scaled"))
-    assert sc.exact(made([0.0], [[1.0, 2.0], [3.0, 8.0]])).cost == 4.0
-
-
-def test_a_program_without_end_is_stopped_by_its_limit(library):
-    made = sc.CSimulator(pointer_of(library, "endless"), max_draws=1000)
-    with pytest.raises(RuntimeError, match=r"made 1000 draws and goes on: raise `max_draws`"):
-        sc.estimate(made([0.0]), n_samples=100)
-
-    def endless(draw, theta, x):
-        while True:
-            draw.uniform()
-
-    with pytest.raises(RuntimeError, match=r"made 64 draws and goes on"):
-        sc.estimate(sc.simulator(endless, max_draws=64)([0.0]), n_samples=2)
-
-
-INTERRUPTED = """
-import ctypes, signal, sys, threading, time, os
-import stochcore as sc
-library = ctypes.CDLL(sys.argv[1])
-made = sc.CSimulator(ctypes.cast(library.endless, ctypes.c_void_p).value, max_draws=10**18)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sent = []
-def send():
-    time.sleep(0.5)
-    sent.append(time.monotonic())
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=send).start()
-try:
-    sc.estimate(made([0.0]), n_samples=int(sys.argv[2]))
-except KeyboardInterrupt:
-    print(time.monotonic() - sent[0])
-"""
-
-
-@pytest.mark.parametrize("n", [2, 1000])
-def test_control_c_ends_compiled_programs(library, n):
-    ran = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, library._name, str(n)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert float(ran.stdout) < 0.1
-
-
-def test_pointers_of_other_functions_are_refused(library):
-    wrong = library.game
-    wrong.restype, wrong.argtypes = ctypes.c_double, [ctypes.c_double]
-    with pytest.raises(TypeError, match=r"`pointer` must be of a function void \(sc_draw \*\), got double \(double\)"):
-        sc.CSimulator(wrong)
-    with pytest.raises(TypeError, match=r"`pointer` must be an address, a function of ctypes, cffi or numba, or a Py"):
-        sc.CSimulator("game")
-    with pytest.raises(TypeError, match=r"cannot be pickled: another process has others"):
-        pickle.dumps(sc.CSimulator(1))
+def test_pickles():
+    model = pickle.loads(pickle.dumps(model_of(bits)))
+    assert same(sc.estimate(model, n_samples=50), sc.estimate(model_of(bits), n_samples=50))
 
 
 # ---- descent -------------------------------------------------------------------------------------------------------
@@ -433,133 +270,6 @@ def test_target_se():
     assert e.n_samples > 2000
 
 
-# ---- mistakes ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda d: d.bernoulli(8), IndexError, r"parameters must lie in theta, which has 8 numbers, got index 8"),
-        (lambda d: d.bernoulli(-2), IndexError, r"got index -2"),
-        (lambda d: d.bernoulli(6, (1.0, 2.0, 3.0)), IndexError, r"got index 8"),
-        (lambda d: d.categorical(6, 3), IndexError, r"got index 8"),
-        (lambda d: d.add_score(99, 1.0), IndexError, r"got index 99"),
-        (lambda d: d.bernoulli(p=1.5), ValueError, r"probabilities must lie in \[0, 1\] and sum to 1, got 1.5"),
-        (lambda d: d.bernoulli(p=math.nan), ValueError, r"probabilities must lie in \[0, 1\] and sum to 1, got nan"),
-        (lambda d: d.categorical(p=(0.5, 0.4)), ValueError, r"sum to 1, got 0.9"),
-        (lambda d: d.categorical(0, 0), ValueError, r"classes and units 1 to 256, .* got 0"),
-        (lambda d: d.exponential(1), ValueError, r"rate or scale must be positive and finite, .* got -0.2"),
-        (lambda d: d.normal(0, 0.0), ValueError, r"rate or scale must be positive and finite, .* got 0"),
-        (lambda d: d.binomial(0, -1), ValueError, r"its trials 0 to 10\^6, got -1"),
-        (lambda d: d.cost(math.inf), ValueError, r"costs, logits, scores and derivatives must be finite, got inf"),
-        (lambda d: d.add_grad(0, math.nan), ValueError, r"must be finite, got nan"),
-        (lambda d: d.bernoulli(0, (math.inf,)), ValueError, r"must be finite, got inf"),
-        (lambda d: d.bernoulli(0, ()), ValueError, r"`features` must have 1 to 1024 numbers, got 0"),
-        (lambda d: d.bernoulli(0, np.ones((2, 2))), ValueError, r"`features` must be one row of numbers, got shape"),
-        (lambda d: d.bernoulli(0, p=0.5), TypeError, r"takes either an index of theta or `p`, got both"),
-        (lambda d: d.categorical(0, 2, p=(1.0,)), TypeError, r"takes either indices of theta or `p`, got both"),
-    ],
-)
-def test_mistakes_of_a_program_name_the_rule(call, error, message):
-    def program(draw, theta, x):
-        call(draw)
-
-    with pytest.raises(error, match=message):
-        sc.estimate(sc.simulator(program)(THETA), n_samples=4)
-
-
-def test_mistakes_around_it():
-    with pytest.raises(TypeError, match=r"`function` must be callable as function\(draw, theta, x\), got 3"):
-        sc.simulator(3)
-    with pytest.raises(ValueError, match=r"`compile` must be one of 'numba', got 'jax'"):
-        sc.simulator(bits, compile="jax")
-    with pytest.raises(ValueError, match=r"`theta` must have at least one number, got shape \(0,\)"):
-        sc.simulator(bits)([])
-    with pytest.raises(ValueError, match=r"`theta` must be finite"):
-        sc.simulator(bits)([math.nan])
-    with pytest.raises(TypeError, match=r"a Draw is made by the simulator that it is given to"):
-        simulators.Draw()
-
-    def returns(draw, theta, x):
-        return 3.0
-
-    with pytest.raises(TypeError, match=r"must return nothing and tell its costs by `draw.cost`, got float"):
-        sc.estimate(sc.simulator(returns)([0.0]), n_samples=2)
-
-
-def test_an_exception_is_the_users_own():
-    def program(draw, theta, x):
-        raise LookupError("in the program")
-
-    with pytest.raises(LookupError, match="in the program") as caught:
-        sc.estimate(sc.simulator(program)([0.0]), n_samples=2)
-    assert caught.traceback[-1].name == "program"
-
-
-def test_theta_is_read_only():
-    def program(draw, theta, x):
-        theta[0] = 1.0
-
-    with pytest.raises(ValueError, match="read-only"):
-        sc.estimate(sc.simulator(program)([0.0]), n_samples=2)
-
-
-def raises(draw, theta, x):
-    if draw.bernoulli(0) >= 0:
-        raise ValueError("oh")
-
-
-def not_a_number(draw, theta, x):
-    draw.cost(draw.log(-1.0))
-
-
-def outside(draw, theta, x):
-    draw.bernoulli(5)
-
-
-def test_mistakes_in_numba():
-    pytest.importorskip("numba")
-    with pytest.raises(RuntimeError, match=r"the compiled program raised an exception: run it without `compile`"):
-        sc.estimate(sc.simulator(raises, compile="numba")([0.0]), n_samples=2)
-    with pytest.raises(ValueError, match=r"must be finite, got -?nan"):
-        sc.estimate(sc.simulator(not_a_number, compile="numba")([0.0]), n_samples=2)
-    with pytest.raises(IndexError, match=r"which has 1 numbers, got index 5"):
-        sc.estimate(sc.simulator(outside, compile="numba")([0.0]), n_samples=2)
-    with pytest.raises(TypeError, match=r"`x` must be None, a number or an array of numbers for a compiled simulator"):
-        sc.estimate(sc.simulator(bits, compile="numba")(THETA, "inputs"), n_samples=2)
-
-
-def test_without_numba(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs numba \(pip install numba\); without `compile` the same"):
-        sc.simulator(bits, compile="numba")
-
-
-def test_what_cannot_be_enumerated():
-    def many(draw, theta, x):
-        for _ in range(30):
-            draw.bernoulli(0)
-
-    with pytest.raises(ValueError, match=r"`model` cannot be enumerated: the program draws continuous noise"):
-        sc.exact(sc.simulator(noisy)(THETA))
-
-    def endless(draw, theta, x):
-        while draw.bernoulli(0):
-            pass
-
-    with pytest.raises(ValueError, match=r"cannot be enumerated: the program makes more than 1024 decisions in a row"):
-        sc.exact(sc.simulator(endless)([0.0]))
-    simulators_most, simulators.MOST_PATHS = simulators.MOST_PATHS, 1000
-    try:
-        with pytest.raises(ValueError, match=r"more than 1000 ways to go: too many to enumerate"):
-            sc.exact(sc.simulator(many)([0.0]))
-    finally:
-        simulators.MOST_PATHS = simulators_most
-
-
-def test_pickles():
-    model = pickle.loads(pickle.dumps(model_of(bits)))
-    assert same(sc.estimate(model, n_samples=50), sc.estimate(model_of(bits), n_samples=50))
-
-
 # ---- environments --------------------------------------------------------------------------------------------------
 def test_gridworld_against_enumeration():
     theta, made = np.random.default_rng(0).normal(size=(4, 4)), sc.simulator(environments.gridworld)
@@ -569,12 +279,41 @@ def test_gridworld_against_enumeration():
     assert (abs(e.grad - truth.grad) <= 4 * e.grad_se + 1e-15).all()
 
 
-def test_newsvendor_has_its_optimum():
+@pytest.mark.parametrize("order", [1.0, 4.0])
+def test_newsvendor_against_the_closed_form(order):
     h, b, rate = 1.0, 3.0, 0.5
-    best = -math.log(h / (b + h)) / rate
-    e = sc.estimate(sc.simulator(environments.newsvendor)([best, math.log(rate)], (h, b)), n_samples=20_000)
-    assert abs(e.grad[0]) < 4 * e.grad_se[0]
-    assert abs(e.cost - h * best) < 4 * e.cost_se  # the optimal cost of exponential demand is h q
+    e = sc.estimate(sc.simulator(environments.newsvendor)([order], (h, b, rate)), n_samples=20_000)
+    short = math.exp(-rate * order)  # the probability that the demand is larger
+    assert abs(e.grad[0] - (h - (h + b) * short)) < 4 * e.grad_se[0]
+    assert abs(e.cost - (h * (order - 1 / rate) + (h + b) * short / rate)) < 4 * e.cost_se
+
+
+@pytest.mark.parametrize("how", [None, "numba"])
+def test_descent_moves_the_order_and_nothing_else(how):
+    if how:
+        pytest.importorskip("numba")
+    h, b, rate = 1.0, 3.0, 0.5
+    vendor = sc.simulator(environments.newsvendor, compile=how)([1.0], (h, b, rate))
+    rule = sc.Adam(sc.schedules.cosine_decay(0.1, 300))
+    fit = sc.minimize(vendor, n_steps=300, n_samples=128 if how else 32, optimizer=rule)
+    assert fit.model.parameters.shape == (1,)
+    assert fit.model.parameters[0] == pytest.approx(math.log((b + h) / h) / rate, rel=0.05)
+
+
+def test_inventory_against_dynamic_programming():
+    theta, x = np.array([0.3, -0.5, 0.1, 0.4, -0.2, 0.2]), (3, 2.0, 0.5, 4.0, 1.3)
+    e = sc.estimate(sc.simulator(environments.inventory)(theta, x), n_samples=20_000)
+    slope = [inventory_by_hand(theta + 1e-30j * row, x).imag * 1e30 for row in np.eye(6)]
+    assert abs(e.cost - inventory_by_hand(theta, x).real) < 4 * e.cost_se
+    assert (abs(e.grad - slope) < 4 * e.grad_se).all()
+
+
+@pytest.mark.parametrize("rate", [0.3, 40.0, 500.0])
+def test_demands_of_the_inventory_are_poisson(rate):
+    """Nothing is ordered, and each sale lost costs 1: J is the demand."""
+    costs = sc.simulator(environments.inventory)([0.0, 0.0], (1, 0.0, 0.0, 1.0, rate)).sample(4000, sc.Stream(3))
+    assert abs(costs.mean() - rate) < 4 * math.sqrt(rate / 4000)
+    assert abs(costs.var() / rate - 1) < 4 * math.sqrt((2 + 1 / rate) / 4000)
 
 
 def test_mm1_cycles_against_the_closed_form():

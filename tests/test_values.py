@@ -116,9 +116,7 @@ def test_nothing_known_is_a_value_of_nothing():
 )
 def test_any_value_is_unbiased(estimator, n):
     truth = np.asarray(sc.exact(simple(THETA)).grad)
-    found = np.array(
-        [sample_estimate(simple(THETA), None, n, estimator, sc.Stream(seed)).grad for seed in range(800)]
-    )
+    found = np.array([sample_estimate(simple(THETA), None, n, estimator, sc.Stream(seed)).grad for seed in range(800)])
     z = (found.mean(axis=0) - truth) / (found.std(axis=0, ddof=1) / math.sqrt(len(found)))
     assert (abs(z) < 4).all(), z
 
@@ -168,18 +166,14 @@ def test_variance_is_the_closed_form():
     g = (s**2 + 5.0) / 2.0
     variance = (p * g**2).sum() - (p * g).sum() ** 2
     exact_values = 0.5 * np.arange(20, 0, -1)
-    e = sc.estimate(
-        coins([0.0]), n_samples=20_000, estimator=ValueBaseline(weights=exact_values, n_stages=20), seed=1
-    )
+    e = sc.estimate(coins([0.0]), n_samples=20_000, estimator=ValueBaseline(weights=exact_values, n_stages=20), seed=1)
     assert (p * g).sum() == pytest.approx(5.0)
     assert abs(e.grad[0] - 5.0) < 4 * e.grad_se[0]
     assert e.grad_se[0] == pytest.approx(math.sqrt(variance / 20_000), rel=0.05)
 
 
 def fit(estimator, steps):
-    return sc.minimize(
-        simple(THETA), n_steps=steps, n_samples=16, optimizer=sc.SGD(0.05), estimator=estimator, seed=3
-    )
+    return sc.minimize(simple(THETA), n_steps=steps, n_samples=16, optimizer=sc.SGD(0.05), estimator=estimator, seed=3)
 
 
 @pytest.mark.parametrize("make", [by_features, lambda: ValueBaseline(n_stages=5)], ids=["features", "stages"])

@@ -163,6 +163,7 @@ static int64_t sc_draw_one_tanh_policy(sc_draw *d, ptrdiff_t i, ptrdiff_t hidden
     for (ptrdiff_t c = 0; c < k; c++) p[c] = theta[b2 + c] + sc_predictor(r, w2 + c * hidden, h, hidden);
     sc_softmax(r, p, k);
     const ptrdiff_t y = sc_decide_class(r, p, k);
+    if (r->learning) return y;
     memset(back, 0, (size_t)hidden * sizeof *back);
     for (ptrdiff_t c = 0; c < k; c++) {
         const double own = (c == y ? 1.0 : 0.0) - p[c];

@@ -1,13 +1,15 @@
 /* networks: one step of a network with a layer of Bernoulli units (sc.BernoulliVAE), and its bound.
  *
- * An image x is binarised, x_d = [k_d < T(p_d)]. Units z_h ~ q = sigmoid(l), l = (x - mean) W + b; decoder logits
+ * An image x is binarised, x_d = [k_d < T(p_d)]. Units z_h ~ q = sigmoid(l), l = 2 (x - mean) W + b; decoder logits
  * o = z V + c; prior logits phi. With softplus(a) = log(1 + e^a), the bound of a sample, in nats, is
  *   f = sum_d (x_d o_d - softplus(o_d)) + sum_h z_h (phi_h - l_h) + sum_h (softplus(l_h) - softplus(phi_h))
  *     = log p(x|z) + log p(z) - log q(z|x).
  * Gradients of the cost -f, averaged over a batch of B images with K samples each:
  *   V += z (sigmoid(o) - x) / BK        c += (sigmoid(o) - x) / BK        phi += (sigmoid(phi) - z) / BK
- *   l += -sum_k w_k (z_k - q) / B,      W += (x - mean) l's,  b += l's     (score function: Williams 1992, eq. 4)
+ *   l += -sum_k w_k (z_k - q) / B,      W += 2 (x - mean) l's,  b += l's     (score function: Williams 1992, eq. 4)
  *   w_k = (f_k - mean f) / (K - 1): the mean of the other samples as baseline; or (f_k - baseline) / K.
+ * DisARM takes pairs z, z' of opposite noise instead: l += -sum_pairs (f - f')/2 (z - z') max(q, 1 - q) / (B K/2)
+ * (Dong, Mnih and Tucker 2020, eq. 6).
  * The direct derivative of -log q(z|x) by l has expectation zero and is left out.
  *
  * x and z are bits, so every product of matrices is a sum of the rows whose bit is set: no multiplications, and no work
@@ -24,7 +26,11 @@
 #include "distributions.h"
 #include "optimize.h"
 
-enum { SC_TILE = 64 }; /* columns that stay in registers while rows are summed */
+enum {
+    SC_TILE = 64,     /* columns of the decoder that are finished before the next */
+    SC_NEAR = 32,     /* columns of a matrix that stay in the nearest cache */
+    SC_SEGMENT = 256, /* rows of a batch whose places are listed at a time */
+};
 
 /* ---- bits -------------------------------------------------------------------------------------------------------- */
 
@@ -70,39 +76,56 @@ static void sc_columns(const uint32_t *plane, int shift, ptrdiff_t features, ptr
     }
 }
 
-/* out = start (or 0) + the rows whose bit is set, in order; n (1 to 4, a constant) times sixteen columns. The words of
- * bits come in pairs, `step` apart. */
-SC_INLINE void sc_add_rows_n(int n, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
-                             const float *rows, ptrdiff_t stride, float *out)
+/* Where a row of planes has ones: the numbers of set bits, in order. The words of bits come in pairs, `step` apart. */
+static ptrdiff_t sc_list_bits(const uint32_t *bits, ptrdiff_t step, ptrdiff_t words, uint32_t *list)
 {
-    const vf zero = vf_set1(0);
-    vf a = start ? vf_load(start) : zero, b = start && n > 1 ? vf_load(start + 16) : zero;
-    vf c = start && n > 2 ? vf_load(start + 32) : zero, d = start && n > 3 ? vf_load(start + 48) : zero;
-    for (ptrdiff_t k = 0; k < words; k += 2, rows += 64 * stride) {
+    uint32_t *end = list;
+    for (ptrdiff_t k = 0; k < words; k += 2) {
         uint64_t left = bits[k * step] | (uint64_t)bits[(k + 1) * step] << 32;
-        for (; left; left &= left - 1) {
-            const float *row = rows + __builtin_ctzll(left) * stride;
-            a = vf_add(a, vf_load(row));
-            if (n > 1) b = vf_add(b, vf_load(row + 16));
-            if (n > 2) c = vf_add(c, vf_load(row + 32));
-            if (n > 3) d = vf_add(d, vf_load(row + 48));
-        }
+        for (; left; left &= left - 1) *end++ = (uint32_t)(32 * k + __builtin_ctzll(left));
     }
-    vf_store(out, a);
-    if (n > 1) vf_store(out + 16, b);
-    if (n > 2) vf_store(out + 32, c);
-    if (n > 3) vf_store(out + 48, d);
+    return end - list;
 }
 
-static void sc_add_rows(ptrdiff_t n, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
-                        const float *rows, ptrdiff_t stride, float *out)
+/* Two sums of rows at a time, n (1 or 2, a constant) times sixteen columns: each begins with what `a` and `b` hold and
+ * goes in the order of its list. So narrow, since that much of a matrix stays in the nearest cache. */
+SC_INLINE void sc_add_rows_n(int n, sc_list x, sc_list y, const float *matrix, ptrdiff_t stride, float *a, float *b)
 {
-    switch (n) {
-    case 4: sc_add_rows_n(4, start, bits, step, words, rows, stride, out); break;
-    case 3: sc_add_rows_n(3, start, bits, step, words, rows, stride, out); break;
-    case 2: sc_add_rows_n(2, start, bits, step, words, rows, stride, out); break;
-    default: sc_add_rows_n(1, start, bits, step, words, rows, stride, out);
+    vf a0 = vf_load(a), a1 = n > 1 ? vf_load(a + 16) : a0, b0 = vf_load(b), b1 = n > 1 ? vf_load(b + 16) : b0;
+    const ptrdiff_t both = SC_MIN(x.count, y.count);
+    for (ptrdiff_t k = 0; k < both; k++) {
+        const float *p = matrix + (ptrdiff_t)x.rows[k] * stride, *q = matrix + (ptrdiff_t)y.rows[k] * stride;
+        a0 = vf_add(a0, vf_load(p));
+        if (n > 1) a1 = vf_add(a1, vf_load(p + 16));
+        b0 = vf_add(b0, vf_load(q));
+        if (n > 1) b1 = vf_add(b1, vf_load(q + 16));
     }
+    for (ptrdiff_t k = both; k < x.count; k++) {
+        const float *p = matrix + (ptrdiff_t)x.rows[k] * stride;
+        a0 = vf_add(a0, vf_load(p));
+        if (n > 1) a1 = vf_add(a1, vf_load(p + 16));
+    }
+    for (ptrdiff_t k = both; k < y.count; k++) {
+        const float *q = matrix + (ptrdiff_t)y.rows[k] * stride;
+        b0 = vf_add(b0, vf_load(q));
+        if (n > 1) b1 = vf_add(b1, vf_load(q + 16));
+    }
+    vf_store(a, a0), vf_store(b, b0);
+    if (n > 1) vf_store(a + 16, a1), vf_store(b + 16, b1);
+}
+
+/* out[i] += the rows of list i, for `lists` lists and `width` columns (a multiple of 16); outs are `step` apart. */
+static void sc_add_lists(ptrdiff_t lists, const sc_list *list, ptrdiff_t width, const float *matrix, ptrdiff_t stride,
+                         float *out, ptrdiff_t step)
+{
+    float nobody[SC_NEAR] = {0};
+    for (ptrdiff_t d = 0; d < width; d += SC_NEAR)
+        for (ptrdiff_t i = 0; i < lists; i += 2) {
+            float *a = out + i * step + d, *b = i + 1 < lists ? a + step : nobody;
+            const sc_list other = i + 1 < lists ? list[i + 1] : (sc_list){list[i].rows, 0};
+            if (width - d > 16) sc_add_rows_n(2, list[i], other, matrix + d, stride, a, b);
+            else sc_add_rows_n(1, list[i], other, matrix + d, stride, a, b);
+        }
 }
 
 /* ---- forward: a block of images ---------------------------------------------------------------------------------- */
@@ -133,7 +156,7 @@ static void sc_vae_prepare(sc_vae_work *w)
     const sc_vae *v = &w->vae;
     const ptrdiff_t hs = v->latent_stride;
     for (ptrdiff_t h = 0; h < hs; h += 16) {
-        vf sum = vf_load(v->parameters + sc_vae_b(v) + h);
+        vf sum = vf_set1(0);
         const float *row = v->parameters + h;
         for (ptrdiff_t d = 0; d < v->n_visible; d++, row += hs) sum = vf_fma(vf_set1(-v->mean[d]), vf_load(row), sum);
         vf_store(w->offset + h, sum);
@@ -165,12 +188,16 @@ static void sc_vae_encode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
 {
     const sc_vae *v = &w->vae;
     const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w);
-    for (ptrdiff_t h = 0; h < hs; h += SC_TILE) {
-        const ptrdiff_t lanes = SC_MIN(SC_TILE, hs - h) / 16;
-        for (ptrdiff_t i = first; i < first + n; i++)
-            sc_add_rows(lanes, w->offset + h, w->x_bits + i, bs, sc_vae_x_planes(v), v->parameters + h, hs,
-                        w->logits + i * hs + h);
+    const float *b = v->parameters + sc_vae_b(v);
+    sc_list on[SC_VAE_IMAGES];
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint32_t *list = w->words + (first + i) * sc_vae_words(w); /* the pixels' noise has been used */
+        on[i] = (sc_list){list, sc_list_bits(w->x_bits + first + i, bs, sc_vae_x_planes(v), list)};
+        memcpy(w->logits + (first + i) * hs, w->offset, (size_t)hs * sizeof(float));
     }
+    sc_add_lists(n, on, hs, v->parameters, hs, w->logits + first * hs, hs);
+    for (float *l = w->logits + first * hs; l < w->logits + (first + n) * hs; l += hs)
+        for (ptrdiff_t h = 0; h < hs; h += 16) vf_store(l + h, vf_fma(vf_set1(2), vf_load(l + h), vf_load(b + h)));
 }
 
 /* Units to bits, and what they contribute to the bound. */
@@ -181,6 +208,7 @@ static void sc_vae_draw(const sc_vae_work *w, uint64_t number, ptrdiff_t first, 
     const float *phi = v->parameters + sc_vae_prior(v);
     const uint64_t element = (number + (uint64_t)first) * (uint64_t)(K * H);
     uint32_t *words = w->words + first * sc_vae_words(w);
+    sc_stream own = w->latents;
     sc_fill_bits32(&w->latents, element, n * K * H, words);
     for (ptrdiff_t r = 0, i = first; i < first + n; i++) {
         const float *l = w->logits + i * hs;
@@ -188,9 +216,12 @@ static void sc_vae_draw(const sc_vae_work *w, uint64_t number, ptrdiff_t first, 
         const double constant = sc_sigmoids(hs, l, q) - w->prior_softplus;
         for (ptrdiff_t k = 0; k < K; k++, r++) {
             vd sum = vd_set1(0);
+            const int mirrored = w->kind == SC_VAE_DISARM && k & 1; /* the opposite of the sample before */
+            const vw flip = vw_set1(mirrored ? UINT32_MAX : 0);
+            own.antithetic = w->latents.antithetic ^ (uint32_t)mirrored;
             for (ptrdiff_t h = 0; h < hs; h += 16) {
-                uint64_t e = element + (uint64_t)(r * H + h);
-                uint32_t bits = sc_below32(vw_load(words + r * H + h), q + h, &w->latents, e);
+                const ptrdiff_t at = (r - mirrored) * H + h;
+                uint32_t bits = sc_below32(vw_xor(vw_load(words + at), flip), q + h, &own, element + (uint64_t)at);
                 vf gap = vf_select(sc_lanes_of(bits), vf_sub(vf_load(phi + h), vf_load(l + h)), vf_set1(0));
                 sum = vd_add(sum, vd_add(vf_lo_f64(gap), vf_hi_f64(gap)));
                 sc_put_bits(w->z_bits + h / 32 * rs + first * K + r, h, bits);
@@ -227,13 +258,37 @@ static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
     const sc_vae *v = &w->vae;
     const ptrdiff_t ds = v->visible_stride, K = w->n_samples, rs = sc_vae_row_stride(w), bs = sc_vae_batch_stride(w);
     const float *V = v->parameters + sc_vae_V(v), *c = v->parameters + sc_vae_c(v);
+    for (ptrdiff_t r = first * K; r < (first + n) * K; r++) {
+        uint32_t *list = w->words + r / K * sc_vae_words(w) + r % K * v->latent_stride; /* the units' noise was here */
+        w->on[r] = (sc_list){list, sc_list_bits(w->z_bits + r, rs, sc_vae_z_planes(v), list)};
+    }
     for (ptrdiff_t d = 0; d < ds; d += SC_TILE) {
         const ptrdiff_t lanes = SC_MIN(SC_TILE, ds - d) / 16;
-        for (ptrdiff_t r = first * K; r < (first + n) * K; r++) {
-            float *o = w->delta + r * ds + d;
-            sc_add_rows(lanes, c + d, w->z_bits + r, rs, sc_vae_z_planes(v), V + d, ds, o);
+        float *o = w->delta + first * K * ds + d;
+        for (ptrdiff_t r = 0; r < n * K; r++) memcpy(o + r * ds, c + d, (size_t)lanes * 16 * sizeof(float));
+        sc_add_lists(n * K, w->on + first * K, 16 * lanes, V + d, ds, o, ds);
+        for (ptrdiff_t r = first * K; r < (first + n) * K; r++, o += ds)
             w->bound[r] += sc_vae_pixels(lanes, d, w->x_bits + r / K, bs, o);
+    }
+}
+
+/* The gradient of the cost of image i by the logits of the units, from pairs. */
+static void sc_vae_weigh_pairs(const sc_vae_work *w, ptrdiff_t i)
+{
+    const ptrdiff_t hs = w->vae.latent_stride, K = w->n_samples, rs = sc_vae_row_stride(w);
+    const double *f = w->bound + i * K, scale = -1.0 / ((double)K * (double)w->batch);
+    const vf zero = vf_set1(0);
+    for (ptrdiff_t h = 0; h < hs; h += 16) {
+        const uint32_t *bits = w->z_bits + h / 32 * rs + i * K;
+        const vf q = vf_load(w->q + i * hs + h);
+        vf sum = zero;
+        for (ptrdiff_t k = 0; k < K; k += 2) {
+            const uint32_t a = sc_get_bits(bits[k], h), b = sc_get_bits(bits[k + 1], h);
+            const vf weight = vf_set1((float)(scale * (f[k] - f[k + 1])));
+            sum = vf_add(sum, vf_select(sc_lanes_of(a & ~b), weight, zero));
+            sum = vf_sub(sum, vf_select(sc_lanes_of(b & ~a), weight, zero));
         }
+        vf_store(w->score + i * hs + h, vf_mul(sum, vf_max(q, vf_sub(vf_set1(1), q))));
     }
 }
 
@@ -244,9 +299,15 @@ static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
     const double *f = w->bound + i * K;
     double mean = 0.0, total = 0.0;
     for (ptrdiff_t k = 0; k < K; k++) mean += f[k] / (double)K;
-    const double centre = w->leave_one_out ? mean : -w->baseline;
-    const double scale = -1.0 / ((double)(w->leave_one_out ? K - 1 : K) * (double)w->batch);
-    if (!w->leave_one_out) total = scale * (mean - centre) * (double)K; /* leave-one-out weights sum to zero */
+    w->cost[i] = -mean;
+    if (w->kind == SC_VAE_DISARM) {
+        sc_vae_weigh_pairs(w, i);
+        return;
+    }
+    const int others = w->kind == SC_VAE_LEAVE_ONE_OUT;
+    const double centre = others ? mean : -w->baseline;
+    const double scale = -1.0 / ((double)(others ? K - 1 : K) * (double)w->batch);
+    if (!others) total = scale * (mean - centre) * (double)K; /* leave-one-out weights sum to zero */
     for (ptrdiff_t h = 0; h < hs; h += 16) {
         vf sum = vf_mul(vf_set1((float)-total), vf_load(w->q + i * hs + h));
         for (ptrdiff_t k = 0; k < K; k++) {
@@ -255,7 +316,6 @@ static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
         }
         vf_store(w->score + i * hs + h, sum);
     }
-    w->cost[i] = -mean;
 }
 
 /* Images first .. first + n, up to the bound of each sample. */
@@ -317,6 +377,21 @@ static void sc_vae_move(const sc_vae_work *w, ptrdiff_t at, ptrdiff_t n, int kin
         sc_update32(kind, s, n, w->gradient + at, w->vae.parameters + at, m ? m + at : NULL, v ? v + at : NULL);
 }
 
+/* out[i] = the rows of the matrix whose bit column i has, for at most SC_VAE_ROWS columns of so many words. */
+static void sc_add_columns(ptrdiff_t count, const uint32_t *columns, ptrdiff_t words, ptrdiff_t width,
+                           const float *matrix, ptrdiff_t stride, float *out)
+{
+    enum { WORDS = SC_SEGMENT / 32 };
+    uint32_t places[SC_VAE_ROWS][SC_SEGMENT];
+    sc_list on[SC_VAE_ROWS];
+    memset(out, 0, (size_t)(count * width) * sizeof *out);
+    for (ptrdiff_t k = 0; k < words; k += WORDS) {
+        for (ptrdiff_t i = 0; i < count; i++)
+            on[i] = (sc_list){places[i], sc_list_bits(columns + i * words + k, 1, SC_MIN(WORDS, words - k), places[i])};
+        sc_add_lists(count, on, width, matrix + 32 * k * stride, stride, out, width);
+    }
+}
+
 /* Gradient of `count` rows of V from unit h on, and of their units' prior. */
 static void sc_vae_V_rows(const sc_vae_work *w, ptrdiff_t h, ptrdiff_t count)
 {
@@ -325,16 +400,11 @@ static void sc_vae_V_rows(const sc_vae_work *w, ptrdiff_t h, ptrdiff_t count)
     const double rows = (double)sc_vae_rows(w);
     uint32_t *columns = w->z_columns + h * words;
     float *prior = w->gradient + sc_vae_prior(v) + h;
+    float *out = w->gradient + sc_vae_V(v) + h * ds;
     sc_columns(w->z_bits + h / 32 * rs, (int)(h & 16), count, rs, columns);
-    for (ptrdiff_t d = 0; d < ds; d += SC_TILE) {
-        const ptrdiff_t lanes = SC_MIN(SC_TILE, ds - d) / 16;
-        for (ptrdiff_t u = 0; u < count; u++) {
-            float *out = w->gradient + sc_vae_V(v) + (h + u) * ds + d;
-            sc_add_rows(lanes, NULL, columns + u * words, 1, words, w->delta + d, ds, out);
-            for (ptrdiff_t j = 0; j < 16 * lanes; j += 16)
-                vf_store(out + j, vf_mul(vf_load(out + j), vf_set1((float)(1.0 / rows))));
-        }
-    }
+    sc_add_columns(count, columns, words, ds, w->delta, ds, out);
+    for (ptrdiff_t j = 0; j < count * ds; j += 16)
+        vf_store(out + j, vf_mul(vf_load(out + j), vf_set1((float)(1.0 / rows))));
     for (ptrdiff_t u = 0; u < count; u++) {
         int on = 0;
         for (ptrdiff_t k = 0; k < words; k++) on += __builtin_popcount(columns[u * words + k]);
@@ -342,22 +412,20 @@ static void sc_vae_V_rows(const sc_vae_work *w, ptrdiff_t h, ptrdiff_t count)
     }
 }
 
-/* Gradient of `count` rows of W from pixel d on: sum_i (x_i - mean) score_i. */
+/* Gradient of `count` rows of W from pixel d on: sum_i 2 (x_i - mean) score_i. */
 static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
 {
     const sc_vae *v = &w->vae;
     const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w), words = bs / 32;
     uint32_t *columns = w->x_columns + d * words;
+    float *out = w->gradient + d * hs;
     sc_columns(w->x_bits + d / 32 * bs, (int)(d & 16), count, bs, columns);
-    for (ptrdiff_t h = 0; h < hs; h += SC_TILE) {
-        const ptrdiff_t lanes = SC_MIN(SC_TILE, hs - h) / 16;
-        for (ptrdiff_t u = 0; u < count; u++) {
-            float *out = w->gradient + (d + u) * hs + h;
-            sc_add_rows(lanes, NULL, columns + u * words, 1, words, w->score + h, hs, out);
-            for (ptrdiff_t j = 0; j < 16 * lanes; j += 16)
-                vf_store(out + j, vf_fma(vf_set1(-v->mean[d + u]), vf_load(w->score_sum + h + j), vf_load(out + j)));
+    sc_add_columns(count, columns, words, hs, w->score, hs, out);
+    for (ptrdiff_t u = 0; u < count; u++, out += hs)
+        for (ptrdiff_t h = 0; h < hs; h += 16) {
+            const vf own = vf_fma(vf_set1(-v->mean[d + u]), vf_load(w->score_sum + h), vf_load(out + h));
+            vf_store(out + h, vf_add(own, own));
         }
-    }
 }
 
 /* Gradients of b and c. */

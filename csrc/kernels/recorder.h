@@ -42,9 +42,8 @@ static __attribute__((noinline)) void sc_draw_ahead(sc_recorder *r)
     uint32_t words[64];
     vw x[4];
     sc_engine engine;
-    int status = r->cancel ? sc_cancelled(r->cancel) : 0;
-    if (status) {
-        sc_leave(r, status, 0.0);
+    if (r->cancel && sc_cancelled(r->cancel)) {
+        sc_leave(r, SC_DRAW_STOPPED, 0.0);
         return;
     }
     if (r->drawn >= r->limit) sc_leave(r, SC_DRAW_LIMIT, (double)r->limit);

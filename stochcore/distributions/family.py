@@ -247,7 +247,14 @@ class Simulated(Family):
     """A family whose samples bring their cost: a simulator with its parameters and inputs (stochcore/simulators.py).
 
     A sample takes one address of the stream, whatever it draws.
+
+    Attributes
+    ----------
+    kept : bool
+        Does it keep what it needs for a second look at a sample, so that this is no second run?
     """
+
+    kept: ClassVar[bool] = False
 
     @abstractmethod
     def maker(self, run: Any, weighing: Any, stream: Stream, n_threads: int | None) -> Any:

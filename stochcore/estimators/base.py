@@ -66,7 +66,7 @@ class Estimator:
 
     def evals_per_sample(self, model: Family, cost: BuiltIn | Cost) -> int:
         """Return how often J is called for a sample, or a program run."""
-        return 2 if isinstance(model, Simulated) and self.blame == "stage" else 1
+        return 2 if isinstance(model, Simulated) and self.blame == "stage" and not model.kept else 1
 
     def negated(self) -> Estimator:
         """Return the same estimator for minus the cost."""
