@@ -215,8 +215,7 @@ class Network:
         self, data: Data, batch: int, n_samples: int, estimator: str | Estimator, seed: int | Stream,
         n_threads: int | None,
     ) -> Trainer:  # fmt: skip
-        rule, stream = Rule.of(n_samples, estimator, self.layers), as_stream(seed)
-        threads = _check.threads(n_threads)
+        rule, stream, threads = Rule.of(n_samples, estimator, self.layers), as_stream(seed), _check.threads(n_threads)
         return Trainer(self.layers, list(self.sizes), self._flat, self._renew, data, batch, rule, stream, threads)
 
     def gradient(
@@ -264,7 +263,6 @@ class Network:
             Samples for each input; a network without noise takes one.
         seed : int or Stream
             Noise apart from that of training.
-        n_threads : int, optional
 
         Returns
         -------
