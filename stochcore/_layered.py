@@ -223,8 +223,8 @@ class Data:
 
 
 def pair(data: Any) -> tuple[Any, Any]:
-    """Return inputs and targets; None for targets that were left out."""
-    return tuple(data) if isinstance(data, (tuple, list)) and len(data) == 2 else (data, None)
+    """Return inputs and targets, which come as a tuple; None for targets that were left out."""
+    return data if isinstance(data, tuple) and len(data) == 2 else (data, None)
 
 
 def look(

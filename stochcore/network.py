@@ -186,7 +186,7 @@ class Network:
 
         Parameters
         ----------
-        data : array_like, shape (n, inputs) or (n, height, width), or a pair of that and the targets
+        data : array_like, shape (n, inputs) or (n, height, width), or a tuple of that and the targets
             Floats or bool. Targets: labels (n,) for CrossEntropy, (n, outputs) for the other costs of ours; one's own
             cost may have any with n rows. Left out: the inputs themselves.
         batch_size : int

@@ -299,6 +299,67 @@ def test_denoising_is_dropout_in_front():
     assert fit.model.loss(x)[0] < 0.6 * model.loss(x)[0]
 
 
+def test_estimators_agree_on_a_network_as_large_as_mnist():
+    """Means along 20 directions of each parameter's gradient, and along what a pilot takes for the gradient."""
+    x = (np.random.default_rng(0).random((50, 784)) < 0.2).astype(np.float32)
+    model = sc.Network(
+        sc.Linear(784, 200), sc.LeakyReLU(0.3), sc.Linear(200, 50), sc.BernoulliUnits(), sc.Linear(50, 50),
+        sc.BernoulliUnits(), sc.Linear(50, 784), cost=sc.costs.BernoulliLikelihood(),
+    )  # fmt: skip
+    pilot = model.gradient(x, n_samples=600, seed=99)[2]
+    rng = np.random.default_rng(1)
+    directions = {
+        name: np.column_stack([rng.normal(size=(a.size, 20)) / np.sqrt(a.size), a.reshape(-1) / np.linalg.norm(a)])
+        for name, a in pilot.items()
+    }
+    height = model.loss(x, n_draws=10)[0]
+    found = []
+    for rule, K in [("leave_one_out", 4), ("disarm", 3), (sc.estimators.ScoreFunction(height), 2)]:
+        grads = [model.gradient(x, n_samples=K, estimator=rule, seed=seed)[2] for seed in range(40)]
+        found.append({name: np.array([g[name].reshape(-1) @ d for g in grads]) for name, d in directions.items()})
+
+    def apart(one, other):
+        gap = one.mean(axis=0) - other.mean(axis=0)
+        return np.abs(gap / np.sqrt((one.var(axis=0, ddof=1) + other.var(axis=0, ddof=1)) / len(one))).max()
+
+    for name in directions:
+        assert max(apart(found[0][name], other[name]) for other in found[1:]) < 4.5, name
+    for name in ("linear0.weight", "linear1.weight", "linear2.weight"):  # scores of half the weight
+        assert apart(0.5 * found[0][name], found[1][name]) > 6, name
+
+
+def test_odd_stacks():
+    """Units at the very end; no parameters at all; a list of two rows is no pair."""
+    model = net(sc.Linear(2, 3), sc.BernoulliUnits(), cost=sc.costs.SquaredError())
+    target = np.array([[1.0, 0.0, 1.0]])
+    found = estimates(model, np.array([[0.5, -1.0]]), target, 100, 200, n_samples=2)
+    assert largest_z(found, exact_gradient(model, [[0.5, -1.0]], target)) < 4
+    bare = sc.Network(sc.CategoricalUnits(1, 2), cost=sc.costs.SquaredError())
+    assert bare.gradient([[0.0, 1.0]])[2] == {}
+    assert sc.minimize(bare, data=[[0.0, 1.0], [1.0, 0.0]], batch_size=2, n_samples=2, n_steps=3).n_steps == 3
+    p = bare.predict([[0.0, 1.0]], n_samples=20_000)[0]
+    np.testing.assert_allclose(p, [1 / (1 + np.e), np.e / (1 + np.e)], atol=0.02)
+
+
+def test_ctrl_c_leaves_the_fit_at_a_completed_step():
+    """Raised by a cost of one's own in the middle of a step, as a signal would be."""
+    calls = []
+
+    def cost(output, target):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return hard(output, target)
+
+    model = sc.Network(sc.Linear(3, 3), sc.BernoulliUnits(), cost=cost, seed=2)
+    options = {"data": (X, TARGETS), "batch_size": 2, "n_samples": 2, "estimator": "moving_average"}
+    with pytest.raises(KeyboardInterrupt) as raised:
+        sc.minimize(model, n_steps=9, **options)
+    fit = raised.value.fit
+    assert fit.n_steps == 4
+    assert fit.resume(5).model._flat.tobytes() == sc.minimize(model, n_steps=9, **options).model._flat.tobytes()
+
+
 def refuses(error, message, call, *args, **kwargs):
     with pytest.raises(error, match=re.escape(message)):
         call(*args, **kwargs)
