@@ -26,6 +26,8 @@ def write_npz(path: Path, arrays: dict[str, Array]) -> None:
     try:
         with beside.open("wb") as file:
             file.write(whole.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())  # before the name is: a machine that goes down leaves the old file or the new one
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -22,10 +22,12 @@ import numpy as np
 from . import _dispatch, networks, optimize, plotting
 from ._training import samples
 from .data import Images, load_images
+from .noise import Stream
 
 Bound = tuple[float, float]  # with its standard error
 
-FILES = ("model.npz", "history.csv", "report.png")
+FILES = ("model.npz", "history.csv", "report.png", "checkpoint.npz")
+CHECKPOINT = FILES[3]
 SMOOTH = 500  # the bound in the bar is the mean of a tenth of the steps, at most so many
 DRAWS = 100  # for each held-out image
 
@@ -42,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
     mean = images.train.mean(axis=0, dtype=np.float64)
     model = networks.BernoulliVAE(images.train.shape[1], args.latents, mean=mean, seed=args.seed)
     prepare_folder(args.out)
-    print_plan(args, images, isa)
-    fit, interrupted = descend(args, images, model)
+    begun = checkpoint(args, images, model) if args.resume else None
+    print_plan(args, images, isa, begun)
+    fit, interrupted = descend(args, images, model, begun)
     if fit is None or fit.n_steps == 0:
         raise KeyboardInterrupt
     with undisturbed():
@@ -96,14 +99,42 @@ def prepare_folder(out: Path) -> None:
     raise ValueError(f"--out must be a folder that can be written, got {str(out)!r}: {why}")
 
 
-def print_plan(args: argparse.Namespace, images: Images, isa: str) -> None:
+def checkpoint(args: argparse.Namespace, images: Images, model: Any) -> Any:
+    """Return the fit that an earlier run has left in the folder, if it is one of the same training."""
+    path = args.out / CHECKPOINT
+    try:
+        fit = optimize.Fit.load(path, model, data=images.train, n_threads=args.threads)
+    except FileNotFoundError:
+        raise ValueError(f"--resume needs {path}, which is not there: leave it out to begin") from None
+    except ValueError as error:
+        raise ValueError(f"--resume needs a checkpoint of the same training, {path} is not: {error}") from None
+    plan = fit._plan
+    has = {
+        "batch": plan.batch_size,
+        "estimator": plan.estimator,
+        "samples": plan.n_samples,
+        "learning_rate": getattr(plan.optimizer, "learning_rate", None),
+        "seed": plan.seed.seed if isinstance(plan.seed, Stream) else plan.seed,
+    }
+    for name, kept in has.items():
+        if getattr(args, name) != kept:
+            option = name.replace("_", "-")
+            raise ValueError(
+                f"--{option} must be that of the checkpoint, {kept}, to --resume, got {getattr(args, name)}"
+            )
+    if fit.n_steps > args.steps:
+        raise ValueError(f"--steps must be at least the {fit.n_steps:,} that the checkpoint has, got {args.steps:,}")
+    return fit
+
+
+def print_plan(args: argparse.Namespace, images: Images, isa: str, begun: Any) -> None:
     """Say what is about to happen."""
     threads = args.threads or _dispatch.max_threads()
     height, width = images.shape
     n_pixels = height * width
     sizes = f"{len(images.train):,} images of {height} x {width} to train, {len(images.test):,} to test"
     steps = f"{args.steps:,} steps of {args.batch} images, Adam at {args.learning_rate:g}"
-    old = any((args.out / name).exists() for name in FILES)
+    old = begun is None and any((args.out / name).exists() for name in FILES)
     lines = {
         "data": f"{images.name}: {sizes}",
         "model": f"{n_pixels} pixels, {args.latents} Bernoulli units with a learned prior, {n_pixels} pixels",
@@ -112,15 +143,28 @@ def print_plan(args: argparse.Namespace, images: Images, isa: str) -> None:
         "machine": f"{isa}, {threads} thread{'s' * (threads > 1)}",
         "out": f"{args.out}{' (replaces the results that are there)' if old else ''}",
     }
+    if begun is not None:
+        lines["resumed"] = f"at step {begun.n_steps:,}"
     for name, text in lines.items():
         print(f"{name + ':':<10}{text}")
     sys.stdout.flush()
 
 
-def descend(args: argparse.Namespace, images: Images, model: Any) -> tuple[Any, bool]:
+def descend(args: argparse.Namespace, images: Images, model: Any, begun: Any) -> tuple[Any, bool]:
     """Train; return the fit, or what there is of it, and whether Ctrl-C ended it."""
-    with Progress(args.steps) as progress:
+    with Progress(args.steps, begun.n_steps if begun else 0) as bar:
+        last = time.monotonic()
+
+        def progress(fit: Any) -> None:
+            nonlocal last
+            bar(fit)
+            if time.monotonic() - last >= args.checkpoint:
+                keep(fit, args.out)
+                last = time.monotonic()
+
         try:
+            if begun is not None:
+                return begun.resume(args.steps - begun.n_steps, n_threads=args.threads, progress=progress), False
             fit = optimize.minimize(
                 model,
                 data=images.train,
@@ -141,15 +185,15 @@ def descend(args: argparse.Namespace, images: Images, model: Any) -> tuple[Any, 
 class Progress:
     """Shows how far training is: a live bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, n_steps: int) -> None:
-        self.n_steps = n_steps
+    def __init__(self, n_steps: int, begun: int = 0) -> None:
+        self.n_steps, self.begun = n_steps, begun
         self.start = self.last = time.monotonic()
         self.bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
             shape = "{percentage:3.0f}% |{bar}| {desc}{remaining} left"
-            self.bar = tqdm(total=n_steps, bar_format=shape, dynamic_ncols=True, miniters=1, leave=True)
+            self.bar = tqdm(total=n_steps, initial=begun, bar_format=shape, dynamic_ncols=True, miniters=1, leave=True)
 
     def __enter__(self) -> Progress:
         return self
@@ -162,7 +206,7 @@ class Progress:
     def __call__(self, fit: Any) -> None:
         """Show the state of `fit`."""
         done, now = fit.n_steps, time.monotonic()
-        speed = done / max(now - self.start, 1e-9)
+        speed = (done - self.begun) / max(now - self.start, 1e-9)
         bound = -fit.history.cost[-max(20, min(SMOOTH, done // 10)) :].mean()
         state = f"step {done:,} of {self.n_steps:,}, bound {bound:.2f}, {speed:,.0f} steps/s, "
         if self.bar is not None:
@@ -173,8 +217,14 @@ class Progress:
             print(f"{state}{(self.n_steps - done) / speed:,.0f} s left", file=sys.stderr, flush=True)
 
 
+def keep(fit: Any, out: Path) -> None:
+    """Write what `--resume` goes on from; whatever happens, the folder has the last one that was whole."""
+    with whole_file(out / CHECKPOINT) as path:
+        fit.save(path)
+
+
 def save(fit: Any, out: Path) -> None:
-    """Write the model and the history."""
+    """Write the model, the history, and what `--resume` goes on from."""
     with whole_file(out / "model.npz") as path:
         fit.model.save(path)
     rows = plotting.thin(fit.history)
@@ -182,6 +232,7 @@ def save(fit: Any, out: Path) -> None:
         file.write(",".join(rows) + "\n")
         for step, steps, *values in zip(*rows.values(), strict=True):
             file.write(f"{step:.0f},{steps:.0f}," + ",".join(f"{value:.6g}" for value in values) + "\n")
+    keep(fit, out)
 
 
 def draw_report(args: argparse.Namespace, images: Images, fit: Any, bound: Bound | None) -> None:

@@ -30,6 +30,7 @@ EPILOG = """\
 examples:
   stochcore train
   stochcore train --data train-images-idx3-ubyte.gz --latents 200
+  stochcore train --estimator disarm --steps 100000 --resume
 
 DATA is one of
   digits         the 1,797 digits of 8 x 8 pixels that come with scikit-learn:
@@ -45,9 +46,12 @@ DIR is left with
   history.csv    the bound in training: means of so many `steps` up to `step`,
                  their standard errors, and the norm of the gradient
   report.png     learning curve, reconstructions, fresh samples
+  checkpoint.npz what --resume goes on from, written now and then and at the end
 
 The last line printed is the bound on the held-out images. Ctrl-C ends training
-at once and keeps what was learned.
+at once and keeps what was learned. --resume goes on where the last checkpoint
+is, after a crash or towards more --steps, with the bits of a run that never
+stopped; the other options must be those of the first run.
 """
 
 NOISE_EPILOG = """\
@@ -149,6 +153,8 @@ def add_train(commands: Any) -> None:
     add("seed", "N", 0, "of all randomness", type=SEED)
     add("threads", "N", None, "the result is the same for any number", type=threads)
     add("out", "DIR", Path("stochcore-run"), "folder for the results", type=Path)
+    add("checkpoint", "SECONDS", 60.0, "between checkpoints", type=positive_number)
+    train.add_argument("--resume", action="store_true", help="go on from DIR's checkpoint")
 
 
 def add_noise(commands: Any) -> None:

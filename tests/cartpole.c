@@ -14,7 +14,7 @@ void cartpole(sc_draw *draw)
     for (int step = 0; step < most; step++) {
         const int64_t right = sc_draw_bernoulli_linear(draw, 0, state, 4);
         const double position = state[0], speed = state[1], angle = state[2], spin = state[3];
-        const double force = right ? 10.0 : -10.0, sine = t->sin(angle), cosine = t->cos(angle);
+        const double force = 20.0 * (double)right - 10.0, sine = t->sin(angle), cosine = t->cos(angle);
         const double pull = (force + 0.05 * spin * spin * sine) / 1.1;
         const double twist = (9.8 * sine - cosine * pull) / (0.5 * (4.0 / 3.0 - 0.1 * cosine * cosine / 1.1));
         const double push = pull - 0.05 * twist * cosine / 1.1;

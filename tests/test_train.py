@@ -19,7 +19,7 @@ from stochcore import _dispatch, _train, cli
 for extra in ("tqdm", "matplotlib", "sklearn"):
     pytest.importorskip(extra)
 
-FILES = {"model.npz", "history.csv", "report.png"}
+FILES = {"model.npz", "history.csv", "report.png", "checkpoint.npz"}
 
 
 def png_size(path):
@@ -83,7 +83,7 @@ def test_train_says_what_it_does_and_ends_with_the_bound(finished):
         f"out:      {out}",
     ]
     assert re.fullmatch(r"trained in \d+\.\d s, [\d,]+ steps/s", lines[6])
-    assert lines[7] == f"wrote model.npz, history.csv, report.png in {out}"
+    assert lines[7] == f"wrote model.npz, history.csv, report.png, checkpoint.npz in {out}"
     last = re.fullmatch(r"test bound: (-\d+\.\d\d+) \+- (0\.0\d+) nats", lines[8])
     assert last, lines[8]
     assert len(lines) == 9
@@ -365,7 +365,7 @@ def test_a_descent_that_diverges(capsys, small, tmp_path):
 def test_help_names_every_option_and_fits_a_terminal():
     told = run("train", "--help", env={**os.environ, "COLUMNS": "80"})
     assert told.returncode == 0
-    options = "data latents steps batch estimator samples learning-rate seed threads out"
+    options = "data latents steps batch estimator samples learning-rate seed threads out checkpoint"
     for option in options.split():
         assert f"--{option} " in told.stdout
     assert max(map(len, told.stdout.splitlines())) <= 80
