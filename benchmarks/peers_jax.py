@@ -164,7 +164,7 @@ def train(images: Array, n_latents: int, batch: int, n_steps: int, rate: float, 
         k1, k2, k3 = jax.random.split(k, 3)
         x = data[jax.random.randint(k1, (batch,), 0, n)]
         x = (jax.random.uniform(k3, x.shape) < x).astype(jnp.float32)
-        logits = (x - centre) @ P["W"] + P["b"]
+        logits = 2 * (x - centre) @ P["W"] + P["b"]
         u, p = jax.random.uniform(k2, (batch, H)), jax.nn.sigmoid(logits)
         y1, y2 = (u < p) * 1.0, ((1 - u) < p) * 1.0
         f1, f2 = bound(P, y1, logits, x), bound(P, y2, logits, x)

@@ -52,23 +52,31 @@ static __attribute__((noinline)) int64_t sc_bernoulli_with_care(sc_draw *d, ptrd
     const int64_t y = sc_decide(r, odds.p, odds.q);
     if (!r->bordered && !r->script) sc_borders_ahead(r);
     if (n > SC_WAITING_FEATURES) sc_blame(r, i, y ? odds.q : -odds.p, features, n);
-    else if (!r->learning) sc_wait(r, i, logit, y, features, n);
+    else sc_wait(r, i, logit, y, features, n);
     return y;
+}
+
+/* The same where nothing is the matter: u's logit says which side it is on. */
+static inline __attribute__((always_inline)) int64_t sc_bernoulli(sc_draw *d, ptrdiff_t i, const double *features,
+                                                                  ptrdiff_t n)
+{
+    sc_recorder *r = sc_recorder_of(d);
+    const int ready = (r->at < r->bordered) & (r->waiting.count < SC_WAITING);
+    const int fits = (size_t)i < (size_t)d->n_theta && (size_t)n <= SC_WAITING_FEATURES && n <= d->n_theta - i;
+    if (__builtin_expect(!(ready && fits), 0)) return sc_bernoulli_with_care(d, i, features, n);
+    const double logit = sc_predictor(r, i, features, n), border = (double)r->border[r->at];
+    if (__builtin_expect(!(fabs(logit - border) > SC_BORDER_WIDTH), 0) ||
+        (__builtin_expect(!(fabs(logit) < SC_BORDER_MOST), 0) &&
+         !(fabs(border) < SC_BORDER_MOST && fabs(logit) < HUGE_VAL)))
+        return sc_bernoulli_with_care(d, i, features, n);
+    r->at++;
+    sc_wait(r, i, logit, border < logit, features, n);
+    return border < logit;
 }
 
 static int64_t sc_draw_one_bernoulli(sc_draw *d, ptrdiff_t i, const double *features, ptrdiff_t n)
 {
-    sc_recorder *r = sc_recorder_of(d);
-    const int ready = r->at < r->bordered && r->waiting.count < SC_WAITING, fits = n <= SC_WAITING_FEATURES;
-    if (__builtin_expect(!(ready && fits && i >= 0 && i < d->n_theta && n <= d->n_theta - i), 0))
-        return sc_bernoulli_with_care(d, i, features, n);
-    const double logit = sc_predictor(r, i, features, n), border = (double)r->border[r->at];
-    const int nearer = fabs(logit) < SC_BORDER_MOST || (fabs(border) < SC_BORDER_MOST && fabs(logit) < HUGE_VAL);
-    if (__builtin_expect(!(fabs(logit - border) > SC_BORDER_WIDTH && nearer && n >= 0), 0))
-        return sc_bernoulli_with_care(d, i, features, n);
-    r->at++;
-    if (!r->learning) sc_wait(r, i, logit, border < logit, features, n);
-    return border < logit;
+    return n ? sc_bernoulli(d, i, features, n) : sc_bernoulli(d, i, NULL, 0);
 }
 
 static int64_t sc_draw_one_bernoulli_p(sc_draw *d, double p)

@@ -192,6 +192,10 @@ static inline void sc_blame_sixteen(sc_recorder *r, ptrdiff_t i, vd a, vd b)
 static __attribute__((noinline)) void sc_blame_waiting(sc_recorder *r)
 {
     sc_waiting *w = &r->waiting;
+    if (r->learning) { /* a first run, which has no use for scores */
+        w->count = 0, w->mixed = 0;
+        return;
+    }
     const vd a = vd_sub(vd_load(w->y), sc_sigmoid(vd_load(w->logit)));
     const vd b = vd_sub(vd_load(w->y + 8), sc_sigmoid(vd_load(w->logit + 8)));
     double own[SC_WAITING];
