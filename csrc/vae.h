@@ -60,7 +60,7 @@ typedef struct sc_vae_work {
     uint32_t *z_bits;        /* [H / 32][row_stride] */
     uint32_t *x_columns;     /* [D][batch_stride / 32]: the same bits by pixel */
     uint32_t *z_columns;     /* [H][row_stride / 32] */
-    sc_list *on;             /* [rows] the units that are on */
+    sc_list *on;             /* [rows] the pixels, then the units that are on */
     double *bound;           /* [rows] log p(x | z) + log p(z) - log q(z | x) */
     double *cost;            /* [batch] minus their mean */
     double *squares;         /* [chunks] sum of the squares of a chunk's gradient */

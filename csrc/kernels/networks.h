@@ -189,7 +189,7 @@ static void sc_vae_encode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
     const sc_vae *v = &w->vae;
     const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w);
     const float *b = v->parameters + sc_vae_b(v);
-    sc_list on[SC_VAE_IMAGES];
+    sc_list *on = w->on + first * w->n_samples; /* of the block's samples, which come later */
     for (ptrdiff_t i = 0; i < n; i++) {
         uint32_t *list = w->words + (first + i) * sc_vae_words(w); /* the pixels' noise has been used */
         on[i] = (sc_list){list, sc_list_bits(w->x_bits + first + i, bs, sc_vae_x_planes(v), list)};

@@ -258,7 +258,7 @@ SC_INLINE void sc_normal_quantile32(const uint32_t words[64], float out[64])
     }
 }
 
-/* log(P / (1 - P)) = n log 2 + 2 artanh(s): 4 ulp. */
+/* log(P / (1 - P)) = n log 2 + 2 artanh(s), in two steps. */
 typedef struct {
     vf n, s;
 } sc_logit32;
@@ -281,6 +281,7 @@ SC_INLINE vf sc_logit32_value(sc_logit32 x, vw word)
     return sc_signed32(vf_fma(x.n, vf_set1(SC_LN2_32), t), sc_sign32(word));
 }
 
+/* log(P / (1 - P)): 4 ulp. */
 SC_INLINE void sc_logistic_quantile32(const uint32_t words[64], float out[64])
 {
     sc_logit32 x[4];
