@@ -77,6 +77,8 @@ cdef class Draw:  # its attributes: _draw.pxd
         if given is None:
             n[0] = 0
             return NULL
+        if not hasattr(given, "__len__"):
+            raise TypeError(f"`features` must be a row of numbers, got {type(given).__name__}")
         n[0] = len(given)
         if n[0] < 1 or n[0] > MOST_FEATURES:
             raise ValueError(f"`features` must have 1 to {MOST_FEATURES} numbers, got {n[0]}")

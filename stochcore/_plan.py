@@ -45,7 +45,7 @@ class Plan:
             return self._family_trainer(self.model)
         if not hasattr(self.model, "trainer"):
             raise TypeError(
-                "`model` must be a family such as Bernoulli or a network such as BernoulliVAE, "
+                "`model` must be a family such as Bernoulli, a network such as BernoulliVAE or a simulator with its theta, "
                 f"got {_check._short(self.model)}"
             )
         name = type(self.model).__name__

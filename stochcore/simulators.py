@@ -59,7 +59,7 @@ def simulator(
     compile : {None, "numba"}
         "numba" compiles it, with the same bits as far as its own arithmetic has them, and runs it in parallel.
     max_draws : int
-        A program that draws more (in steps of 32) is stopped by an error.
+        A program that draws more (in steps of 32) is stopped by an error; at most 2^33.
 
     Returns
     -------
@@ -154,7 +154,7 @@ class CSimulator(Simulator):
     def __init__(self, pointer: Any, *, max_draws: int = MAX_DRAWS) -> None:
         self.max_draws = _check.integer("max_draws", max_draws, 1, MOST_DRAWS)
         self.function, self.compile = None, None  # type: ignore[assignment]
-        self.pointer, self.keep = pointer if isinstance(pointer, int) else _address(pointer), pointer
+        self.pointer, self.keep = _address(pointer), pointer
 
     def compiled(self, theta: Array, x: Any) -> tuple[int, Any]:
         """Return the address."""
@@ -169,6 +169,8 @@ class CSimulator(Simulator):
 
 def _address(pointer: Any) -> int:
     """Return where a function stands, if it takes a recorder."""
+    if isinstance(pointer, int) and not isinstance(pointer, bool):
+        return _check.integer("pointer", pointer, 1, (1 << 64) - 1)
     found = read(pointer)
     if found is None:
         raise TypeError(
