@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from ._dispatch cimport (
-    SC_DRAW_CONTINUOUS, SC_DRAW_FAILED, SC_DRAW_INDEX, SC_DRAW_LIMIT, SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER, SC_DRAW_PROBABILITY,
-    SC_DRAW_STATE, kernels, sc_program, sc_recorder,
+    SC_DRAW_CONTINUOUS, SC_DRAW_FAILED, SC_DRAW_INDEX, SC_DRAW_LIMIT, SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER,
+    SC_DRAW_PROBABILITY, SC_DRAW_STATE, kernels, sc_program, sc_recorder,
 )
 
 cnp.import_array()
