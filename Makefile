@@ -115,7 +115,7 @@ sanitize: .venv/dev.stamp .venv/built.stamp  ## run the tests under AddressSanit
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	$(TEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) --ignore=tests/test_battery.py $(ARGS)
 
-PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md simulators.md)
+PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md networks.md simulators.md)
 
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md, docs and docstrings
 	$(TEST) -q --doctest-modules --doctest-glob='*.md' $(PAGES) stochcore $(ARGS)
@@ -132,6 +132,7 @@ examples: .venv/built.stamp  ## run the examples and draw their pictures again (
 	$(BIN)/python examples/inventory.py --out examples/inventory.png $(ARGS)
 	$(BIN)/python examples/epidemic.py --out examples/epidemic.png $(ARGS)
 	$(BIN)/python examples/cartpole.py --out examples/cartpole.png $(ARGS)
+	$(BIN)/python examples/hard_decisions.py --out examples/hard_decisions.png $(ARGS)
 	$(BIN)/python examples/gymnasium_frozenlake.py --out examples/gymnasium_frozenlake.png $(ARGS)
 
 # ---- benchmarks ------------------------------------------------------------------------------------------------------

@@ -164,12 +164,49 @@ def train(images: Array, n_latents: int, batch: int, n_steps: int, rate: float, 
         k1, k2, k3 = jax.random.split(k, 3)
         x = data[jax.random.randint(k1, (batch,), 0, n)]
         x = (jax.random.uniform(k3, x.shape) < x).astype(jnp.float32)
-        logits = (x - centre) @ P["W"] + P["b"]
+        logits = 2 * (x - centre) @ P["W"] + P["b"]
         u, p = jax.random.uniform(k2, (batch, H)), jax.nn.sigmoid(logits)
         y1, y2 = (u < p) * 1.0, ((1 - u) < p) * 1.0
         f1, f2 = bound(P, y1, logits, x), bound(P, y2, logits, x)
         pair = 0.5 * (f1 - f2)[:, None] * ((y1 - y2) * jax.nn.sigmoid(jnp.abs(logits)))
         return -(0.5 * (f1 + f2)).mean() - (jax.lax.stop_gradient(pair) * logits).sum() / batch
+
+    def whole(state: Any, k: Any) -> Any:
+        def step(state: Any, k: Any) -> Any:
+            P, moments = state
+            move, moments = adam.update(jax.grad(loss)(P, k), moments, P)
+            return (optax.apply_updates(P, move), moments), None
+
+        return jax.lax.scan(step, state, jax.random.split(k, n_steps))[0]
+
+    return compiled(whole, (start, adam.init(start)), jax.random.key(7))
+
+
+def train_stack(images: Array, hidden: bool, batch: int, n_steps: int, rate: float, threads: int) -> Run:
+    """Train an autoencoder with 200 Bernoulli units with DisARM's pair and Adam; LeakyReLU(0.3) layers if `hidden`."""
+    n, D = images.shape
+    sizes = [(D, 200), (200, 200), (200, 200), (200, D)] if hidden else [(D, 200), (200, D)]
+    keys = jax.random.split(jax.random.key(0), len(sizes))
+    start = [
+        (jax.random.normal(k, size) * size[0] ** -0.5, jnp.zeros(size[1])) for k, size in zip(keys, sizes, strict=True)
+    ]
+    adam, data = optax.adam(rate), jnp.array(images)
+
+    def maps(P: Any, h: Any) -> Any:
+        for i, (W, b) in enumerate(P):
+            h = h @ W + b if i == 0 else jax.nn.leaky_relu(h, 0.3) @ W + b
+        return h
+
+    def loss(P: Any, k: Any) -> Any:
+        k1, k2 = jax.random.split(k)
+        x = data[jax.random.randint(k1, (batch,), 0, n)]
+        logits = maps(P[: len(P) // 2], x)
+        u, p = jax.random.uniform(k2, logits.shape), jax.lax.stop_gradient(jax.nn.sigmoid(logits))
+        y1, y2 = (u < p) * 1.0, ((1 - u) < p) * 1.0
+        o = maps(P[len(P) // 2 :], jnp.concatenate([y1, y2])).reshape(2, batch, D)
+        f1, f2 = (jax.nn.softplus(o) - o * x).sum(-1)
+        pair = 0.5 * (f1 - f2)[:, None] * ((y1 - y2) * jax.nn.sigmoid(jnp.abs(logits)))
+        return (0.5 * (f1 + f2)).mean() + (jax.lax.stop_gradient(pair) * logits).sum() / batch
 
     def whole(state: Any, k: Any) -> Any:
         def step(state: Any, k: Any) -> Any:

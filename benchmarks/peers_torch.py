@@ -169,3 +169,39 @@ def poisson_gradient(theta: Array, w: Array, n: int, threads: int) -> Run:
         return total / n * (block / (block - 1))
 
     return run
+
+
+def train(images: Array, n_latents: int, batch: int, n_steps: int, rate: float, threads: int) -> Run:
+    """Train a Bernoulli VAE with DisARM's pair of samples (Dong, Mnih and Tucker, NeurIPS 2020) and fused Adam."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    n, D, H = *images.shape, n_latents
+    mean = torch.tensor(images.mean(axis=0).clip(0.01, 0.99))
+    encoder, decoder, prior = torch.nn.Linear(D, H), torch.nn.Linear(H, D), torch.zeros(H, requires_grad=True)
+    with torch.no_grad():
+        decoder.bias[:] = torch.logit(mean)
+    parameters = [*encoder.parameters(), *decoder.parameters(), prior]
+    adam, data = torch.optim.Adam(parameters, lr=rate, fused=True), torch.tensor(images)
+
+    def log_prob(logits: Any, y: Any) -> Any:
+        return -torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none").sum(-1)
+
+    def step() -> None:
+        x = torch.bernoulli(data[torch.randint(0, n, (batch,))])
+        logits = encoder(2 * (x - mean))
+        with torch.no_grad():
+            u, p = torch.rand(batch, H), torch.sigmoid(logits)
+            ys = (u < p).float(), ((1 - u) < p).float()
+        f1, f2 = (log_prob(decoder(y), x) + log_prob(prior.expand(batch, H), y) - log_prob(logits, y) for y in ys)
+        with torch.no_grad():
+            pair = 0.5 * (f1 - f2)[:, None] * ((ys[0] - ys[1]) * torch.sigmoid(logits.abs()))
+        loss = -(0.5 * (f1 + f2)).mean() - (pair * logits).sum() / batch
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    def run() -> None:
+        for _ in range(n_steps):
+            step()
+
+    return run

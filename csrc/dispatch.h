@@ -9,6 +9,7 @@
 #include "cancel.h"
 #include "draw.h"
 #include "job.h"
+#include "network.h"
 #include "optimizer.h"
 #include "vae.h"
 
@@ -111,6 +112,13 @@ typedef struct sc_table {
     void (*affine32)(ptrdiff_t rows, ptrdiff_t inner, ptrdiff_t stride, const float *x, const float *matrix,
                      const float *bias, int sigmoid, float *out);
     void (*bernoulli32)(const sc_stream *, uint64_t first, ptrdiff_t n, const float *p, float *out);
+
+    /* network: a step is block (forward and backward) for each block, summarise, learn for each chunk */
+    void (*net_block)(const sc_net *, const int64_t *rows, uint64_t noise, ptrdiff_t block, sc_cancel *);
+    void (*net_forward)(const sc_net *, const int64_t *rows, uint64_t noise, ptrdiff_t block, sc_cancel *);
+    void (*net_backward)(const sc_net *, ptrdiff_t block, sc_cancel *);
+    int (*net_summarise)(const sc_net *, sc_cancel *, double *record);
+    void (*net_learn)(const sc_net *, ptrdiff_t chunk, int kind, const sc_step_scalars *, float *m, float *v);
 
     sc_functions functions;
 } sc_table;

@@ -5,6 +5,7 @@
 #include "kernels/estimators.h"
 #include "kernels/terms.h"
 #include "kernels/families.h"
+#include "kernels/network.h"
 #include "kernels/networks.h"
 #include "kernels/noise.h"
 #include "kernels/optimize.h"
@@ -76,5 +77,10 @@ const sc_table SC_TABLE = {
     .vae_bound = sc_vae_bound,
     .affine32 = sc_affine32,
     .bernoulli32 = sc_bernoulli32,
+    .net_block = sc_net_block,
+    .net_forward = sc_net_forward,
+    .net_backward = sc_net_backward,
+    .net_summarise = sc_net_summarise,
+    .net_learn = sc_net_learn,
     .functions = SC_FUNCTIONS_TABLE,
 };

@@ -28,6 +28,8 @@ from .distributions import (
 from .estimate import Estimate
 from .estimators import estimate
 from .exact import exact
+from .layers import BernoulliUnits, CategoricalUnits, Dropout, LeakyReLU, NormalUnits, Tanh
+from .network import Network
 from .networks import BernoulliVAE
 from .noise import Stream
 from .optimize import SGD, Adam, Fit, Momentum, Natural, RMSProp, minimize
@@ -39,23 +41,29 @@ __all__ = [
     "SGD",
     "Adam",
     "Bernoulli",
+    "BernoulliUnits",
     "BernoulliVAE",
     "Binomial",
     "CSimulator",
     "Categorical",
+    "CategoricalUnits",
     "Comparison",
     "Draw",
+    "Dropout",
     "Estimate",
     "Family",
     "Fit",
     "Geometric",
     "Joint",
+    "LeakyReLU",
     "Linear",
     "MarkovChain",
     "Momentum",
     "Natural",
     "NegativeBinomial",
+    "Network",
     "Normal",
+    "NormalUnits",
     "Ordinal",
     "PlackettLuce",
     "Poisson",
@@ -63,6 +71,7 @@ __all__ = [
     "RoundedNormal",
     "Simulator",
     "Stream",
+    "Tanh",
     "TopK",
     "Unbiasedness",
     "__version__",

@@ -242,6 +242,72 @@ cdef extern from "dispatch.h" nogil:
     ptrdiff_t sc_vae_chunks(const sc_vae *)
     ptrdiff_t sc_vae_place(sc_vae_work *, char *)
 
+    enum:
+        SC_NET_CONSTANT
+        SC_END_GIVEN
+
+    ctypedef void (*sc_sgemm)(char *, char *, int *, int *, int *, float *, float *, int *, float *, int *, float *,
+                              float *, int *) noexcept nogil
+
+    ctypedef struct sc_layer:
+        int kind
+        int back
+        int unit
+        ptrdiff_t inputs
+        ptrdiff_t outputs
+        ptrdiff_t classes
+        ptrdiff_t before
+        ptrdiff_t after
+        double number
+        ptrdiff_t weight
+        ptrdiff_t bias
+        sc_stream noise
+        const float *in_ "in"
+        float *out
+        float *own
+        float *delta_in
+        float *delta_out
+
+    ctypedef struct sc_net_chunk:
+        ptrdiff_t layer
+        ptrdiff_t row
+        ptrdiff_t rows
+        ptrdiff_t column
+        ptrdiff_t columns
+
+    ctypedef struct sc_net:
+        sc_sgemm sgemm
+        ptrdiff_t n_layers
+        ptrdiff_t batch
+        ptrdiff_t n_samples
+        ptrdiff_t blocks
+        ptrdiff_t n_chunks
+        ptrdiff_t group
+        ptrdiff_t stride
+        int rule
+        int end
+        double baseline
+        ptrdiff_t width
+        ptrdiff_t target_width
+        sc_layer *layers
+        const sc_net_chunk *chunks
+        float *parameters
+        float *gradient
+        const float *data
+        const float *targets
+        const int64_t *labels
+        float *x
+        double *cost
+        float *weight
+        double *squares
+        double *scratch
+        ptrdiff_t scratch_each
+        uint32_t *bits
+        uint32_t *columns
+
+    ptrdiff_t sc_net_planes(const sc_net *)
+    ptrdiff_t sc_net_batch_stride(const sc_net *)
+
     ctypedef struct sc_functions:
         void (*exp)(ptrdiff_t, const double *, double *) noexcept nogil
         void (*expm1)(ptrdiff_t, const double *, double *) noexcept nogil
@@ -377,6 +443,11 @@ cdef extern from "dispatch.h" nogil:
         void (*affine32)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, const float *, const float *, int,
                          float *) noexcept nogil
         void (*bernoulli32)(const sc_stream *, uint64_t, ptrdiff_t, const float *, float *) noexcept nogil
+        void (*net_block)(const sc_net *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
+        void (*net_forward)(const sc_net *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
+        void (*net_backward)(const sc_net *, ptrdiff_t, sc_cancel *) noexcept nogil
+        int (*net_summarise)(const sc_net *, sc_cancel *, double *) noexcept nogil
+        void (*net_learn)(const sc_net *, ptrdiff_t, int, const sc_step_scalars *, float *, float *) noexcept nogil
         sc_functions functions
 
 

@@ -17,6 +17,7 @@ from .distributions.family import Simulated
 from .estimators import Estimator, resolve
 from .estimators.base import as_plain as plain_estimator
 from .estimators.base import from_plain as estimator_of_plain
+from .network import Network
 from .noise import Stream, _restore, as_stream
 from .optimizers import Natural, Optimizer, Rate, as_plain, checked, from_plain
 
@@ -52,13 +53,15 @@ class Plan:
         if isinstance(self.optimizer, Natural):
             raise TypeError(f"`optimizer` must be a plain one for a {name}, got {self.optimizer!r}")
         if self.entropy is not None:
-            raise TypeError(f"`entropy` must be left out for a {name}: its cost has the entropy of its units")
+            why = ": its cost has the entropy of its units" if self.shows == "bound" else ""
+            raise TypeError(f"`entropy` must be left out for a {name}{why}")
         if self.cost is not None:
             raise TypeError(f"`cost` must be left out for a {name}, which brings its own")
         if self.data is None:
             raise TypeError(f"`data` must be given for a {name}")
         if self.maximize:
-            raise ValueError(f"`maximize` must be False for a {name}: its cost is minus its bound")
+            why = "its cost is minus its bound" if self.shows == "bound" else "it brings a cost"
+            raise ValueError(f"`maximize` must be False for a {name}: {why}")
         trainer: Trainer = self.model.trainer(
             self.data,
             batch_size=self.batch_size,
@@ -81,6 +84,11 @@ class Plan:
         stream = as_stream(self.seed)
         natural = isinstance(self.optimizer, Natural)
         return FamilyTrainer(model, cost, self.n_samples, estimator, stream, self.n_threads, self.entropy, natural)
+
+    @property
+    def shows(self) -> str:
+        """What a bar shows: the cost, or minus that, the bound of a model of the data."""
+        return "cost" if self.data is None or isinstance(self.model, Network) else "bound"
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _networks
+from ._batches import Orders
 from .estimators import Estimator, resolve
-from .noise import BATCHING, BINARISING, EVALUATION, LAYERS, Stream, as_stream
+from .noise import BINARISING, EVALUATION, LAYERS, Stream, as_stream
 
 Array = NDArray[Any]
 
@@ -45,8 +46,7 @@ class Trainer:
             stream._replace(purpose=BINARISING),
             stream._replace(purpose=LAYERS),
         )
-        self._orders = stream._replace(purpose=BATCHING)
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+        self._orders = Orders(len(images), stream)
         self.parameters: Array = self._network.parameters
         self.records: Array = np.empty((0, 3))
 
@@ -65,7 +65,7 @@ class Trainer:
         piece = max(1, (1 << 16) // self._batch)
         for start in range(0, len(scalars), piece):
             part, step = slice(start, start + piece), first_step + start
-            rows = self._rows(step, len(scalars[part]))
+            rows = self._orders.rows(step, len(scalars[part]), self._batch)
             status = self._descent.run(kind, scalars[part], step, rows, moments, self.records[part], self._n_threads)
             if status:
                 at, why = first_step + self.completed, self.records[self.completed, 0]
@@ -87,27 +87,6 @@ class Trainer:
     def model(self) -> Any:
         """Return the model as it is now."""
         return self._renew(self._network.copy())
-
-    def _rows(self, step: int, count: int) -> Array:
-        """Which images the steps step .. step + count take, a row each."""
-        at, stop = step * self._batch, (step + count) * self._batch
-        parts = []
-        while at < stop:
-            epoch, start = divmod(at, self._n)
-            end = min(self._n, start + stop - at)
-            parts.append(self._epoch_order(epoch)[start:end])
-            at += end - start
-        return np.concatenate(parts).reshape(count, self._batch)
-
-    def _epoch_order(self, epoch: int) -> Array:
-        """Return all images in the random order of an epoch: by the high word of their k, then by number."""
-        if epoch != self._epoch:
-            words = self._orders.at(epoch * self._n)._k53(self._n) >> np.uint64(21)
-            keys = words << np.uint64(32) | np.arange(self._n, dtype=np.uint64)
-            keys.sort()  # a sort of distinct numbers has one result, by whatever algorithm
-            self._order = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            self._epoch = epoch
-        return self._order
 
 
 def checked_parameters(parameters: Mapping[str, ArrayLike], mean: ArrayLike) -> tuple[dict[str, Array], Array]:

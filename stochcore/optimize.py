@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._descent import FamilyTrainer, History, diverged
+from ._descent import History, diverged
 from ._files import read_npz, write_npz
 from ._plan import Plan, checked_entropy
 from ._progress import Progress
@@ -126,10 +126,14 @@ class Fit:
         n_steps = _check.integer("n_steps", n_steps, 0)
         other = Fit(replace(self._plan, n_threads=_check.threads(n_threads)))
         other._put(self._trainer.parameters, self._moments, self._records[: self.n_steps], self.seconds)
-        if isinstance(other._trainer, FamilyTrainer) and isinstance(self._trainer, FamilyTrainer):
-            other._trainer.stand(self._trainer.best, self._trainer.average)
+        other._stand(getattr(self._trainer, "best", None), getattr(self._trainer, "average", None))
         other._descend(n_steps, progress)
         return other
+
+    def _stand(self, best: Any, average: Array | None) -> None:
+        """Let the trainer stand where another one stood, if it keeps more than parameters."""
+        if hasattr(self._trainer, "stand"):
+            self._trainer.stand(best, average)
 
     def _put(self, parameters: Array, moments: Array, records: Array, seconds: float) -> None:
         """Stand where another fit stood."""
@@ -140,7 +144,7 @@ class Fit:
     def _descend(self, n_steps: int, progress: bool | Callable[[Fit], object]) -> None:
         """Take steps in runs of some 50 ms. Whatever ends them, the fit is left at a completed step."""
         plan, trainer = self._plan, self._trainer
-        shown = Progress(progress, n_steps, "bound" if plan.data is not None else "cost")
+        shown = Progress(progress, n_steps, plan.shows)
         first = start = self.n_steps
         stop, steps = start + n_steps, 1
         try:
@@ -209,12 +213,12 @@ class Fit:
             "moments": self._moments,
             "records": self._records[: self.n_steps],
         }
-        if isinstance(trainer, FamilyTrainer):
-            if trainer.best is not None:
-                arrays["best_cost"], best_y = trainer.best
-                arrays |= _named_arrays("best_y", best_y)
-            if trainer.average is not None:
-                arrays["average"] = trainer.average
+        best, average = getattr(trainer, "best", None), getattr(trainer, "average", None)
+        if best is not None:
+            arrays["best_cost"] = best[0]
+            arrays |= _named_arrays("best_y", best[1])
+        if average is not None:
+            arrays["average"] = average
         for name, value in options.items():
             arrays |= _named_arrays(f"estimator.{name}", value)
         write_npz(Path(path), {"about": np.array(json.dumps(about)), **arrays})
@@ -270,9 +274,8 @@ class Fit:
         plan = Plan.again(about["plan"], options, optimizer, estimator, entropy, **given)
         fit = cls(plan)
         fit._put(arrays["parameters"], arrays["moments"], arrays["records"], about["seconds"])
-        if isinstance(fit._trainer, FamilyTrainer):
-            best = (arrays["best_cost"], _tree("best_y", arrays)) if "best_cost" in arrays else None
-            fit._trainer.stand(best, arrays.get("average"))
+        best = (arrays["best_cost"], _tree("best_y", arrays)) if "best_cost" in arrays else None
+        fit._stand(best, arrays.get("average"))
         return fit
 
 
@@ -331,17 +334,17 @@ def minimize(
 
     Parameters
     ----------
-    model : Bernoulli, Categorical, or a network such as BernoulliVAE
+    model : Bernoulli, Categorical, or a network: Network or BernoulliVAE
         Where to begin; it is not changed. A family given by `probs` moves through its logits.
     cost : a cost of ``stochcore.costs``, or a callable
-        For families: as in `estimate`. A network brings its own, minus its bound.
+        For families: as in `estimate`. A network brings its own.
     n_steps : int
         At least 0.
     n_samples : int
         Samples for each step; for a network, for each image of the batch.
     optimizer : SGD, Momentum, RMSProp or Adam, or one of these in a Natural
-    data : array_like
-        For networks: what to learn from.
+    data : array_like, or a pair of them
+        For networks: what to learn from; for a Network also inputs and targets.
     batch_size : int
         For networks: how many items of `data` a step looks at.
     estimator : str or Estimator

@@ -98,6 +98,15 @@ def test_best_subsets(tmp_path, diabetes):
     assert found["64 features, AIC", "descent"] < found["64 features, AIC", "forward selection"] - 5
 
 
+def test_hard_decisions(tmp_path):
+    out = run(tmp_path, "hard_decisions.py", "--epochs", "15", panels=2)
+    wrong = {
+        rule: float(share) for rule, share in re.findall(r"^(\w+): 210 steps, .* ([\d.]+)% wrong", out, re.MULTILINE)
+    }
+    assert set(wrong) == {"leave_one_out", "disarm", "straight_through"}
+    assert max(wrong.values()) < 15
+
+
 def test_max_cut(tmp_path, tmp_path_factory):
     rng = np.random.default_rng(5)
     edges = [(i, j) for i, j in itertools.combinations(range(14), 2) if rng.random() < 0.4]

@@ -12,6 +12,7 @@ import pytest
 
 import stochcore as sc
 from stochcore import _dispatch, _networks
+from stochcore._batches import Orders
 from stochcore.noise import BATCHING, BINARISING, EVALUATION, LAYERS
 
 NAMES = ("W", "b", "V", "c", "prior")
@@ -255,11 +256,11 @@ def test_outcomes_are_those_of_k_even_on_a_tie():
 
 
 def test_every_image_once_an_epoch():
-    trainer = sc.BernoulliVAE(3, 2).trainer(np.full((10, 3), 0.5), batch_size=4, seed=1)
-    rows = trainer._rows(0, 5).reshape(-1)
+    orders = Orders(10, sc.Stream(1))
+    rows = orders.rows(0, 5, 4).reshape(-1)
     assert sorted(rows[:10]) == sorted(rows[10:]) == list(range(10))
     assert (rows[:10] != rows[10:]).any()
-    np.testing.assert_array_equal(trainer._rows(3, 2).reshape(-1), rows[12:])
+    np.testing.assert_array_equal(orders.rows(3, 2, 4).reshape(-1), rows[12:])
 
 
 def test_runs_may_be_cut():

@@ -23,11 +23,15 @@ A cost may also know
 
 The built-in ones know the first two (a `Table` of other than two classes: the second); `Linear` and `Quadratic` know
 ``grad_y`` and ``hess_y``, and `with_gradient` gives them to a function. None depends on the parameters.
+
+`CrossEntropy`, `SquaredError` and `BernoulliLikelihood` are another matter: costs at the end of an ``sc.Network``, of
+its output beside a target.
 """
 
 from __future__ import annotations
 
 from .built_in import BuiltIn, Formula
+from .ends import BernoulliLikelihood, CrossEntropy, End, SquaredError
 from .foreign import Compiled, compiled
 from .gradients import with_gradient
 from .graphs import QUBO, Form, Ising, MaxCut
@@ -37,15 +41,19 @@ from .sites import Linear, Quadratic, Table
 __all__ = [
     "QUBO",
     "Array",
+    "BernoulliLikelihood",
     "BuiltIn",
     "Compiled",
     "Cost",
+    "CrossEntropy",
+    "End",
     "Form",
     "Formula",
     "Ising",
     "Linear",
     "MaxCut",
     "Quadratic",
+    "SquaredError",
     "Table",
     "as_cost",
     "compiled",

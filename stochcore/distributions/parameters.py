@@ -16,6 +16,8 @@ from .._distributions import affine
 
 Array = NDArray[Any]
 
+MOST = 1 << 24  # inputs or outputs: far beyond sense, and no size overflows
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -121,7 +123,7 @@ def _of_array(shape: tuple[int, ...]) -> Structure:
 
 
 class Linear:
-    """Linear(weight, bias=None)
+    """Linear(weight, bias=None) or Linear(inputs, outputs)
 
     The map x -> x . weight + bias, whose weight and bias are parameters: ``sc.Bernoulli(logits=sc.Linear(W, b)(x))``.
 
@@ -132,6 +134,14 @@ class Linear:
     weight : array_like of shape (inputs, *outputs)
     bias : array_like of shape (*outputs), optional
         Left out: there is none.
+    inputs, outputs : int
+        Sizes alone: weight and bias are zeros, which an ``sc.Network`` starts at random.
+
+    Attributes
+    ----------
+    weight, bias : ndarray, or None for no bias
+    sizes_only : bool
+        Were sizes given, and no numbers?
 
     Examples
     --------
@@ -144,7 +154,11 @@ class Linear:
     ((3,), (2, 4))
     """
 
-    def __init__(self, weight: ArrayLike, bias: ArrayLike | None = None) -> None:
+    def __init__(self, weight: ArrayLike | int, bias: ArrayLike | int | None = None) -> None:
+        self.sizes_only = _is_size(weight) and _is_size(bias)
+        if self.sizes_only:
+            sizes = tuple(_check.integer(n, v, 1, MOST) for n, v in (("inputs", weight), ("outputs", bias)))
+            weight, bias = np.zeros(sizes), np.zeros(sizes[1])
         self.weight = _check.reals("weight", weight).copy()
         if self.weight.ndim < 1 or self.weight.size == 0:
             raise ValueError(f"`weight` must have shape (inputs, *outputs), got {self.weight.shape}")
@@ -169,6 +183,10 @@ class Linear:
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.weight.shape))
         return f"Linear(<{shape}>{'' if self.bias is None else ', bias'})"
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
 
 
 class Mapped:

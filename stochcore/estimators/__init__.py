@@ -9,6 +9,7 @@ from .differences import FiniteDifference
 from .enumerated import Exact
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
+from .networks import StraightThrough
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
@@ -35,6 +36,7 @@ __all__ = [
     "Pathwise",
     "Price",
     "ScoreFunction",
+    "StraightThrough",
     "Terms",
     "UnorderedSet",
     "ValueBaseline",

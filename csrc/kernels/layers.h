@@ -1,0 +1,353 @@
+/* layers: what a row of a network goes through besides products of matrices, and back.
+ *
+ *   leaky      y = x, or slope x below 0          tanh       y = tanh x, error at most 4 ulp
+ *   dropout    y = x m, m = [k < T(1-p)] / (1-p)
+ *   bernoulli  y = [k < T(q)], q = sigmoid(x)     categorical  y one-hot, as a family's with the same logits
+ *   normal     y = mean + scale e, e the normal noise of the unit's address
+ *
+ * Noise is addressed by (row, unit): element row * units + unit. Backwards, with w the weight of a sample (its cost less
+ * a baseline, over how many there are) and d the gradient of the cost by y:
+ *   units      by x: w (y - q), the score function (Williams 1992, eq. 4); d stops here, since y is no function of x
+ *   disarm     by x: 1/2 (J - J') (y - y') max(q, 1 - q) for a row and its branch, drawn from the opposite noise (Dong,
+ *              Mnih and Tucker 2020, eq. 6, and section 3.3 for several layers); 0 for other rows
+ *   straight   by x: d times the derivative of the mean by x (Bengio, Leonard and Courville 2013). Biased.
+ *   normal     d by the mean, d scale e by the logarithm of the scale: pathwise
+ * Where a row becomes several samples, their gradients add up in order.
+ *
+ * Promises: lane words only, sums in a fixed order; bits depend on the arguments alone.
+ */
+#ifndef SC_KERNELS_LAYERS_H
+#define SC_KERNELS_LAYERS_H
+
+#include "../network.h"
+#include "ladders.h"
+#include "networks.h"
+
+/* Number of a row's noise, and whether it is that of the opposite side for a layer of units. */
+SC_INLINE uint64_t sc_noise_row(const sc_net *n, uint64_t first, ptrdiff_t per_input, ptrdiff_t row)
+{
+    if (per_input == 1) return first + (uint64_t)(row * n->stride);
+    return first + (uint64_t)(row / n->n_samples * n->stride + row % n->n_samples / n->group);
+}
+
+/* tanh: (1 - t)/(1 + t), t = e^-2|x|; near 0 by its series, whose next term is below 2^-26 of it. */
+SC_INLINE vf sc_tanh32(vf x)
+{
+    const vf one = vf_set1(1), t = sc_exp_minus_abs32(vf_add(x, x)), s = vf_mul(x, x);
+    vf far = vf_copysign(vf_div(vf_sub(one, t), vf_add(one, t)), x);
+    vf p = vf_fma(s, vf_set1(62.0f / 2835), vf_set1(-17.0f / 315));
+    p = vf_fma(p, s, vf_set1(2.0f / 15)), p = vf_fma(p, s, vf_set1(-1.0f / 3));
+    return vf_select(vf_lt(vf_abs(x), vf_set1(0.25f)), vf_fma(vf_mul(p, s), x, x), far);
+}
+
+/* n numbers at once: rows of activations lie one after the other. */
+static void sc_activate(const sc_layer *l, ptrdiff_t n, const float *x, float *y)
+{
+    const vf zero = vf_set1(0), slope = vf_set1((float)l->number);
+    for (ptrdiff_t j = 0; j < n; j += 16) {
+        vf a = vf_load_part(x + j, n - j, 0);
+        vf_store_part(y + j, l->kind == SC_LAYER_TANH ? sc_tanh32(a) : vf_select(vf_lt(a, zero), vf_mul(slope, a), a),
+                      n - j);
+    }
+}
+
+/* By y, which has the sign of x and tells tanh's derivative. At 0 a leaky unit has that of its lower side: with slope 0
+ * all x below have y = 0. */
+static void sc_deactivate(const sc_layer *l, ptrdiff_t n, const float *y, const float *delta, float *by_x)
+{
+    const vf zero = vf_set1(0), one = vf_set1(1), slope = vf_set1((float)l->number);
+    for (ptrdiff_t j = 0; j < n; j += 16) {
+        vf d = vf_load_part(delta + j, n - j, 0), a = vf_load_part(y + j, n - j, 0);
+        vf leaky = vf_select(vf_le(a, zero), vf_mul(slope, d), d);
+        vf_store_part(by_x + j, l->kind == SC_LAYER_TANH ? vf_mul(d, vf_sub(one, vf_mul(a, a))) : leaky, n - j);
+    }
+}
+
+/* ---- inputs that are mostly 0 ------------------------------------------------------------------------------------- */
+
+static void sc_mark(const sc_net *n, ptrdiff_t i)
+{
+    const float *x = n->x + i * n->width;
+    for (ptrdiff_t d = 0; d < n->width; d += 16) {
+        const uint32_t zero = vn_bits(vf_eq(vf_load_part(x + d, n->width - d, 0), vf_set1(0)));
+        sc_put_bits(n->bits + d / 32 * sc_net_batch_stride(n) + i, d, zero ^ 0xffff);
+    }
+}
+
+/* out = start (or 0) + the sum of x[b x_step] times row b, in order, over the bits b that are set; lanes (1 to 4, a
+ * constant) times sixteen columns. Words of bits come in pairs, `step` apart. */
+SC_INLINE void sc_add_scaled_n(int lanes, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
+                               const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride, float *out)
+{
+    const vf zero = vf_set1(0);
+    vf a = start ? vf_load(start) : zero, b = start && lanes > 1 ? vf_load(start + 16) : zero;
+    vf c = start && lanes > 2 ? vf_load(start + 32) : zero, d = start && lanes > 3 ? vf_load(start + 48) : zero;
+    for (ptrdiff_t k = 0; k < words; k += 2, rows += 64 * stride, x += 64 * x_step) {
+        uint64_t left = bits[k * step] | (uint64_t)bits[(k + 1) * step] << 32;
+        for (; left; left &= left - 1) {
+            const ptrdiff_t at = __builtin_ctzll(left);
+            const float *row = rows + at * stride;
+            const vf value = vf_set1(x[at * x_step]);
+            a = vf_fma(value, vf_load(row), a);
+            if (lanes > 1) b = vf_fma(value, vf_load(row + 16), b);
+            if (lanes > 2) c = vf_fma(value, vf_load(row + 32), c);
+            if (lanes > 3) d = vf_fma(value, vf_load(row + 48), d);
+        }
+    }
+    vf_store(out, a);
+    if (lanes > 1) vf_store(out + 16, b);
+    if (lanes > 2) vf_store(out + 32, c);
+    if (lanes > 3) vf_store(out + 48, d);
+}
+
+static void sc_add_scaled(ptrdiff_t lanes, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
+                          const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride, float *out)
+{
+    switch (lanes) {
+    case 4: sc_add_scaled_n(4, start, bits, step, words, x, x_step, rows, stride, out); break;
+    case 3: sc_add_scaled_n(3, start, bits, step, words, x, x_step, rows, stride, out); break;
+    case 2: sc_add_scaled_n(2, start, bits, step, words, x, x_step, rows, stride, out); break;
+    default: sc_add_scaled_n(1, start, bits, step, words, x, x_step, rows, stride, out);
+    }
+}
+
+/* Where a tile begins and how many lanes it has: the last one of a width that is no multiple of 16 begins earlier, and
+ * does a few columns again, to the same bits. */
+static ptrdiff_t sc_tile_of(ptrdiff_t width, ptrdiff_t *at)
+{
+    const ptrdiff_t lanes = SC_MIN(SC_TILE, width - *at) / 16;
+    if (lanes) return lanes;
+    *at = width - 16;
+    return 1;
+}
+
+/* The first linear layer's rows first .. stop. */
+static void sc_sparse_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t out = l->outputs, bs = sc_net_batch_stride(n);
+    const float *W = n->parameters + l->weight, *b = l->bias < 0 ? NULL : n->parameters + l->bias;
+    for (ptrdiff_t j = 0, lanes; j < out; j += 16 * lanes) {
+        lanes = sc_tile_of(out, &j);
+        for (ptrdiff_t i = first; i < stop; i++)
+            sc_add_scaled(lanes, b ? b + j : NULL, n->bits + i, bs, sc_net_planes(n), n->x + i * n->width, 1, W + j,
+                          out, l->out + i * out + j);
+    }
+}
+
+/* Rows `row` .. `row + rows` of its weights' gradient. */
+static void sc_sparse_gradient(const sc_net *n, const sc_layer *l, ptrdiff_t row, ptrdiff_t rows)
+{
+    const ptrdiff_t out = l->outputs, bs = sc_net_batch_stride(n), words = bs / 32;
+    for (ptrdiff_t d = row, count; d < row + rows; d += count) {
+        count = SC_MIN(32 - d % 32, row + rows - d);
+        sc_columns(n->bits + d / 32 * bs, (int)(d % 32), count, bs, n->columns + d * words);
+    }
+    for (ptrdiff_t j = 0, lanes; j < out; j += 16 * lanes) {
+        lanes = sc_tile_of(out, &j);
+        for (ptrdiff_t d = row; d < row + rows; d++)
+            sc_add_scaled(lanes, NULL, n->columns + d * words, 1, words, n->x + d, n->width, l->delta_out + j, out,
+                          n->gradient + l->weight + d * out + j);
+    }
+}
+
+/* ---- forward: rows that go, [first, stop) ------------------------------------------------------------------------ */
+
+static void sc_drop(const sc_net *n, const sc_layer *l, uint64_t noise, ptrdiff_t first, ptrdiff_t stop, float *keep)
+{
+    const ptrdiff_t units = l->outputs, fan = l->after / l->before;
+    const vf scale = vf_set1((float)(1.0 / (1.0 - l->number)));
+    for (ptrdiff_t j = 0; j < units; j++) keep[j] = (float)(1.0 - l->number);
+    for (ptrdiff_t r = first; r < stop; r++) {
+        const float *x = l->in + r / fan * units;
+        float *m = l->own + r * units;
+        sc_bernoulli32(&l->noise, sc_noise_row(n, noise, l->after, r) * (uint64_t)units, units, keep, m);
+        for (ptrdiff_t j = 0; j < units; j += 16) {
+            vf factor = vf_mul(vf_load_part(m + j, units - j, 0), scale);
+            vf_store_part(m + j, factor, units - j);
+            vf_store_part(l->out + r * units + j, vf_mul(vf_load_part(x + j, units - j, 0), factor), units - j);
+        }
+    }
+}
+
+/* The samples of one row: sites 0 .. l->outputs / classes. k has room for a number a site. */
+static void sc_class_units(const sc_layer *l, const sc_stream *s, uint64_t e, const float *p, double *scratch, float *y)
+{
+    const ptrdiff_t C = l->classes, sites = l->outputs / C;
+    double *own = scratch;
+    uint64_t *thresholds = (uint64_t *)(void *)(scratch + C), *k = thresholds + C;
+    sc_fill_k53(s, e, sites, k);
+    for (ptrdiff_t i = 0; i < sites; i++, y += C) {
+        ptrdiff_t c = 0;
+        for (ptrdiff_t j = 0; j < C; j++) y[j] = 0.0f, own[j] = (double)p[i * C + j];
+        sc_class_thresholds(C, own, thresholds);
+        while (c < C - 1 && k[i] >= thresholds[c]) c++;
+        y[c] = 1.0f;
+    }
+}
+
+/* Softmax of a row's sites, in float64, rounded once. */
+static void sc_softmax_row(ptrdiff_t sites, ptrdiff_t C, const float *x, double *scratch, float *p)
+{
+    double *logits = scratch, *own = scratch + C, *log_p = scratch + 2 * C;
+    for (ptrdiff_t i = 0; i < sites; i++, x += C, p += C) {
+        for (ptrdiff_t c = 0; c < C; c++) logits[c] = (double)x[c];
+        sc_categorical_logits(1, C, logits, own, log_p);
+        for (ptrdiff_t c = 0; c < C; c++) p[c] = (float)own[c];
+    }
+}
+
+/* Probabilities of rows that come, then samples. In a group of disarm a branch has the units of its trunk up to its own
+ * layer, where it has those of the opposite noise. */
+static void sc_discrete_units(const sc_net *n, const sc_layer *l, uint64_t noise, ptrdiff_t first, ptrdiff_t stop,
+                              double *scratch)
+{
+    const ptrdiff_t units = l->outputs, C = l->classes, fan = l->after / l->before, G = n->group;
+    const int bits = l->kind == SC_LAYER_BERNOULLI;
+    sc_stream opposite = l->noise;
+    opposite.antithetic ^= 1;
+    for (ptrdiff_t r = first; r < stop; r++) {
+        const ptrdiff_t from = r / fan, branch = r % n->n_samples % G;
+        float *y = l->out + r * units, *p = l->own + from * units;
+        const uint64_t e = sc_noise_row(n, noise, l->after, r) * (uint64_t)(units / C);
+        if (r % fan == 0) {
+            if (!bits) sc_softmax_row(units / C, C, l->in + from * units, scratch, p);
+            for (ptrdiff_t j = 0; bits && j < units; j += 16)
+                vf_store_part(p + j, sc_sigmoid32(vf_load_part(l->in + from * units + j, units - j, 0)), units - j);
+        }
+        if (branch && l->unit < branch) memcpy(y, y - branch * units, (size_t)units * sizeof *y);
+        else if (branch && l->unit == branch)
+            sc_bernoulli32(&opposite, e, units, l->own + (r - branch) / fan * units, y);
+        else if (bits) sc_bernoulli32(&l->noise, e, units, p, y);
+        else sc_class_units(l, &l->noise, e, p, scratch, y);
+    }
+}
+
+static void sc_normal_units(const sc_net *n, const sc_layer *l, uint64_t noise, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t units = l->outputs, fan = l->after / l->before;
+    for (ptrdiff_t r = first; r < stop; r++) {
+        const float *mean = l->in + r / fan * l->inputs;
+        float *own = l->own + r * units;
+        sc_fill_normal32(&l->noise, sc_noise_row(n, noise, l->after, r) * (uint64_t)units, units, own);
+        for (ptrdiff_t j = 0; j < units; j += 16) {
+            vf scale = vf_set1((float)l->number);
+            if (l->number == 0.0) scale = sc_exp32(vf_load_part(mean + units + j, units - j, 0));
+            scale = vf_mul(scale, vf_load_part(own + j, units - j, 0));
+            vf_store_part(own + j, scale, units - j);
+            vf_store_part(l->out + r * units + j, vf_add(vf_load_part(mean + j, units - j, 0), scale), units - j);
+        }
+    }
+}
+
+/* ---- backward: rows that came, [first, stop) --------------------------------------------------------------------- */
+
+/* By the input of dropout and of normal units. */
+static void sc_back_noise(const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t units = l->outputs, fan = l->after / l->before;
+    const int drop = l->kind == SC_LAYER_DROPOUT, learned = !drop && l->number == 0.0;
+    for (ptrdiff_t r = first; r < stop; r++)
+        for (ptrdiff_t j = 0; j < units; j += 16) {
+            const float *d = l->delta_out + r * fan * units + j, *own = l->own + r * fan * units + j;
+            float *out = l->delta_in + r * l->inputs + j;
+            vf sum = vf_set1(0), scaled = vf_set1(0);
+            for (ptrdiff_t k = 0; k < fan; k++, d += units, own += units) {
+                vf by_y = vf_load_part(d, units - j, 0);
+                sum = vf_add(sum, by_y);
+                scaled = vf_fma(by_y, vf_load_part(own, units - j, 0), scaled);
+            }
+            vf_store_part(out, drop ? scaled : sum, units - j);
+            if (learned) vf_store_part(out + units, scaled, units - j);
+        }
+}
+
+/* By the logits of units. */
+static void sc_back_score(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t units = l->outputs, fan = l->after / l->before;
+    for (ptrdiff_t r = first; r < stop; r++)
+        for (ptrdiff_t j = 0; j < units; j += 16) {
+            const float *y = l->out + r * fan * units + j;
+            const vf q = vf_load_part(l->own + r * units + j, units - j, 0);
+            vf sum = vf_set1(0);
+            for (ptrdiff_t k = 0; k < fan; k++, y += units)
+                sum = vf_fma(vf_set1(n->weight[r * fan + k]), vf_sub(vf_load_part(y, units - j, 0), q), sum);
+            vf_store_part(l->delta_in + r * units + j, sum, units - j);
+        }
+}
+
+static void sc_back_disarm(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t units = l->outputs, fan = l->after / l->before, G = n->group;
+    const double scale = 0.5 * (double)G / ((double)n->batch * (double)n->n_samples);
+    for (ptrdiff_t r = first; r < stop; r++)
+        for (ptrdiff_t j = 0; j < units; j += 16) {
+            const vf q = vf_load_part(l->own + r * units + j, units - j, 0);
+            const vf likelier = vf_max(q, vf_sub(vf_set1(1), q));
+            vf sum = vf_set1(0);
+            for (ptrdiff_t k = 0; k < fan; k++) {
+                const ptrdiff_t row = r * fan + k, other = row + l->unit;
+                if (row % n->n_samples % G) continue; /* a branch */
+                const vf gap = vf_sub(vf_load_part(l->out + row * units + j, units - j, 0),
+                                      vf_load_part(l->out + other * units + j, units - j, 0));
+                sum = vf_fma(vf_set1((float)(scale * (n->cost[row] - n->cost[other]))), vf_mul(gap, likelier), sum);
+            }
+            vf_store_part(l->delta_in + r * units + j, sum, units - j);
+        }
+}
+
+static void sc_back_straight(const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t units = l->outputs, fan = l->after / l->before, C = l->classes;
+    for (ptrdiff_t r = first; r < stop; r++) {
+        const float *q = l->own + r * units;
+        float *out = l->delta_in + r * units;
+        for (ptrdiff_t j = 0; j < units; j += 16) {
+            const vf p = vf_load_part(q + j, units - j, 0);
+            vf sum = vf_set1(0);
+            for (ptrdiff_t k = 0; k < fan; k++)
+                sum = vf_add(sum, vf_load_part(l->delta_out + (r * fan + k) * units + j, units - j, 0));
+            if (C == 1) sum = vf_mul(sum, vf_mul(p, vf_sub(vf_set1(1), p)));
+            vf_store_part(out + j, sum, units - j);
+        }
+        for (ptrdiff_t i = 0; C > 1 && i < units; i += C) { /* by softmax: p (d - p . d) */
+            double mean = 0.0;
+            for (ptrdiff_t c = 0; c < C; c++) mean += (double)q[i + c] * (double)out[i + c];
+            for (ptrdiff_t c = 0; c < C; c++) out[i + c] = (float)((double)q[i + c] * ((double)out[i + c] - mean));
+        }
+    }
+}
+
+/* ---- costs at the end: of a row, and scale times its gradient, unless that is NULL ------------------------------- */
+
+static double sc_end_numbers(int end, ptrdiff_t n, const float *o, const float *t, float scale, float *delta)
+{
+    vd sum = vd_set1(0);
+    for (ptrdiff_t j = 0; j < n; j += 16) {
+        /* past the end: (0 - 0)^2, and softplus(-200) = 0 */
+        const vf x = vf_load_part(o + j, n - j, end == SC_END_SQUARED ? 0.0f : -200.0f);
+        const vf target = vf_load_part(t + j, n - j, 0);
+        vf value, slope;
+        if (end == SC_END_SQUARED) {
+            vf gap = vf_sub(x, target);
+            value = vf_mul(gap, gap), slope = vf_add(gap, gap);
+        } else {
+            vf softplus, p = sc_sigmoid_softplus32(x, &softplus);
+            value = vf_fma(vf_neg(target), x, softplus), slope = vf_sub(p, target);
+        }
+        sum = vd_add(sum, vd_add(vf_lo_f64(value), vf_hi_f64(value)));
+        if (delta) vf_store_part(delta + j, vf_mul(slope, vf_set1(scale)), n - j);
+    }
+    return vd_sum(sum);
+}
+
+static double sc_end_label(ptrdiff_t n, const float *o, int64_t label, float scale, double *scratch, float *delta)
+{
+    double *logits = scratch, *p = scratch + n, *log_p = scratch + 2 * n;
+    for (ptrdiff_t c = 0; c < n; c++) logits[c] = (double)o[c];
+    sc_categorical_logits(1, n, logits, p, log_p);
+    for (ptrdiff_t c = 0; delta && c < n; c++) delta[c] = (float)(p[c] - (c == label)) * scale;
+    return -log_p[label];
+}
+
+#endif
