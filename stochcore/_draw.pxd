@@ -12,8 +12,10 @@ cdef class Draw:
     cdef sc_program program
     cdef double[MOST_FEATURES] buffer
     cdef object keep
+    cdef bint over
 
     cdef int checked(self) except -1
+    cdef void end(self) noexcept
     cdef const double *features(self, object given, Py_ssize_t *n) except? NULL
 
 

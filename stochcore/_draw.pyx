@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from ._dispatch cimport (
-    SC_DRAW_CONTINUOUS, SC_DRAW_INDEX, SC_DRAW_LIMIT, SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER, SC_DRAW_PROBABILITY,
-    SC_DRAW_STATE, kernels, sc_program, sc_recorder,
+    SC_DRAW_CONTINUOUS, SC_DRAW_FAILED, SC_DRAW_INDEX, SC_DRAW_LIMIT, SC_DRAW_NOT_FINITE, SC_DRAW_PARAMETER,
+    SC_DRAW_PROBABILITY, SC_DRAW_STATE, kernels, sc_program, sc_recorder,
 )
 
 cnp.import_array()
@@ -56,6 +56,8 @@ cdef class Draw:  # its attributes: _draw.pxd
 
     cdef int checked(self) except -1:
         if self.r.status:
+            if self.over:
+                raise RuntimeError("this Draw is over, as its simulator's run is: draw inside of the simulator alone")
             status, value = self.r.status, self.r.got
             self.r.status = 0
             if status == SC_DRAW_LIMIT and self.r.script != NULL:
@@ -63,12 +65,20 @@ cdef class Draw:  # its attributes: _draw.pxd
             raise rule(status, value, self.program.n_theta)
         return 0
 
+    cdef void end(self) noexcept:
+        """The memory behind it goes away; whoever has kept the Draw gets errors from now on."""
+        memset(&self.r, 0, sizeof(sc_recorder))
+        self.r.draw.table = self.t
+        self.r.status, self.over = SC_DRAW_FAILED, True
+
     cdef const double *features(self, object given, Py_ssize_t *n) except? NULL:
         """Numbers of the program's own, for the time of one call."""
         cdef Py_ssize_t i = 0
         if given is None:
             n[0] = 0
             return NULL
+        if not hasattr(given, "__len__"):
+            raise TypeError(f"`features` must be a row of numbers, got {type(given).__name__}")
         n[0] = len(given)
         if n[0] < 1 or n[0] > MOST_FEATURES:
             raise ValueError(f"`features` must have 1 to {MOST_FEATURES} numbers, got {n[0]}")

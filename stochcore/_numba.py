@@ -71,7 +71,7 @@ def _compile(numba: Any, function: Any, theta_shape: tuple[int, ...], x_shape: t
     global _words
     if _words is None:
         _words = _vocabulary(numba)
-    as_draw, theta_of, x_of = _words
+    as_draw, theta_of, x_of, nothing = _words
     program = numba.njit(_copy(function), error_model="numpy")
     kind = "array" if x_shape else "none" if x_shape is None else "number"
 
@@ -81,11 +81,11 @@ def _compile(numba: Any, function: Any, theta_shape: tuple[int, ...], x_shape: t
         theta = theta_of(pointer, theta_shape)
         try:
             if kind == "none":
-                program(draw, theta, None)
+                nothing(program(draw, theta, None))
             elif kind == "number":
-                program(draw, theta, x_of(pointer, (1,))[0])
+                nothing(program(draw, theta, x_of(pointer, (1,))[0]))
             else:
-                program(draw, theta, x_of(pointer, x_shape))
+                nothing(program(draw, theta, x_of(pointer, x_shape)))
         except Exception:
             draw.fail()
 
@@ -104,7 +104,7 @@ def _vocabulary(numba: Any) -> Any:
     from llvmlite import ir
     from numba.core import cgutils, types
     from numba.core.datamodel import models
-    from numba.extending import intrinsic, overload_method, register_model
+    from numba.extending import intrinsic, overload, overload_method, register_model
 
     class DrawType(types.Type):
         def __init__(self) -> None:
@@ -136,9 +136,23 @@ def _vocabulary(numba: Any) -> Any:
 
     theta_field, x_field = of_field(1), of_field(3)
 
+    @intrinsic
+    def frozen(typing_context, array):  # type: ignore[no-untyped-def]
+        """The same array, which cannot be written to."""
+        return array.copy(readonly=True)(array), lambda context, builder, signature, args: args[0]
+
+    def nothing(value):  # type: ignore[no-untyped-def]
+        """Refuse what a program returns."""
+
+    @overload(nothing)
+    def refuse(value):  # type: ignore[no-untyped-def]
+        if not isinstance(value, types.NoneType):
+            raise TypeError(f"a simulator must return nothing and tell its costs by `draw.cost`, got {value}")
+        return lambda value: None
+
     @numba.njit
     def theta_of(pointer, shape):  # type: ignore[no-untyped-def]
-        return numba.carray(theta_field(pointer), shape, np.float64)
+        return frozen(numba.carray(theta_field(pointer), shape, np.float64))
 
     @numba.njit
     def x_of(pointer, shape):  # type: ignore[no-untyped-def]
@@ -338,4 +352,4 @@ def _vocabulary(numba: Any) -> Any:
         place = place_of(features)
         return lambda draw, features: state(draw, (place(features), len(features)))
 
-    return as_draw, theta_of, x_of
+    return as_draw, theta_of, x_of, nothing

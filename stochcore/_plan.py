@@ -46,8 +46,8 @@ class Plan:
             return self._family_trainer(self.model)
         if not hasattr(self.model, "trainer"):
             raise TypeError(
-                "`model` must be a family such as Bernoulli or a network such as BernoulliVAE, "
-                f"got {_check._short(self.model)}"
+                "`model` must be a family such as Bernoulli, a network such as BernoulliVAE, or a simulator with its "
+                f"theta, got {_check._short(self.model)}"
             )
         name = type(self.model).__name__
         if isinstance(self.optimizer, Natural):

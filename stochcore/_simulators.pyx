@@ -3,6 +3,7 @@
 cimport numpy as cnp
 
 import numpy as np
+from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.string cimport memset
@@ -119,9 +120,12 @@ cdef class Program:
         cdef Draw d
         if self.c.run == NULL:
             memory, d = np.empty(2 * n), new_draw(&self.c, self)
-            for i in range(count):
-                self.run(d, &own, first + i, &memory[0], &memory[n])
-                out[i] = d.r.cost
+            try:
+                for i in range(count):
+                    self.run(d, &own, first + i, &memory[0], &memory[n])
+                    out[i] = d.r.cost
+            finally:
+                d.end()
             return
         if count == 0:
             return
@@ -143,18 +147,22 @@ cdef class Program:
         found = []
         d.program.blame = SC_BLAME_LATER
         d.r.script, d.r.width, d.r.n_script, d.r.most_depth = &script[0], &width[0], 0, most_depth
-        while True:
-            self.run(d, &stream.c, 0, &memory[0, 0], &memory[1, 0])
-            found.append((d.r.chance, d.r.cost, np.array(memory[0]), np.array(memory[1])))
-            if len(found) > most_paths:
-                raise NotListedError(f"the program has more than {most_paths} ways to go: too many to enumerate")
-            depth = d.r.depth
-            while depth > 0 and script[depth - 1] + 1 >= width[depth - 1]:
-                depth -= 1
-            if depth == 0:
-                return found
-            script[depth - 1] += 1
-            d.r.n_script = depth
+        try:
+            while True:
+                PyErr_CheckSignals()
+                self.run(d, &stream.c, 0, &memory[0, 0], &memory[1, 0])
+                found.append((d.r.chance, d.r.cost, np.array(memory[0]), np.array(memory[1])))
+                if len(found) > most_paths:
+                    raise NotListedError(f"the program has more than {most_paths} ways to go: too many to enumerate")
+                depth = d.r.depth
+                while depth > 0 and script[depth - 1] + 1 >= width[depth - 1]:
+                    depth -= 1
+                if depth == 0:
+                    return found
+                script[depth - 1] += 1
+                d.r.n_script = depth
+        finally:
+            d.end()
 
     def fold(self, Address stream, double[:, ::1] shards, Py_ssize_t first_block, Py_ssize_t n_blocks,
              Py_ssize_t shard_blocks, Py_ssize_t rows, Py_ssize_t stop, str kind, str blame, bint mirrored,
@@ -241,14 +249,17 @@ cdef class Program:
         d.r.learned, d.r.seen = learned, (NULL if learned == NULL else seen)
         d.r.learning = program.blame == SC_BLAME_STAGE
         d.r.sum, d.r.count = (stages if d.r.learning else NULL), stages + SC_MOST_STAGES
-        for i in range((1 + d.r.learning) * rows):
-            if i == rows:
-                d.r.learning = 0
-            i %= rows
-            own.antithetic = stream.antithetic ^ (i >= half)
-            number = base + (i if i < half else i - half)
-            self.run(d, &own, number, score + i * n, rest + i * n)
-            j[i] = d.r.cost
+        try:
+            for i in range((1 + d.r.learning) * rows):
+                if i == rows:
+                    d.r.learning = 0
+                i %= rows
+                own.antithetic = stream.antithetic ^ (i >= half)
+                number = base + (i if i < half else i - half)
+                self.run(d, &own, number, score + i * n, rest + i * n)
+                j[i] = d.r.cost
+        finally:
+            d.end()
         d.kernels.simulated_node(job, first, rows, j, score, rest, rest + rows * n, node, &bad)
         return bad
 

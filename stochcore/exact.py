@@ -46,7 +46,9 @@ def exact(model: Family, cost: BuiltIn | Cost | None = None) -> Estimate:
     """
     started = time.perf_counter()
     if not isinstance(model, Family):
-        raise TypeError(f"`model` must be a family such as Bernoulli or Categorical, got {_check._short(model)}")
+        raise TypeError(
+            f"`model` must be a family such as Bernoulli, or a simulator with its theta, got {_check._short(model)}"
+        )
     price = fitting(model, cost)
     if isinstance(model, Simulated):
         return _all_ways(model, started)

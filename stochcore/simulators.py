@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 
@@ -26,6 +27,8 @@ Function = Callable[[Any, Array, Any], None]
 MAX_DRAWS = 10**7
 MOST_PATHS = 1 << 20
 MOST_DEPTH = 1 << 10
+MOST_DRAWS = 1 << 33  # the noise of a sample
+LOST = 1e-6  # of the probability of all ways, at most
 
 
 @overload
@@ -56,7 +59,7 @@ def simulator(
     compile : {None, "numba"}
         "numba" compiles it, with the same bits as far as its own arithmetic has them, and runs it in parallel.
     max_draws : int
-        A program that draws more (in steps of 32) is stopped by an error.
+        A program that draws more (in steps of 32) is stopped by an error; at most 2^33.
 
     Returns
     -------
@@ -95,7 +98,7 @@ class Simulator:
     def __init__(self, function: Function, *, compile: str | None = None, max_draws: int = MAX_DRAWS) -> None:
         if not callable(function):
             raise TypeError(f"`function` must be callable as function(draw, theta, x), got {_check._short(function)}")
-        self.function, self.max_draws = function, _check.integer("max_draws", max_draws, 1)
+        self.function, self.max_draws = function, _check.integer("max_draws", max_draws, 1, MOST_DRAWS)
         self.compile = None if compile is None else _check.choice("compile", compile, {"numba": "numba"})
         functools.update_wrapper(self, function)
         if compile is not None:
@@ -149,9 +152,9 @@ class CSimulator(Simulator):
     """
 
     def __init__(self, pointer: Any, *, max_draws: int = MAX_DRAWS) -> None:
-        self.max_draws = _check.integer("max_draws", max_draws, 1)
+        self.max_draws = _check.integer("max_draws", max_draws, 1, MOST_DRAWS)
         self.function, self.compile = None, None  # type: ignore[assignment]
-        self.pointer, self.keep = pointer if isinstance(pointer, int) else _address(pointer), pointer
+        self.pointer, self.keep = _address(pointer), pointer
 
     def compiled(self, theta: Array, x: Any) -> tuple[int, Any]:
         """Return the address."""
@@ -166,6 +169,8 @@ class CSimulator(Simulator):
 
 def _address(pointer: Any) -> int:
     """Return where a function stands, if it takes a recorder."""
+    if isinstance(pointer, int) and not isinstance(pointer, bool):
+        return _check.integer("pointer", pointer, 1, (1 << 64) - 1)
     found = read(pointer)
     if found is None:
         raise TypeError(
@@ -236,6 +241,11 @@ class Simulation(Simulated):
         except NotListedError as error:
             raise ValueError(f"`model` cannot be enumerated: {error}") from None
         p, j, score, rest = (np.array(part) for part in zip(*found, strict=True))
+        if not abs(math.fsum(p) - 1) <= LOST:
+            raise ValueError(
+                f"`model` cannot be enumerated: the ways that were listed have the probability {math.fsum(p):.6g} "
+                "(a count is listed up to 10,000 outcomes)"
+            )
         return p, j, score, rest
 
     def noise_shape(self, n: int) -> Any:

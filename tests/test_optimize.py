@@ -172,7 +172,8 @@ def test_no_steps_return_the_start():
         (
             {"model": 3},
             TypeError,
-            "`model` must be a family such as Bernoulli or a network such as BernoulliVAE, got 3",
+            "`model` must be a family such as Bernoulli, a network such as BernoulliVAE, or a simulator with its "
+            "theta, got 3",
         ),
         (
             {"model": sc.Bernoulli(probs=[0.5] * 19 + [1.0])},

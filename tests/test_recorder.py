@@ -123,3 +123,88 @@ def test_scores_that_wait_are_all_counted(features, count, turns):
         logit = sum(a * b for a, b in zip(f, theta[i:], strict=False))
         expected[i : i + width] += sum(range(t, count)) * (y - 1 / (1 + math.exp(-logit))) * np.array(f)
     np.testing.assert_allclose(e.grad, expected, rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.parametrize("rate", [50.0, 60.0, 300.0])
+def test_enumerated_counts_have_all_their_mass(rate):
+    """Poisson from 56 on and binomial from 80 trials on were once listed by their first outcome alone."""
+
+    @sc.simulator
+    def count(draw, theta, x):
+        draw.cost(float(draw.poisson(0)))
+
+    e = sc.exact(count([math.log(rate)]))
+    np.testing.assert_allclose([e.cost, e.grad[0]], rate, rtol=1e-10)
+
+
+@pytest.mark.parametrize("trials", [50, 100, 256, 300])
+def test_enumerated_successes_have_all_their_mass(trials):
+    @sc.simulator
+    def count(draw, theta, x):
+        draw.cost(float(draw.binomial(0, trials)))
+
+    e, p = sc.exact(count([0.1])), 1 / (1 + math.exp(-0.1))
+    np.testing.assert_allclose([e.cost, e.grad[0]], [trials * p, trials * p * (1 - p)], rtol=1e-10)
+
+
+def test_what_cannot_be_enumerated_whole_is_refused():
+    @sc.simulator
+    def wait(draw, theta, x):
+        draw.cost(float(draw.geometric(0)))
+
+    with pytest.raises(ValueError, match=r"`model` cannot be enumerated: .* have the probability 0\.70"):
+        sc.exact(wait([-9.0]))
+
+
+def test_enumeration_does_not_go_where_the_program_cannot():
+    @sc.simulator
+    def program(draw, theta, x):
+        y = draw.bernoulli(0)
+        while draw.bernoulli(p=0.0):
+            pass
+        assert draw.bernoulli(p=1.0)
+        draw.cost(y + 1 / (draw.categorical(p=(0.0, 0.5, 0.0, 0.5, 0.0)) - 2))
+
+    e = sc.exact(program([0.0]))
+    assert (e.cost, e.grad[0], e.n_samples) == (0.5, 0.25, 4)
+
+
+@pytest.mark.parametrize("kind", ["poisson", "geometric", "normal", "bernoulli"])
+def test_features_that_are_infinite_are_refused(kind):
+    @sc.simulator
+    def program(draw, theta, x):
+        getattr(draw, kind)(0, features=(-math.inf,))
+        draw.cost(1.0)
+
+    with pytest.raises(ValueError, match="logits, scores and derivatives must be finite, got -inf"):
+        sc.estimate(program([1.0]), n_samples=64)
+
+
+def test_states_that_are_not_finite_are_refused():
+    @sc.simulator
+    def program(draw, theta, x):
+        draw.state((math.nan,))
+        draw.cost(float(draw.bernoulli(0)))
+
+    with pytest.raises(ValueError, match="must be finite, got nan"):
+        sc.estimate(program([1.0]), n_samples=64, estimator=sc.estimators.ValueBaseline(1))
+
+
+@pytest.mark.parametrize("how", [sc.exact, lambda m: sc.estimate(m, n_samples=8), lambda m: m.sample(3, sc.Stream(0))])
+def test_a_draw_that_was_kept_has_no_memory_left(how):
+    kept = []
+
+    @sc.simulator
+    def program(draw, theta, x):
+        kept.append(draw)
+        draw.cost(float(draw.bernoulli(0)))
+
+    how(program([0.0]))
+    for call in ("bernoulli(0)", "cost(1.0)", "add_grad(0, 1.0)", "add_score(0, 1.0)", "uniform()", "state((1.0,))"):
+        with pytest.raises(RuntimeError, match="this Draw is over"):
+            eval(f"draw.{call}", {"draw": kept[0]})
+
+
+def test_a_limit_of_draws_has_a_limit():
+    with pytest.raises(ValueError, match=r"`max_draws` must be in \[1, "):
+        sc.simulator(lambda draw, theta, x: None, max_draws=2**70)

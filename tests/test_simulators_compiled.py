@@ -208,7 +208,7 @@ INTERRUPTED = """
 import ctypes, signal, sys, threading, time, os
 import stochcore as sc
 library = ctypes.CDLL(sys.argv[1])
-made = sc.CSimulator(ctypes.cast(library.endless, ctypes.c_void_p).value, max_draws=10**18)
+made = sc.CSimulator(ctypes.cast(library.endless, ctypes.c_void_p).value, max_draws=2**33)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sent = []
 def send():

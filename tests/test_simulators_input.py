@@ -153,3 +153,58 @@ def test_what_cannot_be_enumerated():
             sc.exact(sc.simulator(many)([0.0]))
     finally:
         simulators.MOST_PATHS = simulators_most
+
+
+def test_numba_refuses_what_python_refuses():
+    """What a program returns is not its cost; theta is not its own to change, for all samples share it."""
+    pytest.importorskip("numba")
+
+    def returns(draw, theta, x):
+        return float(draw.bernoulli(0))
+
+    def writes(draw, theta, x):
+        theta[0] = 3.0
+
+    with pytest.raises(TypeError, match=r"must return nothing and tell its costs by `draw\.cost`, got float64"):
+        sc.estimate(simulators.simulator(returns, compile="numba")([0.0]), n_samples=4)
+    model = simulators.simulator(writes, compile="numba")([0.0])
+    with pytest.raises(Exception, match="readonly array"):
+        sc.estimate(model, n_samples=4)
+    assert model.parameters[0] == 0.0
+
+
+def test_theta_serves_as_features_in_numba():
+    pytest.importorskip("numba")
+
+    def program(draw, theta, x):
+        draw.cost(float(draw.bernoulli(0, theta[2:4])) + draw.categorical(0, 2, theta[1:3]))
+
+    a, b = (
+        sc.estimate(sc.simulator(program, compile=how)([0.1, 0.2, 0.3, 0.4]), n_samples=64) for how in (None, "numba")
+    )
+    np.testing.assert_array_equal(a.grad, b.grad)
+
+
+def test_a_simulator_without_its_theta():
+    @sc.simulator
+    def program(draw, theta, x):
+        draw.cost(1.0)
+
+    for call in (sc.exact, lambda m: sc.estimate(m, n_samples=4), lambda m: sc.minimize(m, n_steps=1, n_samples=4)):
+        with pytest.raises(TypeError, match=r"simulator with its theta.* got .*simulator"):
+            call(program)
+
+
+@pytest.mark.parametrize("pointer", [0, -1, 1 << 64, True])
+def test_numbers_that_are_no_address(pointer):
+    with pytest.raises((TypeError, ValueError), match="`pointer` must be"):
+        simulators.CSimulator(pointer)
+
+
+def test_features_that_are_one_number():
+    @sc.simulator
+    def program(draw, theta, x):
+        draw.bernoulli(0, 3.0)
+
+    with pytest.raises(TypeError, match="`features` must be a row of numbers, got float"):
+        sc.estimate(program([0.0]), n_samples=4)

@@ -16,7 +16,8 @@ enum { SC_COUNT_PART = 256 };
 static int64_t sc_decide(sc_recorder *r, double p, double q)
 {
     if (__builtin_expect(r->script != NULL, 0)) {
-        const int32_t y = sc_scripted(r, 2);
+        const int sure = p == 0.0 || q == 0.0; /* what cannot be is no way to go */
+        const int32_t taken = sc_scripted(r, sure ? 1 : 2), y = sure ? q == 0.0 : taken;
         r->chance *= y ? p : q;
         return y;
     }
@@ -90,7 +91,11 @@ static int64_t sc_draw_one_bernoulli_p(sc_draw *d, double p)
 static ptrdiff_t sc_decide_class(sc_recorder *r, const double *p, ptrdiff_t k)
 {
     if (r->script) {
-        const int32_t y = sc_scripted(r, (int32_t)k);
+        int32_t possible = 0;
+        for (ptrdiff_t c = 0; c < k; c++) possible += p[c] > 0.0;
+        int32_t taken = sc_scripted(r, SC_MAX(possible, 1));
+        ptrdiff_t y = 0;
+        while (y < k - 1 && (p[y] == 0.0 || taken-- > 0)) y++;
         r->chance *= p[y];
         return y;
     }
@@ -207,8 +212,8 @@ static int64_t sc_decide_count(sc_recorder *r, const sc_counting *c)
     int64_t y = 0;
     if (r->script) { /* all but 2^-60 of the mass */
         int32_t width = 1;
-        for (double total = mass, m = mass; width < 10000 && width <= c->most && total < 1.0 - 0x1p-60 && m > 0x1p-80;
-             width++)
+        for (double total = mass, m = mass;
+             width < 10000 && width <= c->most && total < 1.0 && (m > 0x1p-80 || (double)width < c->rate); width++)
             m = sc_next_mass(c, m, width - 1), total += m;
         const int32_t own = sc_scripted(r, width);
         for (; y < own; y++) mass = sc_next_mass(c, mass, y);
@@ -228,7 +233,8 @@ static int64_t sc_draw_one_poisson(sc_draw *d, ptrdiff_t i, const double *featur
 {
     sc_recorder *r = sc_recorder_of(d);
     if (!sc_has_parameters(r, i, n ? n : 1)) return 0;
-    const double rate = sc_exp_one(sc_predictor(r, i, features, n));
+    const double logarithm = sc_predictor(r, i, features, n), rate = sc_exp_one(logarithm);
+    if (!isfinite(logarithm)) sc_leave(r, SC_DRAW_NOT_FINITE, logarithm);
     if (!(rate <= 1e6)) {
         sc_leave(r, SC_DRAW_PARAMETER, rate);
         return 0;
@@ -274,6 +280,7 @@ static int64_t sc_draw_one_geometric(sc_draw *d, ptrdiff_t i, const double *feat
     const double logit = sc_predictor(r, i, features, n);
     const sc_odds odds = sc_odds_of(logit);
     const double p = odds.p, q = odds.q;
+    if (!isfinite(logit)) sc_leave(r, SC_DRAW_NOT_FINITE, logit);
     if (!(p > 1e-9)) {
         sc_leave(r, SC_DRAW_PARAMETER, p);
         return 1;
@@ -333,9 +340,11 @@ static double sc_draw_one_normal(sc_draw *d, ptrdiff_t i, double scale, const do
     sc_recorder *r = sc_recorder_of(d);
     if (!sc_has_parameters(r, i, n ? n : 1)) return 0.0;
     if (!(scale > 0.0 && scale < HUGE_VAL)) sc_leave(r, SC_DRAW_PARAMETER, scale);
+    const double mean = sc_predictor(r, i, features, n);
+    if (!isfinite(mean)) sc_leave(r, SC_DRAW_NOT_FINITE, mean);
     const double z = sc_draw_one_standard_normal(d);
     sc_blame(r, i, z / scale, features, n);
-    return sc_predictor(r, i, features, n) + scale * z;
+    return mean + scale * z;
 }
 
 static void sc_draw_one_cost(sc_draw *d, double c)

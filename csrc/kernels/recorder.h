@@ -37,8 +37,7 @@ static __attribute__((cold, noinline)) void sc_leave(sc_recorder *r, int status,
 /* Counters: the block, the low half of the sample; the stream; 18 more bits of the sample beside the purpose. */
 static __attribute__((noinline)) void sc_draw_ahead(sc_recorder *r)
 {
-    const uint32_t high = (uint32_t)(r->sample >> 32);
-    const uint32_t c3 = r->stream.purpose << 24 | (high & 0xffff) | (high >> 16 & 3) << 16;
+    const uint32_t c3 = r->stream.purpose << 24 | ((uint32_t)(r->sample >> 32) & 0x3ffff);
     uint32_t words[64];
     vw x[4];
     sc_engine engine;
@@ -123,6 +122,7 @@ static void sc_value_state(sc_recorder *r, const double *f)
     const double g = r->weight;
     double value = 0.0, *square = r->learned;
     for (ptrdiff_t i = 0; i < n; i++) value += r->value[i] * f[i];
+    if (!isfinite(value)) sc_leave(r, SC_DRAW_NOT_FINITE, value);
     r->less = -g * value;
     if (!square) return;
     double *paid = square + n * n;

@@ -37,6 +37,8 @@ def fitting(model: Any, cost: object) -> BuiltIn | Cost:
         if cost is not None and cost is not own_cost:
             raise TypeError(f"`cost` must be left out for a simulator, which tells its own, got {_check._short(cost)}")
         return own_cost
+    if cost is None and callable(model):
+        raise TypeError(f"`model` must be a simulator with its theta, such as sim([0.0]), got {_check._short(model)}")
     price = as_cost(cost)
     if isinstance(price, BuiltIn):
         if isinstance(model, Compiled):
