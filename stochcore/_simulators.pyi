@@ -6,6 +6,9 @@ from .noise import Stream
 
 Array = np.ndarray[Any, Any]
 
+class Failures:
+    def __init__(self, n_blocks: int) -> None: ...
+
 class Program:
     def __init__(
         self, function: Any, pointer: int, keep: Any, theta: Array, shown: Array, x: Any, max_draws: int
