@@ -14,7 +14,7 @@ import stochcore as sc
 for extra in ("tqdm", "matplotlib", "sklearn"):
     pytest.importorskip(extra)
 
-STEPS = 40_000
+STEPS = 25_000
 
 
 def options(out, *more, estimator="disarm", steps=STEPS):
@@ -79,7 +79,7 @@ def test_more_steps_from_the_end(unbroken, tmp_path):
             ["--estimator", "leave_one_out"],
             "--estimator must be that of the checkpoint, disarm, to --resume, got leave_one_out",
         ),
-        (["--steps", 10], "--steps must be at least the 40,000 that the checkpoint has, got 10"),
+        (["--steps", 10], "--steps must be at least the 25,000 that the checkpoint has, got 10"),
     ],
 )
 def test_another_training_is_refused(unbroken, capsys, arguments, line):
