@@ -217,8 +217,8 @@ def test_a_frozen_lake(tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "panels"),
     [
-        ("inventory.py", ["--steps", "5", "--samples", "8"], 3),
-        ("epidemic.py", ["--runs", "4"], 3),
+        pytest.param("inventory.py", ["--steps", "5", "--samples", "8"], 3, marks=pytest.mark.slow),
+        pytest.param("epidemic.py", ["--runs", "4"], 3, marks=pytest.mark.slow),
         ("cartpole.py", ["--seeds", "1", "--steps", "3", "--episodes", "8"], 2),
     ],
 )

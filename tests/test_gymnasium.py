@@ -109,6 +109,7 @@ def test_a_game_without_noise_has_the_bits_of_a_simulator_and_the_gradient_of_it
     assert ours.unbiased
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:all .* sampled costs are equal")
 def test_smallest_numbers_of_episodes():
     """A baseline that includes the episode itself would be off by half here."""

@@ -62,6 +62,7 @@ def test_killed_and_resumed_is_unbroken(unbroken, tmp_path):
     assert (tmp_path / "history.csv").read_bytes() == (unbroken / "history.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_more_steps_from_the_end(unbroken, tmp_path):
     assert run(*options(tmp_path, steps=STEPS - 1500)).returncode == 0
     assert run(*options(tmp_path, "--resume")).returncode == 0
