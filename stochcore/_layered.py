@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from . import _blas, _check, _network
 from ._batches import Orders
 from ._graph import Graph
 from .costs import End
-from .estimators import Disarm, Estimator, LeaveOneOut, MovingAverage, ScoreFunction, StraightThrough, resolve
+from .estimators import Disarm, Estimator, LeaveOneOut, MovingAverage, ScoreFunction, StraightThrough, Vimco, resolve
 from .layers import Affine, Layer
 from .noise import Stream, as_stream
 
@@ -48,8 +48,11 @@ class Rule:
         return self.n_samples // self.group
 
     @staticmethod
-    def of(n_samples: int, estimator: str | Estimator, layers: tuple[Layer, ...]) -> Rule:
-        """Return the rule of an estimator on these layers, or say why it cannot be."""
+    def of(n_samples: int, estimator: str | Estimator, layers: tuple[Layer, ...], many: bool = False) -> Rule:
+        """Return the rule of an estimator on these layers, or say why it cannot be.
+
+        `many`: the cost is minus a log-likelihood, for which there are bounds with many samples.
+        """
         K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
         units = [layer for layer in layers if layer.units]
         if isinstance(chosen, LeaveOneOut) and chosen.k is None:
@@ -61,13 +64,18 @@ class Rule:
         elif isinstance(chosen, ScoreFunction):
             baseline = 0.0 if chosen.baseline is None else _check.real("baseline", chosen.baseline)
             made = Rule(_network.CONSTANT, K, baseline)
-        elif isinstance(chosen, StraightThrough):
+        elif isinstance(chosen, Vimco) and many:
+            if K < 2:
+                raise ValueError(f"`n_samples` must be at least 2 for vimco, got {K}")
+            made = Rule(_network.VIMCO, K)
+        elif isinstance(chosen, StraightThrough) and not many:
             made = Rule(_network.STRAIGHT, K)
         elif isinstance(chosen, Disarm):
             made = Rule(_network.DISARM, K, group=_pairs(K, units))
         else:
-            names = "score_function, moving_average, leave_one_out, disarm or straight_through"
-            raise ValueError(f"`estimator` must be {names} for a Network, got {chosen!r}")
+            names = "score_function, moving_average, leave_one_out, disarm"
+            more = f"{names} or vimco for a BernoulliVAE" if many else f"{names} or straight_through for a Network"
+            raise ValueError(f"`estimator` must be {more}, got {chosen!r}")
         if any(layer.noise for layer in layers):
             return made
         return Rule(_network.CONSTANT, 1)  # all samples of an input are alike
@@ -130,6 +138,20 @@ def inputs(name: str, x: ArrayLike, width: int) -> Array:
     return rows
 
 
+class Batches(Protocol):
+    """What a trainer draws its batches from. A function of one's own that tells costs is asked by `judge`."""
+
+    x: Array
+    sparse: bool  # is so much of it 0 that a first linear layer skips that?
+    cost: Any
+
+    def shown(self, made: _network.Work) -> _network.Work:
+        """Let the kernels look at these data."""
+
+    def judge(self, made: _network.Work, rows: Array) -> None:
+        """Write the costs of these rows, and their gradient."""
+
+
 class Data:
     """Inputs and targets, checked, as a cost at the end wants them."""
 
@@ -171,6 +193,27 @@ class Data:
                 f"`cost.grad` must return numbers of shape {output.shape}, got {grad.shape} of dtype {grad.dtype}"
             )
         made.delta[:] = grad / len(made.cost)
+
+
+def single(name: str, array: Array) -> Array:
+    """Return an array in float32, if it fits."""
+    if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
+        raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
+    return array.astype(np.float32)
+
+
+def put(flat: Array, named: Callable[[Array], dict[str, Array]], parameters: Mapping[str, ArrayLike]) -> Array:
+    """Return all parameters with these in their places, if they have their names and shapes."""
+    flat = flat.copy()
+    views = named(flat)
+    if set(parameters) != set(views):
+        raise ValueError(f"`parameters` must hold {', '.join(views)}, got {', '.join(parameters)}")
+    for name, view in views.items():
+        array = single(name, _check.reals(name, parameters[name]))
+        if array.shape != view.shape:
+            raise ValueError(f"`{name}` must have shape {view.shape}, got {array.shape}")
+        view[...] = array
+    return flat
 
 
 def pair(data: Any) -> tuple[Any, Any]:
@@ -220,11 +263,12 @@ class Trainer:
         graph: Graph,
         parameters: Array,
         renew: Callable[[Array], Any],
-        data: Data,
+        data: Batches,
         batch: int,
         rule: Rule,
         stream: Stream,
         n_threads: int | None,
+        pixels: Stream | None = None,
     ) -> None:
         wanted = graph.given and graph.lead(rule.kind == _network.STRAIGHT)[-1]
         if wanted and not hasattr(data.cost, "grad"):
@@ -237,7 +281,7 @@ class Trainer:
         self._renew, self._data, self._rule = renew, data, rule
         self._batch, self._n_threads = batch, n_threads
         self._given = graph.given
-        self._work = data.shown(work(graph, self.parameters, batch, rule, stream, sparse=data.sparse))
+        self._work = data.shown(work(graph, self.parameters, batch, rule, stream, sparse=data.sparse, pixels=pixels))
         self._orders = Orders(len(data.x), stream)
         self.average: Array | None = self._work.average if rule.decay else None
         self.records: Array = np.empty((0, 3))

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _files, _network
 from ._graph import Graph
-from ._layered import Data, Rule, Trainer, end_of, inputs, look, pair
+from ._layered import Data, Rule, Trainer, end_of, inputs, look, pair, put, single
 from .costs import End
 from .distributions import Linear
 from .estimators import Estimator
@@ -109,9 +109,9 @@ class Network:
             if given.sizes_only:
                 scale = np.float32(1 / math.sqrt(layer.wants or 1))
                 W = noise.at(weight).normal(W.size, dtype=np.float32) * scale
-            parameters[weight : weight + W.size] = _single("weight", W)
+            parameters[weight : weight + W.size] = single("weight", W)
             if given.bias is not None:
-                parameters[bias : bias + given.bias.size] = _single("bias", given.bias)
+                parameters[bias : bias + given.bias.size] = single("bias", given.bias)
         self._set(own, cost, parameters)
 
     def _set(self, layers: tuple[Layer, ...], cost: Any, flat: Array | None = None) -> None:
@@ -153,16 +153,7 @@ class Network:
         -------
         Network
         """
-        flat = self._flat.copy()
-        views = self._named(flat)
-        if set(parameters) != set(views):
-            raise ValueError(f"`parameters` must hold {', '.join(views)}, got {', '.join(parameters)}")
-        for name, view in views.items():
-            array = _single(name, _check.reals(name, parameters[name]))
-            if array.shape != view.shape:
-                raise ValueError(f"`{name}` must have shape {view.shape}, got {array.shape}")
-            view[...] = array
-        return self._renew(flat)
+        return self._renew(put(self._flat, self._named, parameters))
 
     def __repr__(self) -> str:
         return f"Network({', '.join(map(repr, self.layers))}, cost={_named_cost(self.cost)})"
@@ -392,10 +383,3 @@ def _named_cost(cost: Any) -> str:
     if isinstance(cost, End):
         return repr(cost)
     return str(getattr(cost, "__qualname__", type(cost).__qualname__))
-
-
-def _single(name: str, array: Array) -> Array:
-    """Return an array in float32, if it fits."""
-    if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
-        raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
-    return array.astype(np.float32)
