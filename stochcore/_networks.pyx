@@ -33,11 +33,12 @@ cdef class Network:
     """Parameters in the kernels' layout (csrc/vae.h), with the arrays behind the pointers."""
 
     cdef sc_vae vae
-    cdef readonly Py_ssize_t visible_stride, latent_stride
+    cdef readonly Py_ssize_t n_visible, n_latents, visible_stride, latent_stride
     cdef readonly object parameters, mean
 
     def __init__(self, Py_ssize_t n_visible, Py_ssize_t n_latents):
         cdef float[::1] parameters, mean
+        self.n_visible, self.n_latents = n_visible, n_latents
         self.visible_stride, self.latent_stride = (n_visible + 15) // 16 * 16, (n_latents + 15) // 16 * 16
         self.vae.n_visible, self.vae.n_latents = n_visible, n_latents
         self.vae.visible_stride, self.vae.latent_stride = self.visible_stride, self.latent_stride
