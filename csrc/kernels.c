@@ -72,6 +72,7 @@ const sc_table SC_TABLE = {
     .update32 = sc_update32,
     .vae_prepare = sc_vae_prepare,
     .vae_forward = sc_vae_forward,
+    .vae_turn = sc_vae_turn,
     .vae_decode = sc_vae_decode,
     .vae_summarise = sc_vae_summarise,
     .vae_learn = sc_vae_learn,

@@ -13,7 +13,7 @@
 
 enum {
     SC_VAE_IMAGES = 16, /* images in a block of a batch */
-    SC_VAE_ROWS = 16,   /* rows of W in a chunk of parameters */
+    SC_VAE_ROWS = 16,   /* rows of V or W in a chunk of parameters */
     SC_VAE_TILE = 32,   /* pixels in a tile: columns of V, a plane of bits */
     SC_VAE_NO_UPDATE = -1,
 };
@@ -92,10 +92,11 @@ static inline ptrdiff_t sc_vae_blocks(const sc_vae_work *w)
     return blocks < 3 ? blocks : sc_round_up(blocks, 4);
 }
 
-/* Tiles of pixels; and chunks of parameters: a tile's columns of V and c, rows of W, and one for b and the prior. */
+/* Tiles of pixels; and chunks of parameters: rows of V, rows of W, and one for b, c and the prior. */
 static inline ptrdiff_t sc_vae_tiles(const sc_vae *v) { return (v->visible_stride + SC_VAE_TILE - 1) / SC_VAE_TILE; }
+static inline ptrdiff_t sc_vae_V_chunks(const sc_vae *v) { return (v->n_latents + SC_VAE_ROWS - 1) / SC_VAE_ROWS; }
 static inline ptrdiff_t sc_vae_W_chunks(const sc_vae *v) { return (v->n_visible + SC_VAE_ROWS - 1) / SC_VAE_ROWS; }
-static inline ptrdiff_t sc_vae_chunks(const sc_vae *v) { return sc_vae_tiles(v) + sc_vae_W_chunks(v) + 1; }
+static inline ptrdiff_t sc_vae_chunks(const sc_vae *v) { return sc_vae_V_chunks(v) + sc_vae_W_chunks(v) + 1; }
 
 /* Cuts the scratch out of `memory` (aligned to 64 bytes, zeros) and returns its size in bytes; with NULL only that. */
 static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)

@@ -437,6 +437,7 @@ cdef extern from "dispatch.h" nogil:
                          float *) noexcept nogil
         void (*vae_prepare)(sc_vae_work *, int) noexcept nogil
         void (*vae_forward)(const sc_vae_work *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
+        void (*vae_turn)(const sc_vae_work *) noexcept nogil
         void (*vae_decode)(const sc_vae_work *, ptrdiff_t, sc_cancel *) noexcept nogil
         int (*vae_summarise)(const sc_vae_work *, sc_cancel *, double *) noexcept nogil
         void (*vae_learn)(const sc_vae_work *, ptrdiff_t, int, const sc_step_scalars *, float *, float *) noexcept nogil

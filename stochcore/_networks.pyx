@@ -84,7 +84,7 @@ cdef class Descent:
         """
         cdef Py_ssize_t n_steps = rows.shape[0], step, i
         cdef Py_ssize_t blocks = sc_vae_blocks(&self.work), chunks = sc_vae_chunks(&self.work.vae)
-        cdef Py_ssize_t jobs = sc_vae_tiles(&self.work.vae) + 1
+        cdef Py_ssize_t tiles = sc_vae_tiles(&self.work.vae)
         cdef int threads = self.network.threads(n_threads, self.work.batch, self.work.n_samples), status = 0
         cdef const sc_table *t = kernels()
         cdef sc_vae_work *work = &self.work
@@ -108,7 +108,8 @@ cdef class Descent:
                 t.vae_prepare(work, step == 0)
                 for i in prange(blocks, num_threads=threads, schedule="dynamic"):
                     t.vae_forward(work, &rows[step, 0], number, i, &cancel)
-                for i in prange(jobs, num_threads=threads, schedule="dynamic"):
+                t.vae_turn(work)
+                for i in prange(tiles, num_threads=threads, schedule="dynamic"):
                     t.vae_decode(work, i, &cancel)
                 status = t.vae_summarise(work, &cancel, &records[step, 0])
                 if status:

@@ -590,7 +590,8 @@ static void network(const char *name, int kind, ptrdiff_t samples_each)
     for (uint64_t step = 0; step < 3; step++) {
         t->vae_prepare(&w, step == 0);
         for (ptrdiff_t b = 0; b < sc_vae_blocks(&w); b++) t->vae_forward(&w, rows, step * IMAGES, b, &cancel);
-        for (ptrdiff_t j = 0; j <= sc_vae_tiles(&w.vae); j++) t->vae_decode(&w, j, &cancel);
+        t->vae_turn(&w);
+        for (ptrdiff_t j = 0; j < sc_vae_tiles(&w.vae); j++) t->vae_decode(&w, j, &cancel);
         failed |= t->vae_summarise(&w, &cancel, record);
         for (ptrdiff_t c = 0; c < sc_vae_chunks(&w.vae); c++) t->vae_learn(&w, c, SC_ADAM, &scalars, m, v);
         TAKE(record), take(w.bound, sizeof(double) * (size_t)(IMAGES * samples_each));

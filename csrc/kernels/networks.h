@@ -15,9 +15,9 @@
  * x and z are bits, so every product of matrices is a sum of the rows whose bit is set: no multiplications, and no work
  * for a pixel or unit that is off. Such sums run over samples in order, in float32; those of the bound are in float64.
  * A step is three loops. Blocks of images (sc_vae_forward) draw, and leave bits behind; tiles of pixels (sc_vae_decode)
- * find the errors of the whole batch there; chunks of parameters (sc_vae_learn) sum those, or the scores, and move their
- * parameters at once. What is folded between the loops has one share a tile or chunk, in order, so the bits depend
- * neither on threads nor on how the batch was cut.
+ * find the whole batch's errors there, and what V gets of them; chunks of parameters (sc_vae_learn) sum what W gets of
+ * the scores, and move parameters. What is folded between the loops has a share for each tile or chunk, in order, so the
+ * bits depend neither on threads nor on how the batch was cut.
  */
 #ifndef SC_KERNELS_NETWORKS_H
 #define SC_KERNELS_NETWORKS_H
@@ -203,15 +203,36 @@ static void sc_vae_errors(const sc_vae_work *w, ptrdiff_t tile, ptrdiff_t images
             *share++ = lanes > 1 ? sc_vae_pixels(2, x_bits[i], scale, o) : sc_vae_pixels(1, x_bits[i], scale, o);
 }
 
-/* Job `tile` of the batch's tiles; one more turns the bits of the units to rows by unit. */
-static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t tile, sc_cancel *cancel)
+/* Gradient of a tile of V and c. */
+static void sc_vae_V_tile(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t lanes)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w), words = sc_vae_row_stride(w) / 32;
+    const float *delta = w->delta + d * rows, zeros[SC_VAE_TILE] = {0};
+    sc_add_bits(lanes, rows, delta, SC_VAE_TILE, v->n_latents, w->z_columns, 1, words, zeros,
+                w->gradient + sc_vae_V(v) + d, ds);
+    for (ptrdiff_t j = 0; j < lanes * 16; j += 16) {
+        vf sum = vf_set1(0);
+        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load(delta + r * SC_VAE_TILE + j));
+        vf_store(w->gradient + sc_vae_c(v) + d + j, sum);
+    }
+}
+
+/* The bits of the units turned to rows by unit. Between the first two loops, by the calling thread. */
+static void sc_vae_turn(const sc_vae_work *w)
 {
     const ptrdiff_t H = w->vae.n_latents, rs = sc_vae_row_stride(w);
+    for (ptrdiff_t h = 0; h < H; h += 32)
+        sc_columns(w->z_bits + h / 32 * rs, 0, SC_MIN(32, H - h), rs, w->z_columns + h * (rs / 32));
+}
+
+/* A tile of the batch: errors, and the gradients of V and c that they make. */
+static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t tile, sc_cancel *cancel)
+{
+    const ptrdiff_t d = tile * SC_VAE_TILE;
     if (sc_cancelled(cancel)) return;
-    if (tile < sc_vae_tiles(&w->vae)) sc_vae_errors(w, tile, w->batch);
-    else
-        for (ptrdiff_t h = 0; h < H; h += 32)
-            sc_columns(w->z_bits + h / 32 * rs, 0, SC_MIN(32, H - h), rs, w->z_columns + h * (rs / 32));
+    sc_vae_errors(w, tile, w->batch);
+    sc_vae_V_tile(w, d, SC_MIN(SC_VAE_TILE, w->vae.visible_stride - d) / 16);
 }
 
 /* The shares of n samples' bounds are added up. */
@@ -298,37 +319,19 @@ static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *rec
 
 /* ---- learning: a chunk of parameters ----------------------------------------------------------------------------- */
 
-/* Parameters at .. at + n of each of some rows have their gradient: add up its squares, and move them. */
-static void sc_vae_move(const sc_vae_work *w, ptrdiff_t at, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, int kind,
-                        const sc_step_scalars *s, float *m, float *v, double *squares)
+/* Parameters at .. at + n have their gradient: add up its squares, and move them. */
+static void sc_vae_move(const sc_vae_work *w, ptrdiff_t at, ptrdiff_t n, int kind, const sc_step_scalars *s, float *m,
+                        float *v, double *squares)
 {
-    const float *gradient = w->gradient + at;
     vd low = vd_set1(0), high = vd_set1(0);
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (ptrdiff_t i = 0; i < n; i += 16) {
-            vf g = vf_load(gradient + r * stride + i);
-            low = vd_fma(vf_lo_f64(g), vf_lo_f64(g), low);
-            high = vd_fma(vf_hi_f64(g), vf_hi_f64(g), high);
-        }
+    for (ptrdiff_t i = at; i < at + n; i += 16) {
+        vf g = vf_load(w->gradient + i);
+        low = vd_fma(vf_lo_f64(g), vf_lo_f64(g), low);
+        high = vd_fma(vf_hi_f64(g), vf_hi_f64(g), high);
+    }
     *squares += vd_sum(vd_add(low, high));
     if (kind != SC_VAE_NO_UPDATE)
-        sc_update32_rows(kind, s, rows, n, stride, gradient, w->vae.parameters + at, m ? m + at : NULL,
-                         v ? v + at : NULL);
-}
-
-/* Gradient of a tile of V and c. */
-static void sc_vae_V_tile(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t lanes)
-{
-    const sc_vae *v = &w->vae;
-    const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w), words = sc_vae_row_stride(w) / 32;
-    const float *delta = w->delta + d * rows, zeros[SC_VAE_TILE] = {0};
-    sc_add_bits(lanes, rows, delta, SC_VAE_TILE, v->n_latents, w->z_columns, 1, words, zeros,
-                w->gradient + sc_vae_V(v) + d, ds);
-    for (ptrdiff_t j = 0; j < lanes * 16; j += 16) {
-        vf sum = vf_set1(0);
-        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load(delta + r * SC_VAE_TILE + j));
-        vf_store(w->gradient + sc_vae_c(v) + d + j, sum);
-    }
+        sc_update32(kind, s, n, w->gradient + at, w->vae.parameters + at, m ? m + at : NULL, v ? v + at : NULL);
 }
 
 /* Gradient of `count` rows of W from pixel d on: sum_i 2 (x_i - mean) score_i. */
@@ -366,25 +369,22 @@ static void sc_vae_units(const sc_vae_work *w)
 static void sc_vae_learn(const sc_vae_work *w, ptrdiff_t chunk, int kind, const sc_step_scalars *s, float *m, float *v)
 {
     const sc_vae *a = &w->vae;
-    const ptrdiff_t tiles = sc_vae_tiles(a), W_chunks = sc_vae_W_chunks(a), ds = a->visible_stride;
+    const ptrdiff_t V_chunks = sc_vae_V_chunks(a), W_chunks = sc_vae_W_chunks(a);
     double *squares = w->squares + chunk;
     *squares = 0.0;
-    if (chunk < tiles) {
-        const ptrdiff_t d = chunk * SC_VAE_TILE, n = SC_MIN(SC_VAE_TILE, ds - d);
-        sc_vae_V_tile(w, d, n / 16);
-        sc_vae_move(w, sc_vae_V(a) + d, a->n_latents, n, ds, kind, s, m, v, squares);
-        sc_vae_move(w, sc_vae_c(a) + d, 1, n, n, kind, s, m, v, squares);
-    } else if (chunk < tiles + W_chunks) {
-        const ptrdiff_t d = (chunk - tiles) * SC_VAE_ROWS, count = SC_MIN(SC_VAE_ROWS, a->n_visible - d);
-        const ptrdiff_t n = count * a->latent_stride;
+    if (chunk < V_chunks) {
+        const ptrdiff_t h = chunk * SC_VAE_ROWS, count = SC_MIN(SC_VAE_ROWS, a->n_latents - h);
+        sc_vae_move(w, sc_vae_V(a) + h * a->visible_stride, count * a->visible_stride, kind, s, m, v, squares);
+    } else if (chunk < V_chunks + W_chunks) {
+        const ptrdiff_t d = (chunk - V_chunks) * SC_VAE_ROWS, count = SC_MIN(SC_VAE_ROWS, a->n_visible - d);
         sc_vae_W_rows(w, d, count);
-        sc_vae_move(w, d * a->latent_stride, 1, n, n, kind, s, m, v, squares);
+        sc_vae_move(w, d * a->latent_stride, count * a->latent_stride, kind, s, m, v, squares);
         sc_vae_offset(w, d, count);
     } else {
-        const ptrdiff_t n = a->latent_stride;
         sc_vae_units(w);
-        sc_vae_move(w, sc_vae_b(a), 1, n, n, kind, s, m, v, squares);
-        sc_vae_move(w, sc_vae_prior(a), 1, n, n, kind, s, m, v, squares);
+        sc_vae_move(w, sc_vae_b(a), a->latent_stride, kind, s, m, v, squares);
+        sc_vae_move(w, sc_vae_c(a), a->visible_stride, kind, s, m, v, squares);
+        sc_vae_move(w, sc_vae_prior(a), a->latent_stride, kind, s, m, v, squares);
     }
 }
 

@@ -22,12 +22,9 @@
 
 #include "../lanes/lanes.h"
 #include "../optimizer.h"
-#include "functions.h"
 
-/* `rows` rows of n parameters, `stride` apart. */
 #define SC_DEFINE_UPDATE(name, real, lanes, width)                                                                     \
-    SC_INLINE void name##_one(int kind, const sc_step_scalars *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride,       \
-                              const real *grad, real *param, real *m, real *v)                                         \
+    static void name(int kind, const sc_step_scalars *s, ptrdiff_t n, const real *grad, real *param, real *m, real *v) \
     {                                                                                                                  \
         const int adam = kind == SC_ADAM, first = adam || kind == SC_MOMENTUM, second = adam || kind == SC_RMSPROP;    \
         const lanes rate = lanes##_set1((real)(adam ? s->rate * s->correction1 : s->rate));                            \
@@ -36,34 +33,22 @@
         const lanes decay2 = lanes##_set1((real)s->decay2), gain2 = lanes##_set1((real)(1.0 - s->decay2));             \
         const lanes correction2 = lanes##_set1((real)(adam ? s->correction2 : 1.0));                                   \
         const lanes epsilon = lanes##_set1((real)s->epsilon);                                                          \
-        for (ptrdiff_t r = 0; r < rows; r++)                                                                           \
-            for (ptrdiff_t j = 0; j < n; j += (width)) {                                                               \
-                const ptrdiff_t i = r * stride + j, left = n - j;                                                      \
-                lanes g = lanes##_load_part(grad + i, left, 0), move = g;                                              \
-                if (first) {                                                                                           \
-                    lanes old = lanes##_load_part(m + i, left, 0);                                                     \
-                    move = lanes##_add(lanes##_mul(decay1, old), lanes##_mul(gain1, g));                               \
-                    lanes##_store_part(m + i, move, left);                                                             \
-                }                                                                                                      \
-                move = lanes##_mul(rate, move);                                                                        \
-                if (second) {                                                                                          \
-                    lanes old = lanes##_load_part(v + i, left, 0);                                                     \
-                    lanes scale = lanes##_add(lanes##_mul(decay2, old), lanes##_mul(gain2, lanes##_mul(g, g)));        \
-                    lanes##_store_part(v + i, scale, left);                                                            \
-                    move = lanes##_div(move, lanes##_add(lanes##_sqrt(lanes##_mul(scale, correction2)), epsilon));     \
-                }                                                                                                      \
-                lanes##_store_part(param + i, lanes##_sub(lanes##_load_part(param + i, left, 0), move), left);         \
+        for (ptrdiff_t i = 0; i < n; i += (width)) {                                                                   \
+            lanes g = lanes##_load_part(grad + i, n - i, 0), move = g;                                                 \
+            if (first) {                                                                                               \
+                lanes old = lanes##_load_part(m + i, n - i, 0);                                                        \
+                move = lanes##_add(lanes##_mul(decay1, old), lanes##_mul(gain1, g));                                   \
+                lanes##_store_part(m + i, move, n - i);                                                                \
             }                                                                                                          \
-    }                                                                                                                  \
-    static void name##_rows(int kind, const sc_step_scalars *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride,         \
-                            const real *grad, real *param, real *m, real *v)                                           \
-    {                                                                                                                  \
-        if (kind == SC_ADAM) name##_one(SC_ADAM, s, rows, n, stride, grad, param, m, v);                               \
-        else name##_one(kind, s, rows, n, stride, grad, param, m, v);                                                  \
-    }                                                                                                                  \
-    static void name(int kind, const sc_step_scalars *s, ptrdiff_t n, const real *grad, real *param, real *m, real *v) \
-    {                                                                                                                  \
-        name##_rows(kind, s, 1, n, n, grad, param, m, v);                                                              \
+            move = lanes##_mul(rate, move);                                                                            \
+            if (second) {                                                                                              \
+                lanes old = lanes##_load_part(v + i, n - i, 0);                                                        \
+                lanes scale = lanes##_add(lanes##_mul(decay2, old), lanes##_mul(gain2, lanes##_mul(g, g)));            \
+                lanes##_store_part(v + i, scale, n - i);                                                               \
+                move = lanes##_div(move, lanes##_add(lanes##_sqrt(lanes##_mul(scale, correction2)), epsilon));         \
+            }                                                                                                          \
+            lanes##_store_part(param + i, lanes##_sub(lanes##_load_part(param + i, n - i, 0), move), n - i);           \
+        }                                                                                                              \
     }
 
 SC_DEFINE_UPDATE(sc_update64, double, vd, 8)

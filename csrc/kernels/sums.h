@@ -137,19 +137,24 @@ static void sc_add_columns(ptrdiff_t count, const uint32_t *columns, ptrdiff_t w
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
-/* The sums of all subsets of each four of `count` rows, n (1 or 2, a constant) times sixteen columns; rows beyond count
- * are 0. */
+/* The sums of all subsets of four rows of sixteen columns. */
+SC_INLINE void sc_four_subsets(vf r0, vf r1, vf r2, vf r3, float *t)
+{
+    const vf low[8] = {
+        vf_set1(0), r0, r1, vf_add(r0, r1), r2, vf_add(r0, r2), vf_add(r1, r2), vf_add(vf_add(r0, r1), r2)};
+    for (int s = 0; s < 8; s++) vf_store(t + s * SC_NEAR, low[s]), vf_store(t + (s + 8) * SC_NEAR, vf_add(low[s], r3));
+}
+
+/* The tables of `count` rows, n (1 or 2, a constant) times sixteen columns; rows beyond count are 0. */
 SC_INLINE void sc_tabulate_n(int n, ptrdiff_t count, const float *rows, ptrdiff_t stride, float *table)
 {
-    for (ptrdiff_t g = 0; g < count; g += 4, table += SC_SUBSETS * SC_NEAR)
-        for (int lane = 0; lane < n; lane++) {
-            float *t = table + 16 * lane;
-            vf_store(t, vf_set1(0));
-            for (int k = 0; k < 4; k++) {
-                const vf row = g + k < count ? vf_load(rows + (g + k) * stride + 16 * lane) : vf_set1(0);
-                for (int s = 0; s < 1 << k; s++)
-                    vf_store(t + (s + (1 << k)) * SC_NEAR, vf_add(vf_load(t + s * SC_NEAR), row));
-            }
+    const vf zero = vf_set1(0);
+    for (ptrdiff_t r = 0; r < count; r += 4, rows += 4 * stride, table += SC_SUBSETS * SC_NEAR)
+        for (int j = 0; j < 16 * n; j += 16) {
+            const float *row = rows + j;
+            sc_four_subsets(vf_load(row), r + 1 < count ? vf_load(row + stride) : zero,
+                            r + 2 < count ? vf_load(row + 2 * stride) : zero,
+                            r + 3 < count ? vf_load(row + 3 * stride) : zero, table + j);
         }
 }
 
@@ -159,10 +164,10 @@ SC_INLINE void sc_add_fours_n(int n, int fours, ptrdiff_t count, const uint32_t 
                               ptrdiff_t out_step)
 {
     for (ptrdiff_t i = 0; i < count; i++, start += start_step, out += out_step) {
-        uint32_t left = bits[i * step];
+        const uint64_t word = (uint64_t)bits[i * step] << 5; /* four bits become the place of a row at one shift */
         vf a = vf_load(start), b = n > 1 ? vf_load(start + 16) : a;
-        for (int g = 0; g < fours; g++, left >>= 4) {
-            const float *t = table + (g * SC_SUBSETS + (ptrdiff_t)(left & 15)) * SC_NEAR;
+        for (int g = 0; g < fours; g++) {
+            const float *t = table + g * SC_SUBSETS * SC_NEAR + (word >> 4 * g & 15 * SC_NEAR);
             a = vf_add(a, vf_load(t));
             if (n > 1) b = vf_add(b, vf_load(t + 16));
         }
