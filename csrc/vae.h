@@ -12,7 +12,7 @@
 #define SC_VAE_NEVER (-200.0f) /* sigmoid and softplus of it are 0 in float32 */
 
 enum {
-    SC_VAE_IMAGES = 16, /* images in a block of a batch */
+    SC_VAE_IMAGES = 32, /* images in a block of a batch */
     SC_VAE_ROWS = 16,   /* rows of V or W in a chunk of parameters */
     SC_VAE_TILE = 32,   /* pixels in a tile: columns of V, a plane of bits */
     SC_VAE_NO_UPDATE = -1,
@@ -49,6 +49,7 @@ typedef struct sc_vae_work {
     sc_stream pixels, latents; /* whose noise binarises, whose noise draws the units */
 
     /* scratch, placed by sc_vae_place */
+    float *zeros;            /* [latent_stride] */
     float *offsets;          /* [chunks of W][latent_stride] minus mean W, each chunk's share */
     float *offset;           /* [latent_stride] their sum */
     float *prior;            /* [latent_stride] sigmoid of the prior's logits */
@@ -110,6 +111,7 @@ static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)
         w->field = memory ? (type *)(void *)(memory + used) : NULL;                                                    \
         used += sc_round_up((count) * (ptrdiff_t)sizeof(type), 64);                                                    \
     } while (0)
+    SC_TAKE(zeros, float, hs);
     SC_TAKE(offsets, float, sc_vae_W_chunks(v) * hs);
     SC_TAKE(offset, float, hs);
     SC_TAKE(prior, float, hs);

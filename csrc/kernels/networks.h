@@ -107,9 +107,8 @@ static void sc_vae_encode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
     for (ptrdiff_t i = 0; i < n; i++) {
         uint32_t *list = w->words + (first + i) * sc_vae_words(w); /* the pixels' noise has been used */
         on[i] = (sc_list){list, sc_list_bits(w->x_bits + first + i, bs, sc_vae_x_planes(v), list)};
-        memcpy(w->logits + (first + i) * hs, w->offset, (size_t)hs * sizeof(float));
     }
-    sc_add_lists(n, on, hs, v->parameters, hs, w->logits + first * hs, hs);
+    sc_add_lists(n, on, hs, v->parameters, hs, w->offset, 0, w->logits + first * hs, hs);
     for (float *l = w->logits + first * hs; l < w->logits + (first + n) * hs; l += hs)
         for (ptrdiff_t h = 0; h < hs; h += 16) vf_store(l + h, vf_fma(vf_set1(2), vf_load(l + h), vf_load(b + h)));
 }
@@ -342,7 +341,7 @@ static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
     uint32_t *columns = w->x_columns + d * words;
     float *out = w->gradient + d * hs;
     sc_columns(w->x_bits + d / 32 * bs, (int)(d & 16), count, bs, columns);
-    sc_add_columns(count, columns, words, hs, w->score, hs, out);
+    sc_add_columns(count, columns, words, hs, w->score, hs, w->zeros, out);
     for (ptrdiff_t u = 0; u < count; u++, out += hs)
         for (ptrdiff_t h = 0; h < hs; h += 16) {
             const vf own = vf_fma(vf_set1(-v->mean[d + u]), vf_load(w->score_sum + h), vf_load(out + h));

@@ -79,59 +79,57 @@ static ptrdiff_t sc_list_bits(const uint32_t *bits, ptrdiff_t step, ptrdiff_t wo
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
-/* Two sums of rows at a time, n (1 or 2, a constant) times sixteen columns: each begins with what `a` and `b` hold and
- * goes in the order of its list. So narrow, since that much of a matrix stays in the nearest cache. */
-SC_INLINE void sc_add_rows_n(int n, sc_list x, sc_list y, const float *matrix, ptrdiff_t stride, float *a, float *b)
+/* out = start + the rows of a list, in its order, n (1 to 4, a constant) times sixteen columns. */
+SC_INLINE void sc_add_list_n(int n, sc_list list, const float *matrix, ptrdiff_t stride, const float *start, float *out)
 {
-    vf a0 = vf_load(a), a1 = n > 1 ? vf_load(a + 16) : a0, b0 = vf_load(b), b1 = n > 1 ? vf_load(b + 16) : b0;
-    const ptrdiff_t both = SC_MIN(x.count, y.count);
-    for (ptrdiff_t k = 0; k < both; k++) {
-        const float *p = matrix + (ptrdiff_t)x.rows[k] * stride, *q = matrix + (ptrdiff_t)y.rows[k] * stride;
-        a0 = vf_add(a0, vf_load(p));
-        if (n > 1) a1 = vf_add(a1, vf_load(p + 16));
-        b0 = vf_add(b0, vf_load(q));
-        if (n > 1) b1 = vf_add(b1, vf_load(q + 16));
+    vf a = vf_load(start), b = n > 1 ? vf_load(start + 16) : a;
+    vf c = n > 2 ? vf_load(start + 32) : a, d = n > 3 ? vf_load(start + 48) : a;
+    for (ptrdiff_t k = 0; k < list.count; k++) {
+        const float *row = matrix + (ptrdiff_t)list.rows[k] * stride;
+        a = vf_add(a, vf_load(row));
+        if (n > 1) b = vf_add(b, vf_load(row + 16));
+        if (n > 2) c = vf_add(c, vf_load(row + 32));
+        if (n > 3) d = vf_add(d, vf_load(row + 48));
     }
-    for (ptrdiff_t k = both; k < x.count; k++) {
-        const float *p = matrix + (ptrdiff_t)x.rows[k] * stride;
-        a0 = vf_add(a0, vf_load(p));
-        if (n > 1) a1 = vf_add(a1, vf_load(p + 16));
-    }
-    for (ptrdiff_t k = both; k < y.count; k++) {
-        const float *q = matrix + (ptrdiff_t)y.rows[k] * stride;
-        b0 = vf_add(b0, vf_load(q));
-        if (n > 1) b1 = vf_add(b1, vf_load(q + 16));
-    }
-    vf_store(a, a0), vf_store(b, b0);
-    if (n > 1) vf_store(a + 16, a1), vf_store(b + 16, b1);
+    vf_store(out, a);
+    if (n > 1) vf_store(out + 16, b);
+    if (n > 2) vf_store(out + 32, c);
+    if (n > 3) vf_store(out + 48, d);
 }
 
-/* out[i] += the rows of list i, for `lists` lists and `width` columns (a multiple of 16); outs are `step` apart. */
+/* out[i] = start[i] + the rows of list i, for `lists` lists and `width` columns (a multiple of 16); starts and outs are
+ * so many floats apart. Tiles of columns are as even as can be, and so narrow that much of a matrix stays near. */
 static void sc_add_lists(ptrdiff_t lists, const sc_list *list, ptrdiff_t width, const float *matrix, ptrdiff_t stride,
-                         float *out, ptrdiff_t step)
+                         const float *start, ptrdiff_t start_step, float *out, ptrdiff_t out_step)
 {
-    float nobody[SC_NEAR] = {0};
-    for (ptrdiff_t d = 0; d < width; d += SC_NEAR)
-        for (ptrdiff_t i = 0; i < lists; i += 2) {
-            float *a = out + i * step + d, *b = i + 1 < lists ? a + step : nobody;
-            const sc_list other = i + 1 < lists ? list[i + 1] : (sc_list){list[i].rows, 0};
-            if (width - d > 16) sc_add_rows_n(2, list[i], other, matrix + d, stride, a, b);
-            else sc_add_rows_n(1, list[i], other, matrix + d, stride, a, b);
+    const ptrdiff_t lanes = width / 16, tiles = (width + SC_TILE - 1) / SC_TILE;
+    for (ptrdiff_t k = 0; k < tiles; k++) {
+        const ptrdiff_t first = k * lanes / tiles, n = (k + 1) * lanes / tiles - first, d = 16 * first;
+        for (ptrdiff_t i = 0; i < lists; i++) {
+            const float *from = start + i * start_step + d;
+            float *to = out + i * out_step + d;
+            switch (n) {
+            case 4: sc_add_list_n(4, list[i], matrix + d, stride, from, to); break;
+            case 3: sc_add_list_n(3, list[i], matrix + d, stride, from, to); break;
+            case 2: sc_add_list_n(2, list[i], matrix + d, stride, from, to); break;
+            default: sc_add_list_n(1, list[i], matrix + d, stride, from, to);
+            }
         }
+    }
 }
 
-/* out[i] = the rows of the matrix whose bit column i has, for at most SC_VAE_ROWS columns of so many words. */
+/* out[i] = start + the rows of the matrix whose bit column i has, for at most SC_VAE_ROWS columns of so many words. */
 static void sc_add_columns(ptrdiff_t count, const uint32_t *columns, ptrdiff_t words, ptrdiff_t width,
-                           const float *matrix, ptrdiff_t stride, float *out)
+                           const float *matrix, ptrdiff_t stride, const float *start, float *out)
 {
     enum { WORDS = SC_SEGMENT / 32 };
     uint32_t places[SC_VAE_ROWS][SC_SEGMENT];
     sc_list on[SC_VAE_ROWS];
-    memset(out, 0, (size_t)(count * width) * sizeof *out);
-    for (ptrdiff_t k = 0; k < words; k += WORDS) {
+    ptrdiff_t step = 0;
+    for (ptrdiff_t k = 0; k < words; k += WORDS, start = out, step = width) {
         for (ptrdiff_t i = 0; i < count; i++)
             on[i] = (sc_list){places[i], sc_list_bits(columns + i * words + k, 1, SC_MIN(WORDS, words - k), places[i])};
-        sc_add_lists(count, on, width, matrix + 32 * k * stride, stride, out, width);
+        sc_add_lists(count, on, width, matrix + 32 * k * stride, stride, start, step, out, width);
     }
 }
 
