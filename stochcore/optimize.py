@@ -58,9 +58,9 @@ class Fit:
         The one in use.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, trainer: Trainer | None = None) -> None:
         self._plan = plan
-        self._trainer = plan.trainer()
+        self._trainer = trainer or plan.trainer()
         self._moments = np.zeros((2, self._trainer.parameters.size), dtype=self._trainer.parameters.dtype)
         self._records = np.empty((0, plan.record_width))
         self.n_steps = 0
@@ -124,7 +124,9 @@ class Fit:
             Another one; this one stays as it is.
         """
         n_steps = _check.integer("n_steps", n_steps, 0)
-        other = Fit(replace(self._plan, n_threads=_check.threads(n_threads)))
+        threads = _check.threads(n_threads)
+        again = self._trainer.again(threads) if hasattr(self._trainer, "again") else None
+        other = Fit(replace(self._plan, n_threads=threads), again)
         other._put(self._trainer.parameters, self._moments, self._records[: self.n_steps], self.seconds)
         other._stand(getattr(self._trainer, "best", None), getattr(self._trainer, "average", None))
         other._descend(n_steps, progress)
