@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _check, _files
-from ._layered import Data, Rule, Trainer, inputs, look, pair, places
+from . import _check, _network
+from ._graph import Graph
+from ._layered import Data, Rule, Trainer, end_of, inputs, look, pair
+from ._model import Model, not_read, read, single
 from .costs import End
 from .distributions import Linear
 from .estimators import Estimator
@@ -26,10 +24,8 @@ __all__ = ["Network"]
 
 Array = NDArray[Any]
 
-FORMAT = "stochcore.Network 1"
 
-
-class Network:
+class Network(Model):
     """Network(*layers, cost, seed=0)
 
     A stack of layers, deterministic and stochastic in any order, with a cost at the end, in float32.
@@ -95,74 +91,45 @@ class Network:
     array([0, 1, 1, 0])
     """
 
-    _flat: Array  # all parameters, read-only
+    FORMAT = "stochcore.Network 1"
 
     def __init__(self, *layers: Layer | Linear, cost: Any, seed: int | Stream = 0) -> None:
         own = tuple(checked(i, layer) for i, layer in enumerate(layers))
-        self._set(own, cost, np.zeros(places(own)[1], dtype=np.float32))
+        self._set(own, cost)
         noise, parameters = as_stream(seed)._replace(purpose=INITIALISING), self._flat.copy()
-        for layer, given, (weight, bias) in zip(own, layers, places(own)[0], strict=True):
+        for layer, given, (weight, bias) in zip(own, layers, self._graph.places[0], strict=True):
             if not isinstance(given, Linear):
                 continue
             W = given.weight.reshape(-1)
             if given.sizes_only:
                 scale = np.float32(1 / math.sqrt(layer.wants or 1))
                 W = noise.at(weight).normal(W.size, dtype=np.float32) * scale
-            parameters[weight : weight + W.size] = _single("weight", W)
+            parameters[weight : weight + W.size] = single("weight", W)
             if given.bias is not None:
-                parameters[bias : bias + given.bias.size] = _single("bias", given.bias)
+                parameters[bias : bias + given.bias.size] = single("bias", given.bias)
         self._set(own, cost, parameters)
 
-    def _set(self, layers: tuple[Layer, ...], cost: Any, flat: Array) -> None:
+    def _set(self, layers: tuple[Layer, ...], cost: Any, flat: Array | None = None) -> None:
         if not callable(cost):
             costs = "CrossEntropy, SquaredError, BernoulliLikelihood (stochcore.costs) or a function"
             raise TypeError(f"`cost` must be one of {costs}, got {_check._short(cost)}")
         self.layers, self.cost, self.sizes = layers, cost, tuple(sizes(layers))
-        self._flat = flat
+        self._graph = Graph.chain(layers, list(self.sizes), end_of(cost))
+        self._flat = np.zeros(self._graph.places[1], dtype=np.float32) if flat is None else flat
         self._flat.flags.writeable = False
 
     def _renew(self, flat: Array) -> Network:
         """Return the same network with other parameters."""
         return _again(self.layers, self.cost, flat)
 
-    @property
-    def parameters(self) -> Mapping[str, Array]:
-        """Weights and biases by name, as read-only views."""
-        return MappingProxyType(self._named(self._flat))
-
     def _named(self, flat: Array) -> dict[str, Array]:
         named: dict[str, Array] = {}
-        linear = [(layer, at) for layer, at in zip(self.layers, places(self.layers)[0], strict=True) if at[0] >= 0]
-        for i, (layer, (weight, bias)) in enumerate(linear):
-            assert isinstance(layer, Affine)
-            n, m = layer.n_inputs, layer.n_outputs
-            named[f"linear{i}.weight"] = flat[weight : weight + n * m].reshape(n, m)
-            if layer.bias:
-                named[f"linear{i}.bias"] = flat[bias : bias + m]
+        linear = [i for i, layer in enumerate(self.layers) if isinstance(layer, Affine)]
+        for number, i in enumerate(linear):
+            named[f"linear{number}.weight"], bias = self._graph.views(i, flat)
+            if bias is not None:
+                named[f"linear{number}.bias"] = bias
         return named
-
-    def with_parameters(self, parameters: Mapping[str, ArrayLike]) -> Network:
-        """Return the same network with these parameters, rounded to float32.
-
-        Parameters
-        ----------
-        parameters : mapping
-            Arrays by the names and in the shapes of the attribute.
-
-        Returns
-        -------
-        Network
-        """
-        flat = self._flat.copy()
-        views = self._named(flat)
-        if set(parameters) != set(views):
-            raise ValueError(f"`parameters` must hold {', '.join(views)}, got {', '.join(parameters)}")
-        for name, view in views.items():
-            array = _single(name, _check.reals(name, parameters[name]))
-            if array.shape != view.shape:
-                raise ValueError(f"`{name}` must have shape {view.shape}, got {array.shape}")
-            view[...] = array
-        return self._renew(flat)
 
     def __repr__(self) -> str:
         return f"Network({', '.join(map(repr, self.layers))}, cost={_named_cost(self.cost)})"
@@ -216,7 +183,7 @@ class Network:
         n_threads: int | None,
     ) -> Trainer:  # fmt: skip
         rule, stream, threads = Rule.of(n_samples, estimator, self.layers), as_stream(seed), _check.threads(n_threads)
-        return Trainer(self.layers, list(self.sizes), self._flat, self._renew, data, batch, rule, stream, threads)
+        return Trainer(self._graph, self._flat, self._renew, data, batch, rule, stream, threads)
 
     def gradient(
         self,
@@ -281,7 +248,8 @@ class Network:
 
         n_samples = _check.integer("n_samples", n_samples, 1, 1 << 24)
         held = Data("x", rows, rows, list(self.sizes), None)
-        return total / look(self.layers, list(self.sizes), self._flat, held, n_samples, seed, n_threads, add)
+        graph = Graph.chain(self.layers, list(self.sizes), _network.GIVEN)
+        return total / look(graph, self._flat, held, n_samples, seed, n_threads, add)
 
     def loss(
         self, data: Any, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
@@ -319,27 +287,16 @@ class Network:
                 total[at] += gap
                 squares[at] += gap * gap
 
-        draws = look(self.layers, list(self.sizes), self._flat, held, n_draws, seed, n_threads, add)
+        draws = look(self._graph, self._flat, held, n_draws, seed, n_threads, add)
         mean = first + total / draws
         if not np.isfinite(mean).all():
             raise ValueError(f"the cost is not finite: {mean[~np.isfinite(mean)][0]}")
         n, variance = len(mean), (squares - total * total / draws) / max(1, draws - 1)
         return math.fsum(mean) / n, math.sqrt(max(0.0, math.fsum(variance)) / draws) / n
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an .npz file (no pickles), which appears whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-            Replaced if it exists. A cost of one's own is not in it.
-        """
-        about = {
-            "layers": [plain(layer) for layer in self.layers],
-            "cost": type(self.cost).__name__ if isinstance(self.cost, End) else None,
-        }
-        arrays = {"format": np.array(FORMAT), "about": np.array(json.dumps(about)), "parameters": self._flat}
-        _files.write_npz(Path(path), arrays)
+    def _about(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        words = [plain(layer) for layer in self.layers]
+        return {"layers": words, "cost": type(self.cost).__name__ if isinstance(self.cost, End) else None}, {}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, cost: Any = None) -> Network:
@@ -360,27 +317,21 @@ class Network:
         OSError, ValueError
             A file that cannot be read; one that is truncated, or something else.
         """
-        arrays = _files.read_npz(Path(path))
+        _, about, arrays = read(path, (cls.FORMAT,))
         try:
-            if str(arrays.get("format")) != FORMAT:
-                raise ValueError("it is of another kind")
-            about = json.loads(str(arrays["about"]))
             layers = tuple(from_plain(words) for words in about["layers"])
-            flat = arrays["parameters"]
-            if flat.shape != (places(layers)[1],) or flat.dtype != np.float32:
-                raise ValueError("its parameters do not fit its layers")
-            kept = None if about["cost"] is None else COSTS[about["cost"]]()
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"`path` must be a {FORMAT!r} file, got {str(path)!r}: {error}") from None
-        if kept is None and cost is None:
-            raise TypeError("`cost` must be given: no file can hold the one that was used")
-        return _again(layers, kept if cost is None else cost, flat)
+            if cost is None and about["cost"] is None:
+                raise TypeError("`cost` must be given: no file can hold the one that was used")
+            own = COSTS[about["cost"]]() if cost is None else cost
+            return _again(layers, own).with_parameters(arrays)
+        except (KeyError, ValueError) as error:
+            raise not_read(path, cls.FORMAT, error) from None
 
 
 COSTS = {kind.__name__: kind for kind in End.__subclasses__()}
 
 
-def _again(layers: tuple[Layer, ...], cost: Any, flat: Array) -> Network:
+def _again(layers: tuple[Layer, ...], cost: Any, flat: Array | None = None) -> Network:
     made = Network.__new__(Network)
     made._set(layers, cost, flat)
     return made
@@ -390,10 +341,3 @@ def _named_cost(cost: Any) -> str:
     if isinstance(cost, End):
         return repr(cost)
     return str(getattr(cost, "__qualname__", type(cost).__qualname__))
-
-
-def _single(name: str, array: Array) -> Array:
-    """Return an array in float32, if it fits."""
-    if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
-        raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
-    return array.astype(np.float32)
