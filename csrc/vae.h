@@ -13,8 +13,8 @@
 
 enum {
     SC_VAE_IMAGES = 32, /* images in a block of a batch */
-    SC_VAE_ROWS = 16,   /* rows of V or W in a chunk of parameters */
-    SC_VAE_TILE = 32,   /* pixels in a tile: columns of V, a plane of bits */
+    SC_VAE_ROWS = 32,   /* rows of V or W in a chunk of parameters */
+    SC_VAE_TILE = 64,   /* pixels in a tile: columns of V, two planes of bits */
     SC_VAE_NO_UPDATE = -1,
 };
 

@@ -16,7 +16,7 @@ NO_UPDATE = -1  # a kind of step that leaves the parameters alone: only the grad
 
 cdef Py_ssize_t SLOTS = 64  # blocks of images whose bound is worked out at a time: this bounds the memory
 
-# A step's two parallel loops cost microseconds, and milliseconds on a busy machine: one thread takes steps of
+# A step's three parallel loops cost microseconds, and milliseconds on a busy machine: one thread takes steps of
 # fewer than about 2^22 sums, which it does in 0.2 ms. `team` counts in smaller change.
 cdef double SUMS_A_UNIT = 128
 

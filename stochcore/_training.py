@@ -37,7 +37,7 @@ class Trainer:
         n_threads: int | None,
     ) -> None:
         self._network, self._renew = network, renew
-        self._made_of = network, renew, images, batch, rule, stream
+        self._images, self._rule, self._stream = images, rule, stream
         self._n, self._batch, self._n_threads = len(images), batch, n_threads
         self._descent = _networks.Descent(
             self._network,
@@ -52,9 +52,9 @@ class Trainer:
         self.records: Array = np.empty((0, 3))
 
     def again(self, n_threads: int | None) -> Trainer:
-        """Return another trainer that stands where this one does, on the same images: they are checked and copied once."""
-        network, *others = self._made_of
-        return Trainer(network.copy(), *others, n_threads)
+        """Return another trainer that stands where this one does, on the same images, which are not checked again."""
+        network = self._network.copy()
+        return Trainer(network, self._renew, self._images, self._batch, self._rule, self._stream, n_threads)
 
     @property
     def completed(self) -> int:

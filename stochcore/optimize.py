@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check
-from ._descent import History, diverged
+from ._descent import History, Trainer, diverged
 from ._files import read_npz, write_npz
 from ._plan import Plan, checked_entropy
 from ._progress import Progress
@@ -125,8 +125,8 @@ class Fit:
         """
         n_steps = _check.integer("n_steps", n_steps, 0)
         threads = _check.threads(n_threads)
-        again = self._trainer.again(threads) if hasattr(self._trainer, "again") else None
-        other = Fit(replace(self._plan, n_threads=threads), again)
+        again = getattr(self._trainer, "again", None)
+        other = Fit(replace(self._plan, n_threads=threads), again and again(threads))
         other._put(self._trainer.parameters, self._moments, self._records[: self.n_steps], self.seconds)
         other._stand(getattr(self._trainer, "best", None), getattr(self._trainer, "average", None))
         other._descend(n_steps, progress)

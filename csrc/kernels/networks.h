@@ -50,6 +50,8 @@ static double sc_sigmoids(ptrdiff_t n, const float *l, float *p)
     return vd_sum(sum);
 }
 
+enum { SC_VAE_RUN = 1024 }; /* parameters that are moved together */
+
 /* The share of minus mean W that `count` rows of W from d on have. */
 static void sc_vae_offset(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
 {
@@ -165,14 +167,14 @@ static void sc_vae_forward(const sc_vae_work *w, const int64_t *rows, uint64_t n
 
 /* A tile of decoder logits o becomes (sigmoid(o) - x) scale; returns its share of log p(x|z) = sum_d log sigmoid(a_d),
  * where a = o for a pixel that is on, -o for one that is off: min(a, 0) - log(1 + e^-|o|), and sigmoid(o) - x is
- * sigmoid(-a) with the sign of off minus on. The tile's sums are per lane, of 1 or 2. */
-SC_INLINE double sc_vae_pixels(ptrdiff_t lanes, uint32_t x_bits, float scale, float *o)
+ * sigmoid(-a) with the sign of off minus on. The tile's sums are per lane, of up to 4. */
+SC_INLINE double sc_vae_pixels(ptrdiff_t lanes, uint64_t x_bits, float scale, float *o)
 {
     const vf zero = vf_set1(0), one = vf_set1(1), size = vf_set1(scale);
     const vw top = vw_set1(UINT32_C(1) << 31), none = vw_set1(0);
     vf product = one, sum = zero;
     for (ptrdiff_t j = 0; j < lanes; j++, x_bits >>= 16, o += 16) {
-        const vn on = sc_lanes_of(x_bits);
+        const vn on = sc_lanes_of((uint32_t)x_bits);
         const vw minus = vw_select(on, top, none);
         vf x = vf_load(o), t = sc_exp_minus_abs32(x), above = vf_add(one, t);
         vf a = vf_from_bits(vw_xor(vw_from_bits(vf_neg(x)), minus));
@@ -189,31 +191,37 @@ SC_INLINE double sc_vae_pixels(ptrdiff_t lanes, uint32_t x_bits, float scale, fl
 static void sc_vae_errors(const sc_vae_work *w, ptrdiff_t tile, ptrdiff_t images)
 {
     const sc_vae *v = &w->vae;
-    const ptrdiff_t ds = v->visible_stride, rs = sc_vae_row_stride(w), rows = sc_vae_rows(w), d = tile * SC_VAE_TILE;
-    const ptrdiff_t lanes = SC_MIN(SC_VAE_TILE, ds - d) / 16, K = w->n_samples;
-    const uint32_t *x_bits = w->x_bits + tile * sc_vae_batch_stride(w);
-    const float *c = v->parameters + sc_vae_c(v), scale = (float)(1.0 / (double)rows);
-    float *o = w->delta + tile * rows * SC_VAE_TILE;
+    const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w), d = tile * SC_VAE_TILE, bs = sc_vae_batch_stride(w);
+    const ptrdiff_t n = SC_MIN(SC_VAE_TILE, ds - d), K = w->n_samples;
+    const uint32_t *x_bits = w->x_bits + 2 * tile * bs;
+    const float *V = v->parameters + sc_vae_V(v) + d, *c = v->parameters + sc_vae_c(v) + d;
+    const float scale = (float)(1.0 / (double)rows);
+    float *o = w->delta + d * rows;
     double *share = w->shares + tile * rows;
-    sc_add_bits(lanes, v->n_latents, v->parameters + sc_vae_V(v) + d, ds, images * K, w->z_bits, rs, 1, c + d, o,
-                SC_VAE_TILE);
+    for (ptrdiff_t j = 0; j < n; j += SC_NEAR)
+        sc_add_bits(n - j, v->n_latents, V + j, ds, images * K, w->z_bits, sc_vae_row_stride(w), 1, c + j, o + j,
+                    SC_VAE_TILE);
     for (ptrdiff_t i = 0; i < images; i++)
-        for (ptrdiff_t k = 0; k < K; k++, o += SC_VAE_TILE)
-            *share++ = lanes > 1 ? sc_vae_pixels(2, x_bits[i], scale, o) : sc_vae_pixels(1, x_bits[i], scale, o);
+        for (ptrdiff_t k = 0; k < K; k++, o += SC_VAE_TILE) {
+            const uint64_t on = x_bits[i] | (uint64_t)x_bits[bs + i] << 32;
+            *share++ = n == SC_VAE_TILE ? sc_vae_pixels(4, on, scale, o) : sc_vae_pixels(n / 16, on, scale, o);
+        }
 }
 
 /* Gradient of a tile of V and c. */
-static void sc_vae_V_tile(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t lanes)
+static void sc_vae_V_tile(const sc_vae_work *w, ptrdiff_t tile)
 {
     const sc_vae *v = &w->vae;
     const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w), words = sc_vae_row_stride(w) / 32;
-    const float *delta = w->delta + d * rows, zeros[SC_VAE_TILE] = {0};
-    sc_add_bits(lanes, rows, delta, SC_VAE_TILE, v->n_latents, w->z_columns, 1, words, zeros,
-                w->gradient + sc_vae_V(v) + d, ds);
-    for (ptrdiff_t j = 0; j < lanes * 16; j += 16) {
+    const ptrdiff_t d = tile * SC_VAE_TILE, n = SC_MIN(SC_VAE_TILE, ds - d);
+    const float *delta = w->delta + d * rows, zeros[SC_NEAR] = {0};
+    float *V = w->gradient + sc_vae_V(v) + d, *c = w->gradient + sc_vae_c(v) + d;
+    for (ptrdiff_t j = 0; j < n; j += SC_NEAR)
+        sc_add_bits(n - j, rows, delta + j, SC_VAE_TILE, v->n_latents, w->z_columns, 1, words, zeros, V + j, ds);
+    for (ptrdiff_t j = 0; j < n; j += 16) {
         vf sum = vf_set1(0);
         for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load(delta + r * SC_VAE_TILE + j));
-        vf_store(w->gradient + sc_vae_c(v) + d + j, sum);
+        vf_store(c + j, sum);
     }
 }
 
@@ -228,10 +236,9 @@ static void sc_vae_turn(const sc_vae_work *w)
 /* A tile of the batch: errors, and the gradients of V and c that they make. */
 static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t tile, sc_cancel *cancel)
 {
-    const ptrdiff_t d = tile * SC_VAE_TILE;
     if (sc_cancelled(cancel)) return;
     sc_vae_errors(w, tile, w->batch);
-    sc_vae_V_tile(w, d, SC_MIN(SC_VAE_TILE, w->vae.visible_stride - d) / 16);
+    sc_vae_V_tile(w, tile);
 }
 
 /* The shares of n samples' bounds are added up. */
@@ -318,19 +325,23 @@ static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *rec
 
 /* ---- learning: a chunk of parameters ----------------------------------------------------------------------------- */
 
-/* Parameters at .. at + n have their gradient: add up its squares, and move them. */
+/* Parameters at .. at + n have their gradient: add up its squares, and move them. In runs that stay near between the
+ * two. */
 static void sc_vae_move(const sc_vae_work *w, ptrdiff_t at, ptrdiff_t n, int kind, const sc_step_scalars *s, float *m,
                         float *v, double *squares)
 {
     vd low = vd_set1(0), high = vd_set1(0);
-    for (ptrdiff_t i = at; i < at + n; i += 16) {
-        vf g = vf_load(w->gradient + i);
-        low = vd_fma(vf_lo_f64(g), vf_lo_f64(g), low);
-        high = vd_fma(vf_hi_f64(g), vf_hi_f64(g), high);
+    for (ptrdiff_t stop = at + n, run; at < stop; at += run) {
+        run = SC_MIN(SC_VAE_RUN, stop - at);
+        for (ptrdiff_t i = at; i < at + run; i += 16) {
+            vf g = vf_load(w->gradient + i);
+            low = vd_fma(vf_lo_f64(g), vf_lo_f64(g), low);
+            high = vd_fma(vf_hi_f64(g), vf_hi_f64(g), high);
+        }
+        if (kind != SC_VAE_NO_UPDATE)
+            sc_update32(kind, s, run, w->gradient + at, w->vae.parameters + at, m ? m + at : NULL, v ? v + at : NULL);
     }
     *squares += vd_sum(vd_add(low, high));
-    if (kind != SC_VAE_NO_UPDATE)
-        sc_update32(kind, s, n, w->gradient + at, w->vae.parameters + at, m ? m + at : NULL, v ? v + at : NULL);
 }
 
 /* Gradient of `count` rows of W from pixel d on: sum_i 2 (x_i - mean) score_i. */
@@ -340,7 +351,7 @@ static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
     const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w), words = bs / 32;
     uint32_t *columns = w->x_columns + d * words;
     float *out = w->gradient + d * hs;
-    sc_columns(w->x_bits + d / 32 * bs, (int)(d & 16), count, bs, columns);
+    sc_columns(w->x_bits + d / 32 * bs, 0, count, bs, columns);
     sc_add_columns(count, columns, words, hs, w->score, hs, w->zeros, out);
     for (ptrdiff_t u = 0; u < count; u++, out += hs)
         for (ptrdiff_t h = 0; h < hs; h += 16) {
