@@ -326,6 +326,13 @@ class Network:
         n, variance = len(mean), (squares - total * total / draws) / max(1, draws - 1)
         return math.fsum(mean) / n, math.sqrt(max(0.0, math.fsum(variance)) / draws) / n
 
+    def evaluate(
+        self, held_out: Any, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
+    ) -> tuple[float, float]:
+        """Return the expected cost of held-out items and its standard error, as `loss`: what `minimize` looks at."""
+        inputs("held_out", pair(held_out)[0], self.sizes[0])
+        return self.loss(held_out, n_draws=n_draws, seed=seed, n_threads=n_threads)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an .npz file (no pickles), which appears whole or not at all.
 
