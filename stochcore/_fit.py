@@ -318,7 +318,7 @@ class Fit:
         ValueError
             The file is damaged, no fit, or one of another model.
         """
-        about, arrays = _read(Path(path))
+        about, arrays = read(Path(path))
         if repr(model) != about["model"]:
             raise ValueError(f"`model` must be like that of {str(path)!r}, {about['model']}, got {model!r}")
         given = {"model": model, "cost": cost, "data": data, "n_threads": _check.threads(n_threads)}
@@ -358,7 +358,7 @@ def _tree(name: str, arrays: dict[str, Array]) -> Any:
     return {part: _tree(f"{name}/{part}", arrays) for part in parts}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read what `Fit.save` wrote."""
     arrays = read_npz(path)
     try:

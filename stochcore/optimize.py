@@ -66,8 +66,8 @@ def minimize(
     held_out : as `data`, optional
         For networks: items to evaluate the model on, before the first step, then every `evaluate_every` steps and at
         the end, by ``model.evaluate(held_out, n_draws=n_draws, seed=seed)``: on noise that is apart from training's and
-        the same each time. `Fit.evaluations` has what was found, `Fit.best_model` the best. The steps have the same bits
-        with it and without.
+        the same each time. `Fit.evaluations` has what was found, `Fit.best_model` the best. The steps have the same
+        bits with it and without.
     evaluate_every : int
         Steps between evaluations.
     n_draws : int
