@@ -113,10 +113,12 @@ typedef struct sc_table {
                      const float *bias, int sigmoid, float *out);
     void (*bernoulli32)(const sc_stream *, uint64_t first, ptrdiff_t n, const float *p, float *out);
 
-    /* network: a step is block (forward and backward) for each block, summarise, learn for each chunk */
+    /* network: a step is prepare, block (forward and backward) for each block, summarise, learn for each chunk */
+    void (*net_prepare)(const sc_net *);
     void (*net_block)(const sc_net *, const int64_t *rows, uint64_t noise, ptrdiff_t block, sc_cancel *);
     void (*net_forward)(const sc_net *, const int64_t *rows, uint64_t noise, ptrdiff_t block, sc_cancel *);
     void (*net_backward)(const sc_net *, ptrdiff_t block, sc_cancel *);
+    void (*net_look)(const sc_net *, const int64_t *rows, uint64_t noise, ptrdiff_t block, sc_cancel *);
     int (*net_summarise)(const sc_net *, sc_cancel *, double *record);
     void (*net_learn)(const sc_net *, ptrdiff_t chunk, int kind, const sc_step_scalars *, float *m, float *v);
 

@@ -261,6 +261,9 @@ cdef extern from "dispatch.h" nogil:
         double number
         ptrdiff_t weight
         ptrdiff_t bias
+        const float *centre
+        float *offset
+        float *sum
         sc_stream noise
         const float *in_ "in"
         float *out
@@ -275,30 +278,48 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t column
         ptrdiff_t columns
 
+    ctypedef struct sc_level:
+        ptrdiff_t rows
+        double *cost
+        float *weight
+        double baseline
+
+    ctypedef struct sc_net_end:
+        int kind
+        int level
+        double sign
+        ptrdiff_t width
+        ptrdiff_t outputs
+        ptrdiff_t targets
+        const float *output
+        const float *target
+        const int64_t *labels
+        float *delta
+
     ctypedef struct sc_net:
         sc_sgemm sgemm
         ptrdiff_t n_layers
-        ptrdiff_t batch
-        ptrdiff_t n_samples
-        ptrdiff_t blocks
+        ptrdiff_t n_levels
+        ptrdiff_t n_ends
         ptrdiff_t n_chunks
-        ptrdiff_t group
+        ptrdiff_t batch
+        ptrdiff_t blocks
+        ptrdiff_t groups
         ptrdiff_t stride
         int rule
-        int end
-        double baseline
+        int binary
         ptrdiff_t width
-        ptrdiff_t target_width
         sc_layer *layers
+        sc_level *levels
+        sc_net_end *ends
         const sc_net_chunk *chunks
         float *parameters
         float *gradient
         const float *data
-        const float *targets
-        const int64_t *labels
+        sc_stream pixels
         float *x
-        double *cost
-        float *weight
+        double *mean
+        double *share
         double *squares
         double *scratch
         ptrdiff_t scratch_each
@@ -443,9 +464,11 @@ cdef extern from "dispatch.h" nogil:
         void (*affine32)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, const float *, const float *, int,
                          float *) noexcept nogil
         void (*bernoulli32)(const sc_stream *, uint64_t, ptrdiff_t, const float *, float *) noexcept nogil
+        void (*net_prepare)(const sc_net *) noexcept nogil
         void (*net_block)(const sc_net *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
         void (*net_forward)(const sc_net *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
         void (*net_backward)(const sc_net *, ptrdiff_t, sc_cancel *) noexcept nogil
+        void (*net_look)(const sc_net *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
         int (*net_summarise)(const sc_net *, sc_cancel *, double *) noexcept nogil
         void (*net_learn)(const sc_net *, ptrdiff_t, int, const sc_step_scalars *, float *, float *) noexcept nogil
         sc_functions functions

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _blas, _check, _network
 from ._batches import Orders
+from ._graph import Graph
 from .costs import End
-from .estimators import Disarm, Estimator, LeaveOneOut, MovingAverage, ScoreFunction, StraightThrough, resolve
+from .estimators import Disarm, Estimator, LeaveOneOut, MovingAverage, ScoreFunction, StraightThrough, Vimco, resolve
 from .layers import Affine, Layer
-from .noise import LAYERS, Stream, as_stream
+from .noise import Stream, as_stream
 
 Array = NDArray[Any]
 
@@ -25,7 +25,6 @@ INPUTS = 64  # of a batch in a block, at most
 SPARSE = 0.35  # of inputs: with fewer that are not 0, a first linear layer skips those that are
 PASS = 2048  # rows that go forward at a time when a network is only looked at
 HALF = 1 << 63  # noise for looking at a network lies half a stream away from that of training
-CHUNK = 1 << 16  # weights in a chunk, about: they stay in the second-level cache
 ENDS = {
     "SquaredError": _network.SQUARED,
     "BernoulliLikelihood": _network.LIKELIHOOD,
@@ -41,11 +40,19 @@ class Rule:
     n_samples: int
     baseline: float = 0.0
     decay: float = 0.0  # of a moving average of costs; 0: there is none
-    group: int = 1  # samples that share noise
+    group: int = 1  # samples of an input that share noise
+
+    @property
+    def groups(self) -> int:
+        """Samples of an input that share none."""
+        return self.n_samples // self.group
 
     @staticmethod
-    def of(n_samples: int, estimator: str | Estimator, layers: tuple[Layer, ...]) -> Rule:
-        """Return the rule of an estimator on these layers, or say why it cannot be."""
+    def of(n_samples: int, estimator: str | Estimator, layers: tuple[Layer, ...], many: bool = False) -> Rule:
+        """Return the rule of an estimator on these layers, or say why it cannot be.
+
+        `many`: the cost is minus a log-likelihood, for which there are bounds with many samples.
+        """
         K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
         units = [layer for layer in layers if layer.units]
         if isinstance(chosen, LeaveOneOut) and chosen.k is None:
@@ -57,13 +64,18 @@ class Rule:
         elif isinstance(chosen, ScoreFunction):
             baseline = 0.0 if chosen.baseline is None else _check.real("baseline", chosen.baseline)
             made = Rule(_network.CONSTANT, K, baseline)
-        elif isinstance(chosen, StraightThrough):
+        elif isinstance(chosen, Vimco) and many:
+            if K < 2:
+                raise ValueError(f"`n_samples` must be at least 2 for vimco, got {K}")
+            made = Rule(_network.VIMCO, K)
+        elif isinstance(chosen, StraightThrough) and not many:
             made = Rule(_network.STRAIGHT, K)
         elif isinstance(chosen, Disarm):
             made = Rule(_network.DISARM, K, group=_pairs(K, units))
         else:
-            names = "score_function, moving_average, leave_one_out, disarm or straight_through"
-            raise ValueError(f"`estimator` must be {names} for a Network, got {chosen!r}")
+            names = "score_function, moving_average, leave_one_out, disarm"
+            more = f"{names} or vimco for a BernoulliVAE" if many else f"{names} or straight_through for a Network"
+            raise ValueError(f"`estimator` must be {more}, got {chosen!r}")
         if any(layer.noise for layer in layers):
             return made
         return Rule(_network.CONSTANT, 1)  # all samples of an input are alike
@@ -81,80 +93,31 @@ def _pairs(K: int, units: list[Layer]) -> int:
     return len(units) + 1
 
 
-def places(layers: tuple[Layer, ...]) -> tuple[list[tuple[int, int]], int]:
-    """Return where each layer's weight and bias begin among the parameters (-1: none), and how many these are."""
-    found, at = [], 0
-    for layer in layers:
-        if not isinstance(layer, Affine):
-            found.append((-1, -1))
-            continue
-        weights = layer.n_inputs * layer.n_outputs
-        found.append((at, at + weights if layer.bias else -1))
-        at += weights + (layer.n_outputs if layer.bias else 0)
-    return found, at
-
-
-def lead(layers: tuple[Layer, ...], straight: bool) -> list[bool]:
-    """Say for each layer whether a gradient by its output reaches parameters."""
-    used: list[bool] = []
-    for layer in layers:
-        below = bool(used) and used[-1]
-        used.append(isinstance(layer, Affine) or (below and (straight or not layer.units)))
-    return used
-
-
-def planned(layers: tuple[Layer, ...], widths: list[int], rule: Rule, stream: Stream) -> list[dict[str, Any]]:
-    """Return what the kernels are told of each layer."""
-    used = lead(layers, rule.kind == _network.STRAIGHT)
-    rows, units, plan = 1, 0, []
-    for i, (layer, place) in enumerate(zip(layers, places(layers)[0], strict=True)):
-        after = rule.n_samples if layer.noise else rows
-        units += layer.units
-        plan.append(
-            {
-                "kind": layer.kind, "back": i > 0 and used[i - 1] and (used[i] or layer.units), "used": used[i],
-                "unit": units if layer.units else 0, "inputs": widths[i], "outputs": widths[i + 1],
-                "classes": layer.classes, "before": rows, "after": after, "number": layer.number,
-                "weight": place[0], "bias": place[1], "noise": stream._replace(purpose=LAYERS + i),
-            }
-        )  # fmt: skip
-        rows = after
-    return plan
-
-
-def chunks(layers: tuple[Layer, ...], sparse: bool) -> Array:
-    """Cut the parameters into pieces whose gradients are one product each: layer, row, rows, column, columns."""
-    found = []
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, Affine):
-            continue
-        n, m = layer.n_inputs, layer.n_outputs
-        pieces = max(1, round(n * m / CHUNK))
-        if n >= m or (sparse and i == 0):  # that one goes by rows
-            edges = [n * k // pieces for k in range(pieces + 1)]
-            found += [(i, a, b - a, 0, m) for a, b in pairwise(edges) if b > a]
-        else:
-            edges = sorted({m * k // pieces // 16 * 16 for k in range(pieces)} | {m})
-            found += [(i, 0, n, a, b - a) for a, b in pairwise(edges)]
-        if layer.bias:
-            found.append((i, 0, 0, 0, m))
-    found.sort(key=lambda c: -c[2] * c[4])  # they are dealt out to threads in turn
-    return np.array(found, dtype=np.int64).reshape(-1, 5)
+def end_of(cost: Any) -> int:
+    """Return what the kernels are told of a cost at the end."""
+    return ENDS.get(type(cost).__name__, _network.GIVEN) if isinstance(cost, End) else _network.GIVEN
 
 
 def work(
-    layers: tuple[Layer, ...], widths: list[int], parameters: Array, batch: int, rule: Rule, end: int,
-    stream: Stream, stride: int | None = None, sparse: bool = False,
+    graph: Graph, parameters: Array, batch: int, rule: Rule, stream: Stream, stride: int | None = None,
+    sparse: bool = False, pixels: Stream | None = None,
 ) -> _network.Work:  # fmt: skip
-    """Return the kernels' work of a batch."""
-    sparse = sparse and isinstance(layers[0], Affine) and layers[0].n_outputs >= 16
+    """Return the kernels' work of a batch; with `pixels` its inputs are drawn."""
+    first, rows = graph.nodes[0], graph.rows(rule.groups, rule.kind == _network.DISARM)
+    sparse = sparse and isinstance(first.layer, Affine) and first.outputs >= 16
     sizes = {
-        "batch": batch, "n_samples": rule.n_samples, "blocks": -(-batch // INPUTS), "group": rule.group,
-        "stride": rule.n_samples // rule.group if stride is None else stride,
-        "sparse": sparse, "rule": rule.kind, "end": end, "baseline": rule.baseline,
+        "batch": batch, "blocks": -(-batch // INPUTS), "groups": rule.groups, "width": first.inputs,
+        "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind,
+        "baseline": rule.baseline, "pixels": pixels,
     }  # fmt: skip
     return _network.Work(
-        _blas.sgemm(), planned(layers, widths, rule, stream), chunks(layers, sparse), parameters, sizes
+        _blas.sgemm(),
+        graph.planned(rows, rule.kind == _network.STRAIGHT, stream),
+        [asdict(end) for end in graph.ends],
+        graph.levels(rows),
+        graph.chunks(sparse),
+        parameters,
+        sizes,
     )
 
 
@@ -175,6 +138,20 @@ def inputs(name: str, x: ArrayLike, width: int) -> Array:
     return rows
 
 
+class Batches(Protocol):
+    """What a trainer draws its batches from. A function of one's own that tells costs is asked by `judge`."""
+
+    x: Array
+    sparse: bool  # is so much of it 0 that a first linear layer skips that?
+    cost: Any
+
+    def shown(self, made: _network.Work) -> _network.Work:
+        """Let the kernels look at these data."""
+
+    def judge(self, made: _network.Work, rows: Array) -> None:
+        """Write the costs of these rows, and their gradient."""
+
+
 class Data:
     """Inputs and targets, checked, as a cost at the end wants them."""
 
@@ -190,15 +167,10 @@ class Data:
         if self.target.ndim < 1 or len(self.target) != len(self.x):
             raise ValueError(f"`target` must have {len(self.x)} rows, as the inputs, got shape {self.target.shape}")
 
-    @property
-    def end(self) -> int:
-        """What the kernels are told of the cost."""
-        return ENDS.get(type(self.cost).__name__, _network.GIVEN) if isinstance(self.cost, End) else _network.GIVEN
-
     def shown(self, made: _network.Work) -> _network.Work:
         """Let the kernels look at these data."""
-        rows = self.end in (_network.SQUARED, _network.LIKELIHOOD)
-        labels = self.end == _network.LABELS
+        end = end_of(self.cost)
+        rows, labels = end in (_network.SQUARED, _network.LIKELIHOOD), end == _network.LABELS
         made.look_at(self.x, self.target if rows else None, self.target if labels else None)
         return made
 
@@ -223,14 +195,34 @@ class Data:
         made.delta[:] = grad / len(made.cost)
 
 
+def single(name: str, array: Array) -> Array:
+    """Return an array in float32, if it fits."""
+    if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
+        raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
+    return array.astype(np.float32)
+
+
+def put(flat: Array, named: Callable[[Array], dict[str, Array]], parameters: Mapping[str, ArrayLike]) -> Array:
+    """Return all parameters with these in their places, if they have their names and shapes."""
+    flat = flat.copy()
+    views = named(flat)
+    if set(parameters) != set(views):
+        raise ValueError(f"`parameters` must hold {', '.join(views)}, got {', '.join(parameters)}")
+    for name, view in views.items():
+        array = single(name, _check.reals(name, parameters[name]))
+        if array.shape != view.shape:
+            raise ValueError(f"`{name}` must have shape {view.shape}, got {array.shape}")
+        view[...] = array
+    return flat
+
+
 def pair(data: Any) -> tuple[Any, Any]:
     """Return inputs and targets, which come as a tuple; None for targets that were left out."""
     return data if isinstance(data, tuple) and len(data) == 2 else (data, None)
 
 
 def look(
-    layers: tuple[Layer, ...],
-    widths: list[int],
+    graph: Graph,
     parameters: Array,
     data: Data,
     n_draws: int,
@@ -242,7 +234,7 @@ def look(
 
     add(inputs of the piece, outputs (inputs, draws, width), costs (inputs, draws)) gets what came out.
     """
-    K = n_draws if any(layer.noise for layer in layers) else 1
+    K = n_draws if graph.noisy else 1
     threads, stream = _check.threads(n_threads), as_stream(seed)
     stream = stream._replace(offset=(stream.offset + HALF) % (1 << 64))
     each = min(K, 64)
@@ -254,10 +246,10 @@ def look(
             k = min(each, K - drawn)
             if made is None or len(made.cost) != len(rows) * k:
                 rule = Rule(_network.CONSTANT, k)
-                made = data.shown(work(layers, widths, parameters, len(rows), rule, data.end, stream, K, data.sparse))
+                made = data.shown(work(graph, parameters, len(rows), rule, stream, K, data.sparse))
             with _blas.one_thread():
                 made.forward(rows, start * K + drawn, threads)
-            if data.end == _network.GIVEN and data.cost is not None:
+            if graph.given and data.cost is not None:
                 data.judge(made, rows)
             add(at, made.output.reshape(len(rows), k, -1), made.cost.reshape(len(rows), k))
     return K
@@ -268,17 +260,17 @@ class Trainer:
 
     def __init__(
         self,
-        layers: tuple[Layer, ...],
-        widths: list[int],
+        graph: Graph,
         parameters: Array,
         renew: Callable[[Array], Any],
-        data: Data,
+        data: Batches,
         batch: int,
         rule: Rule,
         stream: Stream,
         n_threads: int | None,
+        pixels: Stream | None = None,
     ) -> None:
-        wanted = data.end == _network.GIVEN and lead(layers, rule.kind == _network.STRAIGHT)[-1]
+        wanted = graph.given and graph.lead(rule.kind == _network.STRAIGHT)[-1]
         if wanted and not hasattr(data.cost, "grad"):
             raise ValueError(
                 "`cost` must have a `grad(output, target)`, or the layers above the last units no parameters, "
@@ -288,9 +280,8 @@ class Trainer:
         self.parameters[:] = parameters
         self._renew, self._data, self._rule = renew, data, rule
         self._batch, self._n_threads = batch, n_threads
-        self._work = data.shown(
-            work(layers, widths, self.parameters, batch, rule, data.end, stream, sparse=data.sparse)
-        )
+        self._given = graph.given
+        self._work = data.shown(work(graph, self.parameters, batch, rule, stream, sparse=data.sparse, pixels=pixels))
         self._orders = Orders(len(data.x), stream)
         self.average: Array | None = self._work.average if rule.decay else None
         self.records: Array = np.empty((0, 3))
@@ -331,7 +322,7 @@ class Trainer:
 
     def _steps(self, kind: int, scalars: Array, first: int, rows: Array, moments: Array, records: Array) -> int:
         judge = None
-        if self._data.end == _network.GIVEN:
+        if self._given:
             judge = lambda at: self._data.judge(self._work, at)  # noqa: E731
         with _blas.one_thread():
             return self._work.run(

@@ -22,18 +22,27 @@ CONSTANT: int
 LEAVE_ONE_OUT: int
 DISARM: int
 STRAIGHT: int
+VIMCO: int
 
 def aligned(n: int, dtype: DTypeLike) -> Array: ...
 
 class Work:
     completed: int
     cost: Array
+    mean: Array
     output: Array
     delta: Array | None
     gradient: Array
     average: Array
     def __init__(
-        self, sgemm: object, layers: list[dict[str, Any]], chunks: Array, parameters: Array, sizes: dict[str, Any]
+        self,
+        sgemm: object,
+        layers: list[dict[str, Any]],
+        ends: list[dict[str, Any]],
+        rows: list[int],
+        chunks: Array,
+        parameters: Array,
+        sizes: dict[str, Any],
     ) -> None: ...
     def look_at(self, data: Array, targets: Array | None, labels: Array | None) -> None: ...
     def run(

@@ -1,4 +1,4 @@
-"""network: the parallel loops of a stack of layers, over memory that NumPy owns, and SciPy's BLAS."""
+"""network: the parallel loops of a network, over memory that NumPy owns, and SciPy's BLAS."""
 
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython.parallel cimport prange
@@ -8,8 +8,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 import numpy as np
 
 from ._dispatch cimport (
-    begin, finish, kernels, sc_cancel, sc_layer, sc_net, sc_net_chunk, sc_net_batch_stride, sc_net_planes,
-    sc_sgemm, sc_step_scalars, sc_table, team,
+    begin, finish, kernels, sc_cancel, sc_layer, sc_level, sc_net, sc_net_batch_stride, sc_net_chunk, sc_net_end,
+    sc_net_planes, sc_sgemm, sc_step_scalars, sc_table, team,
 )
 from ._noise cimport stream_of
 
@@ -18,7 +18,7 @@ from ._networks import aligned
 NO_UPDATE = -1  # a kind of step that leaves the parameters alone: only the gradient is wanted
 LINEAR, LEAKY, TANH, DROPOUT, BERNOULLI, CATEGORICAL, NORMAL = range(7)
 GIVEN, SQUARED, LIKELIHOOD, LABELS = range(4)  # costs at the end
-CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT = range(4)  # rules for the scores
+CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO = range(5)  # rules for the scores
 
 # What cython_blas says of sgemm: four floats in C's eyes, ints of 32 bits.
 cdef object SIGNATURE = "void (char *, char *, int *, int *, int *, "
@@ -36,53 +36,68 @@ cdef sc_sgemm sgemm_of(object capsule) except *:
 
 
 cdef class Work:
-    """A stack of layers with the scratch of one batch: what takes steps, or only looks."""
+    """A network with the scratch of one batch: what takes steps, or only looks.
+
+    `layers` holds a dict for each sc_layer, with the number of the layer that it takes (-1: the input); `ends` one for each
+    sc_net_end, with the number of the layer that is its output, and that of its target (-1: the input, None: `look_at`
+    gives it); `rows` those of each level; `sizes` numbers of sc_net.
+    """
 
     cdef sc_net net
-    cdef list layers, kept
+    cdef list kept
     cdef public Py_ssize_t completed
-    cdef readonly object cost, output, delta, gradient, average
+    cdef readonly object cost, mean, output, delta, gradient, average
     cdef double sums
 
-    def __init__(self, object sgemm, list layers, const int64_t[:, ::1] chunks, const float[::1] parameters,
-                 dict sizes):
-        """`layers` holds a dict for each sc_layer, `sizes` numbers of sc_net; arrays by `look_at`."""
-        cdef Py_ssize_t rows, most, bits
-        self.kept = [parameters.base]
+    def __init__(self, object sgemm, list layers, list ends, list rows, const int64_t[:, ::1] chunks,
+                 const float[::1] parameters, dict sizes):
+        self.kept = [parameters.base, chunks.base]
         self.net.sgemm = sgemm_of(sgemm)
         self.net.parameters = <float *>&parameters[0] if parameters.shape[0] else NULL
-        self.net.n_layers, self.net.n_chunks = len(layers), chunks.shape[0]
         self.net.chunks = <const sc_net_chunk *>&chunks[0, 0] if chunks.shape[0] else NULL
-        self.net.batch, self.net.n_samples = sizes["batch"], sizes["n_samples"]
-        self.net.blocks, self.net.group, self.net.stride = sizes["blocks"], sizes["group"], sizes["stride"]
-        self.net.rule, self.net.end, self.net.baseline = sizes["rule"], sizes["end"], sizes["baseline"]
-        self.net.width = layers[0]["inputs"]
-        self.kept.append(chunks.base)
-        rows = self.net.batch * self.net.n_samples
-        self.cost = np.zeros(rows)
-        self.net.cost = <double *>self.address(self.cost)
-        self.net.weight = <float *>self.address(aligned(rows, np.float32))
-        self.net.x = <float *>self.address(aligned(self.net.batch * self.net.width, np.float32))
-        self.net.squares = <double *>self.address(np.zeros(max(1, chunks.shape[0])))
+        self.net.n_layers, self.net.n_chunks = len(layers), chunks.shape[0]
+        self.net.n_ends, self.net.n_levels = len(ends), len(rows)
+        self.net.batch, self.net.blocks = sizes["batch"], sizes["blocks"]
+        self.net.groups, self.net.stride = sizes["groups"], sizes["stride"]
+        self.net.rule, self.net.width = sizes["rule"], sizes["width"]
+        self.net.binary = sizes["pixels"] is not None
+        if self.net.binary:
+            self.net.pixels = stream_of(sizes["pixels"])
+        self.scratch(max(max(layer["inputs"], layer["outputs"]) for layer in layers), sizes["sparse"])
         self.gradient = aligned(parameters.shape[0], np.float32)
         self.net.gradient = <float *>self.address(self.gradient)
-        most = max(max(layer["inputs"], layer["outputs"]) for layer in layers)
-        self.net.scratch_each = (5 * most + 23) // 8 * 8  # classes: logits, p, log p; or p, thresholds, k
-        self.net.scratch = <double *>self.address(aligned(self.net.blocks * self.net.scratch_each, np.float64))
-        if sizes["sparse"]:
-            bits = sc_net_planes(&self.net) * sc_net_batch_stride(&self.net)
-            self.net.bits = <uint32_t *>self.address(aligned(bits, np.uint32))
-            bits = self.net.width * sc_net_batch_stride(&self.net) // 32
-            self.net.columns = <uint32_t *>self.address(aligned(bits, np.uint32))
-        self.average = np.zeros(2)  # of costs, and its weight: decay of sizes["decay"], none where that is 0
+        self.average = np.zeros(len(rows) + 1)  # of the costs of levels, and its weight
         self.place(layers)
+        self.rise(rows, sizes["baseline"])
+        self.finish(ends)
 
     cdef void *address(self, object array) except? NULL:
         """Where an array's memory begins; the array is kept."""
         self.kept.append(array)
         return <void *><size_t>array.ctypes.data
 
+    cdef float *floats(self, Py_ssize_t n) except? NULL:
+        return <float *>self.address(aligned(n, np.float32))
+
+    cdef int scratch(self, Py_ssize_t most, bint sparse) except -1:
+        """The arrays of the batch; `most` is the width of the widest row."""
+        cdef Py_ssize_t batch = self.net.batch
+        self.mean = np.zeros(batch)
+        self.net.mean = <double *>self.address(self.mean)
+        self.net.share = <double *>self.address(np.zeros(batch * self.net.groups))
+        self.net.x = self.floats(batch * self.net.width)
+        self.net.squares = <double *>self.address(np.zeros(max(1, self.net.n_chunks)))
+        self.net.scratch_each = (5 * most + 23) // 8 * 8  # classes: logits, p, log p; or p, thresholds, k
+        self.net.scratch = <double *>self.address(aligned(self.net.blocks * self.net.scratch_each, np.float64))
+        if sparse:
+            bits = sc_net_planes(&self.net) * sc_net_batch_stride(&self.net)
+            self.net.bits = <uint32_t *>self.address(aligned(bits, np.uint32))
+            bits = self.net.width * sc_net_batch_stride(&self.net) // 32
+            self.net.columns = <uint32_t *>self.address(aligned(bits, np.uint32))
+        return 0
+
     cdef int place(self, list layers) except -1:
+        """Layers, with what they put out and the gradient by that."""
         cdef sc_layer *it
         cdef Py_ssize_t i, batch = self.net.batch
         memory = np.zeros(len(layers) * sizeof(sc_layer), dtype=np.uint8)
@@ -96,35 +111,72 @@ cdef class Work:
             it.before, it.after, it.number = layer["before"], layer["after"], layer["number"]
             it.weight, it.bias = layer["weight"], layer["bias"]
             it.noise = stream_of(layer["noise"])
-            it.in_ = self.net.x if i == 0 else self.net.layers[i - 1].out
-            it.delta_in = NULL if i == 0 else self.net.layers[i - 1].delta_out
-            if not (layer["kind"] in (LEAKY, TANH) and i and layers[i - 1]["kind"] == LINEAR):
+            source = layer["source"]
+            it.in_ = self.net.x if source < 0 else self.net.layers[<Py_ssize_t>source].out
+            it.delta_in = NULL if source < 0 else self.net.layers[<Py_ssize_t>source].delta_out
+            if not (layer["kind"] in (LEAKY, TANH) and source >= 0 and layers[source]["kind"] == LINEAR):
                 values = aligned(batch * it.after * it.outputs, np.float32)
                 delta = aligned(batch * it.after * it.outputs, np.float32) if layer["used"] else None
             it.out = <float *>self.address(values)
             it.delta_out = NULL if delta is None else <float *>self.address(delta)
             if layer["kind"] >= DROPOUT:
                 units = layer["kind"] in (BERNOULLI, CATEGORICAL)
-                own = aligned(batch * (it.before if units else it.after) * it.outputs, np.float32)
-                it.own = <float *>self.address(own)
+                it.own = self.floats(batch * (it.before if units else it.after) * it.outputs)
+            if layer["centre"] is not None:
+                centre = aligned(it.inputs, np.float32)
+                centre[:] = layer["centre"]
+                it.centre = <const float *>self.address(centre)
+                it.offset, it.sum = self.floats(it.outputs), self.floats(it.outputs)
             if layer["kind"] == LINEAR:
                 self.sums += <double>batch * it.after * it.inputs * it.outputs
-        shape = batch * self.net.n_samples, layers[len(layers) - 1]["outputs"]
+        it = &self.net.layers[self.net.n_layers - 1]
+        shape = batch * it.after, it.outputs
         self.output = values.reshape(shape)
         self.delta = None if delta is None else delta.reshape(shape)
         return 0
 
+    cdef int rise(self, list rows, double baseline) except -1:
+        """Levels, with their costs."""
+        cdef Py_ssize_t i
+        self.net.levels = <sc_level *>self.address(np.zeros(len(rows) * sizeof(sc_level), dtype=np.uint8))
+        for i, each in enumerate(rows):
+            self.cost = np.zeros(self.net.batch * each)
+            self.net.levels[i].rows, self.net.levels[i].baseline = each, baseline
+            self.net.levels[i].cost = <double *>self.address(self.cost)
+            self.net.levels[i].weight = self.floats(self.net.batch * each)
+        return 0
+
+    cdef int finish(self, list ends) except -1:
+        """Ends, between what layers put out."""
+        cdef sc_net_end *it
+        cdef sc_layer *layer
+        cdef Py_ssize_t i
+        self.net.ends = <sc_net_end *>self.address(np.zeros(len(ends) * sizeof(sc_net_end), dtype=np.uint8))
+        for i, end in enumerate(ends):
+            it = &self.net.ends[i]
+            layer = &self.net.layers[<Py_ssize_t>end["output"]]
+            it.kind, it.level, it.sign, it.width = end["kind"], end["level"], end["sign"], layer.outputs
+            it.outputs, it.output = layer.after, layer.out
+            it.delta = layer.delta_out if end["sign"] > 0 else NULL
+            if end["target"] is None:
+                continue
+            it.targets, it.target = 1, self.net.x
+            if end["target"] >= 0:
+                layer = &self.net.layers[<Py_ssize_t>end["target"]]
+                it.targets, it.target = layer.after, layer.out
+        return 0
+
     def look_at(self, const float[:, ::1] data, const float[:, ::1] targets, const int64_t[::1] labels):
-        """Let rows be those of these data; targets or labels, or neither (None)."""
-        if data.shape[1] != self.net.width:
+        """Let rows be those of these data; targets or labels of the only end, or neither (None)."""
+        if data.shape[1] != self.net.width or (targets is not None and targets.shape[1] != self.net.ends[0].width):
             raise ValueError("arrays of these shapes do not fit each other")
         self.net.data = &data[0, 0]
         self.kept.append(data.base)
         if targets is not None:
-            self.net.targets, self.net.target_width = &targets[0, 0], targets.shape[1]
+            self.net.ends[0].target = &targets[0, 0]
             self.kept.append(targets.base)
         if labels is not None:
-            self.net.labels = &labels[0]
+            self.net.ends[0].labels = &labels[0]
             self.kept.append(labels.base)
 
     def run(self, int kind, const double[:, ::1] scalars, uint64_t first_step, const int64_t[:, ::1] rows,
@@ -132,7 +184,7 @@ cdef class Work:
         """Take a step for each row of `rows`, the batch's places in the data; return 0, or why it stopped.
 
         `completed` counts on. Where the cost is given, judge(rows of the step) writes `cost` and `delta`. With a
-        `decay` above 0 the baseline is the moving average of the completed steps' costs.
+        `decay` above 0 the baselines are the moving averages of the completed steps' costs, level by level.
         """
         cdef Py_ssize_t n_steps = rows.shape[0], step, i
         cdef Py_ssize_t blocks = self.net.blocks, chunks = self.net.n_chunks
@@ -142,7 +194,6 @@ cdef class Work:
         cdef sc_net *net = &self.net
         cdef uint64_t noise
         cdef double squares
-        cdef double[::1] average = self.average
         cdef float *m = &moments[0, 0]
         cdef float *v = &moments[1, 0]
         cdef sc_cancel cancel
@@ -155,9 +206,10 @@ cdef class Work:
         begin(&cancel)
         for step in range(n_steps):
             noise = (first_step + <uint64_t>step) * <uint64_t>(net.batch * net.stride)
-            if decay > 0.0 and average[1] > 0.0:
-                net.baseline = average[0] / average[1]
+            if decay > 0.0:
+                self.recall()
             with nogil:
+                t.net_prepare(net)
                 if given:
                     for i in prange(blocks, num_threads=threads, schedule="static", chunksize=1):
                         t.net_forward(net, &rows[step, 0], noise, i, &cancel)
@@ -181,14 +233,37 @@ cdef class Work:
                 squares = squares + net.squares[i]
             records[step, 2] = sqrt(squares)
             if decay > 0.0:
-                average[0] = decay * average[0] + (1.0 - decay) * records[step, 0]
-                average[1] = decay * average[1] + (1.0 - decay)
+                self.remember(decay)
             self.completed += 1
         finish(&cancel)
         return status
 
+    cdef void recall(self):
+        """Let baselines be the averages, once there are any."""
+        cdef double[::1] average = self.average
+        cdef Py_ssize_t i, last = self.net.n_levels
+        for i in range(last):
+            if average[last] > 0.0:
+                self.net.levels[i].baseline = average[i] / average[last]
+
+    cdef void remember(self, double decay):
+        """Let the averages see a step that is over."""
+        cdef double[::1] average = self.average
+        cdef Py_ssize_t i, k, row, last = self.net.n_levels
+        cdef sc_level *it
+        cdef double sum, mean
+        for i in range(last):
+            it, sum = &self.net.levels[i], 0.0
+            for k in range(self.net.batch):
+                mean = 0.0
+                for row in range(k * it.rows, (k + 1) * it.rows):
+                    mean = mean + it.cost[row] / <double>it.rows
+                sum = sum + mean
+            average[i] = decay * average[i] + (1.0 - decay) * (sum / <double>self.net.batch)
+        average[last] = decay * average[last] + (1.0 - decay)
+
     def forward(self, const int64_t[::1] rows, uint64_t noise, object n_threads):
-        """Let rows go forward as far as `output`, and `cost` where that is not given."""
+        """Let rows go forward: `output`, and where it is not given also `cost`, that of the last level, and `mean`."""
         cdef int threads = team(n_threads, <Py_ssize_t>min(self.sums / SUMS_A_UNIT, 1e15))
         cdef Py_ssize_t blocks = self.net.blocks, i
         cdef const sc_table *t = kernels()
@@ -197,8 +272,9 @@ cdef class Work:
         if rows.shape[0] != net.batch:
             raise ValueError("arrays of these shapes do not fit each other")
         begin(&cancel)
+        t.net_prepare(net)
         for i in prange(blocks, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-            t.net_forward(net, &rows[0], noise, i, &cancel)
+            t.net_look(net, &rows[0], noise, i, &cancel)
         finish(&cancel)
 
     def values(self, Py_ssize_t layer):

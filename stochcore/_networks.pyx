@@ -166,27 +166,20 @@ def bound(Network network, const float[:, ::1] data, Py_ssize_t n_draws, object 
     return np.asarray(mean), np.asarray(squares)
 
 
-def encode(Network network, const float[:, ::1] x):
-    """Return the probabilities of the units, rows `latent_stride` long."""
+def affine(object x, object weight, object bias, object centre, bint sigmoid):
+    """Return x W + b, with a centre 2 (x - centre) W + b, or its sigmoid: sums in order, in float32."""
+    cdef Py_ssize_t inner = weight.shape[0], outputs = weight.shape[1], stride = (outputs + 15) // 16 * 16
     cdef const sc_table *t = kernels()
-    cdef float[:, ::1] out = np.empty((x.shape[0], network.latent_stride), dtype=np.float32)
-    cdef float[::1] offset = np.empty(network.latent_stride, dtype=np.float32)
-    cdef float[::1] minus = -2 * network.mean
-    cdef const float[:, ::1] twice = 2 * np.asarray(x)
-    cdef float *W = network.vae.parameters
-    cdef Py_ssize_t D = network.vae.n_visible, stride = network.latent_stride
-    t.affine32(1, D, stride, &minus[0], W, W + D * stride, 0, &offset[0])
-    t.affine32(x.shape[0], D, stride, &twice[0, 0], W, &offset[0], 1, &out[0, 0])
-    return np.asarray(out)
-
-
-def decode(Network network, const float[:, ::1] z):
-    """Return the probabilities of the pixels, rows `visible_stride` long."""
-    cdef float[:, ::1] out = np.empty((z.shape[0], network.visible_stride), dtype=np.float32)
-    cdef Py_ssize_t H = network.vae.n_latents, stride = network.visible_stride
-    cdef float *V = network.vae.parameters + (network.vae.n_visible + 1) * network.latent_stride
-    kernels().affine32(z.shape[0], H, stride, &z[0, 0], V, V + H * stride, 1, &out[0, 0])
-    return np.asarray(out)
+    cdef float[:, ::1] W = np.pad(weight, [(0, 0), (0, stride - outputs)])
+    cdef float[::1] start = np.pad(bias, (0, stride - outputs)), offset = start
+    cdef const float[:, ::1] rows = np.ascontiguousarray(x if centre is None else 2 * x)
+    cdef const float[::1] minus
+    cdef float[:, ::1] out = np.empty((rows.shape[0], stride), dtype=np.float32)
+    if centre is not None:
+        minus, offset = -2 * centre, np.empty(stride, dtype=np.float32)
+        t.affine32(1, inner, stride, &minus[0], &W[0, 0], &start[0], 0, &offset[0])
+    t.affine32(rows.shape[0], inner, stride, &rows[0, 0], &W[0, 0], &offset[0], sigmoid, &out[0, 0])
+    return np.ascontiguousarray(np.asarray(out)[:, :outputs])
 
 
 def bernoulli(object stream, const float[:, ::1] p):

@@ -29,7 +29,7 @@ class Trainer:
     def __init__(
         self,
         network: _networks.Network,
-        renew: Callable[[_networks.Network], Any],
+        renew: Callable[[Array], Any],
         images: Array,
         batch: int,
         rule: tuple[int, int, float],
@@ -72,8 +72,8 @@ class Trainer:
                 raise ValueError(f"the descent diverged at step {at}, try a smaller `learning_rate`: its cost is {why}")
         return self.records
 
-    def gradient(self) -> Array:
-        """Return the gradient at step 0 for all images in their order, in the layout of the parameters."""
+    def gradient(self) -> tuple[Array, Array]:
+        """Return the record and the gradient of step 0 for all images in their order, as the parameters lie."""
         self.completed, self.records = 0, np.empty((1, 3))
         rows = np.arange(self._n).reshape(1, -1)
         moments = np.zeros((2, self.parameters.size), dtype=np.float32)
@@ -82,11 +82,11 @@ class Trainer:
         )
         if status:
             raise ValueError(f"the cost is not finite: {self.records[0, 0]}")
-        return self._descent.gradient()
+        return self.records[0], self._descent.gradient()
 
     def model(self) -> Any:
         """Return the model as it is now."""
-        return self._renew(self._network.copy())
+        return self._renew(self.parameters)
 
 
 def checked_parameters(parameters: Mapping[str, ArrayLike], mean: ArrayLike) -> tuple[dict[str, Array], Array]:
@@ -125,8 +125,8 @@ def view(flat: Array, name: str, D: int, H: int, *, padding: bool = False) -> Ar
     return part if name in "WV" else part[0]
 
 
-def checked_images(name: str, array: Array, n_visible: int, stride: int) -> Array:
-    """Return pixels as float32 in [0, 1], a row of `stride` for each image."""
+def checked_images(name: str, array: Array, n_visible: int) -> Array:
+    """Return pixels as float32 in [0, 1], a row for each image."""
     if array.ndim not in (2, 3) or array.size == 0 or math.prod(array.shape[1:]) != n_visible:
         shapes = f"(n, {n_visible}) or (n, height, width) with height x width = {n_visible}"
         raise ValueError(f"`{name}` must have the shape {shapes}, n at least 1, got {array.shape}")
@@ -138,12 +138,10 @@ def checked_images(name: str, array: Array, n_visible: int, stride: int) -> Arra
         bad = ~((array >= 0) & (array <= 1))
         if bad.any():
             raise ValueError(f"`{name}` must lie in [0, 1], got {_check._first(array, bad)}")
-    out: Array = _networks.aligned(len(array) * stride, np.float32).reshape(len(array), stride)
-    pixels = out[:, :n_visible]
-    pixels[:] = array.reshape(len(array), -1)
+    pixels: Array = array.reshape(len(array), n_visible).astype(np.float32, order="C")
     if array.dtype == np.uint8:
         pixels /= np.float32(255)
-    return out
+    return pixels
 
 
 def samples(n_samples: int, estimator: str | Estimator) -> tuple[int, int, float]:

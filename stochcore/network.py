@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _check, _files
-from ._layered import Data, Rule, Trainer, inputs, look, pair, places
+from . import _check, _files, _network
+from ._graph import Graph
+from ._layered import Data, Rule, Trainer, end_of, inputs, look, pair, put, single
 from .costs import End
 from .distributions import Linear
 from .estimators import Estimator
@@ -99,26 +100,27 @@ class Network:
 
     def __init__(self, *layers: Layer | Linear, cost: Any, seed: int | Stream = 0) -> None:
         own = tuple(checked(i, layer) for i, layer in enumerate(layers))
-        self._set(own, cost, np.zeros(places(own)[1], dtype=np.float32))
+        self._set(own, cost)
         noise, parameters = as_stream(seed)._replace(purpose=INITIALISING), self._flat.copy()
-        for layer, given, (weight, bias) in zip(own, layers, places(own)[0], strict=True):
+        for layer, given, (weight, bias) in zip(own, layers, self._graph.places[0], strict=True):
             if not isinstance(given, Linear):
                 continue
             W = given.weight.reshape(-1)
             if given.sizes_only:
                 scale = np.float32(1 / math.sqrt(layer.wants or 1))
                 W = noise.at(weight).normal(W.size, dtype=np.float32) * scale
-            parameters[weight : weight + W.size] = _single("weight", W)
+            parameters[weight : weight + W.size] = single("weight", W)
             if given.bias is not None:
-                parameters[bias : bias + given.bias.size] = _single("bias", given.bias)
+                parameters[bias : bias + given.bias.size] = single("bias", given.bias)
         self._set(own, cost, parameters)
 
-    def _set(self, layers: tuple[Layer, ...], cost: Any, flat: Array) -> None:
+    def _set(self, layers: tuple[Layer, ...], cost: Any, flat: Array | None = None) -> None:
         if not callable(cost):
             costs = "CrossEntropy, SquaredError, BernoulliLikelihood (stochcore.costs) or a function"
             raise TypeError(f"`cost` must be one of {costs}, got {_check._short(cost)}")
         self.layers, self.cost, self.sizes = layers, cost, tuple(sizes(layers))
-        self._flat = flat
+        self._graph = Graph.chain(layers, list(self.sizes), end_of(cost))
+        self._flat = np.zeros(self._graph.places[1], dtype=np.float32) if flat is None else flat
         self._flat.flags.writeable = False
 
     def _renew(self, flat: Array) -> Network:
@@ -132,13 +134,11 @@ class Network:
 
     def _named(self, flat: Array) -> dict[str, Array]:
         named: dict[str, Array] = {}
-        linear = [(layer, at) for layer, at in zip(self.layers, places(self.layers)[0], strict=True) if at[0] >= 0]
-        for i, (layer, (weight, bias)) in enumerate(linear):
-            assert isinstance(layer, Affine)
-            n, m = layer.n_inputs, layer.n_outputs
-            named[f"linear{i}.weight"] = flat[weight : weight + n * m].reshape(n, m)
-            if layer.bias:
-                named[f"linear{i}.bias"] = flat[bias : bias + m]
+        linear = [i for i, layer in enumerate(self.layers) if isinstance(layer, Affine)]
+        for number, i in enumerate(linear):
+            named[f"linear{number}.weight"], bias = self._graph.views(i, flat)
+            if bias is not None:
+                named[f"linear{number}.bias"] = bias
         return named
 
     def with_parameters(self, parameters: Mapping[str, ArrayLike]) -> Network:
@@ -153,16 +153,7 @@ class Network:
         -------
         Network
         """
-        flat = self._flat.copy()
-        views = self._named(flat)
-        if set(parameters) != set(views):
-            raise ValueError(f"`parameters` must hold {', '.join(views)}, got {', '.join(parameters)}")
-        for name, view in views.items():
-            array = _single(name, _check.reals(name, parameters[name]))
-            if array.shape != view.shape:
-                raise ValueError(f"`{name}` must have shape {view.shape}, got {array.shape}")
-            view[...] = array
-        return self._renew(flat)
+        return self._renew(put(self._flat, self._named, parameters))
 
     def __repr__(self) -> str:
         return f"Network({', '.join(map(repr, self.layers))}, cost={_named_cost(self.cost)})"
@@ -216,7 +207,7 @@ class Network:
         n_threads: int | None,
     ) -> Trainer:  # fmt: skip
         rule, stream, threads = Rule.of(n_samples, estimator, self.layers), as_stream(seed), _check.threads(n_threads)
-        return Trainer(self.layers, list(self.sizes), self._flat, self._renew, data, batch, rule, stream, threads)
+        return Trainer(self._graph, self._flat, self._renew, data, batch, rule, stream, threads)
 
     def gradient(
         self,
@@ -281,7 +272,8 @@ class Network:
 
         n_samples = _check.integer("n_samples", n_samples, 1, 1 << 24)
         held = Data("x", rows, rows, list(self.sizes), None)
-        return total / look(self.layers, list(self.sizes), self._flat, held, n_samples, seed, n_threads, add)
+        graph = Graph.chain(self.layers, list(self.sizes), _network.GIVEN)
+        return total / look(graph, self._flat, held, n_samples, seed, n_threads, add)
 
     def loss(
         self, data: Any, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
@@ -319,7 +311,7 @@ class Network:
                 total[at] += gap
                 squares[at] += gap * gap
 
-        draws = look(self.layers, list(self.sizes), self._flat, held, n_draws, seed, n_threads, add)
+        draws = look(self._graph, self._flat, held, n_draws, seed, n_threads, add)
         mean = first + total / draws
         if not np.isfinite(mean).all():
             raise ValueError(f"the cost is not finite: {mean[~np.isfinite(mean)][0]}")
@@ -374,7 +366,8 @@ class Network:
             about = json.loads(str(arrays["about"]))
             layers = tuple(from_plain(words) for words in about["layers"])
             flat = arrays["parameters"]
-            if flat.shape != (places(layers)[1],) or flat.dtype != np.float32:
+            n = Graph.chain(layers, sizes(layers), _network.GIVEN).places[1]
+            if flat.shape != (n,) or flat.dtype != np.float32:
                 raise ValueError("its parameters do not fit its layers")
             kept = None if about["cost"] is None else COSTS[about["cost"]]()
         except (KeyError, TypeError, ValueError) as error:
@@ -397,10 +390,3 @@ def _named_cost(cost: Any) -> str:
     if isinstance(cost, End):
         return repr(cost)
     return str(getattr(cost, "__qualname__", type(cost).__qualname__))
-
-
-def _single(name: str, array: Array) -> Array:
-    """Return an array in float32, if it fits."""
-    if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
-        raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
-    return array.astype(np.float32)

@@ -1,11 +1,12 @@
-"""networks: layers of stochastic units that learn. sc.BernoulliVAE, and the loop that trains it."""
+"""networks: an autoencoder of layers of stochastic units, sc.BernoulliVAE."""
 
 from __future__ import annotations
 
 import functools
+import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,8 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _check, _files, _networks
+from . import _check, _files, _layered, _networks
+from ._autoencoder import Images, Shape, bounds, chances
+from ._graph import Graph
 from ._training import (
+    KINDS,
     NAMES,
     NEVER,
     Trainer,
@@ -25,42 +29,60 @@ from ._training import (
     view,
 )
 from .distributions import Bernoulli
-from .estimators import Estimator
-from .noise import INITIALISING, LAYERS, Stream, as_stream
+from .estimators import Estimator, resolve
+from .layers import LeakyReLU
+from .noise import BINARISING, INITIALISING, LAYERS, Stream, as_stream
 
 __all__ = ["BernoulliVAE"]
 
 Array = NDArray[Any]
 
-FORMAT = "stochcore.BernoulliVAE 1"
+FORMAT = "stochcore.BernoulliVAE 2"
+FORMER = "stochcore.BernoulliVAE 1"  # one layer of units between linear maps
 MOST = 1 << 24  # pixels, units, samples: far beyond sense, and no size overflows
+MOST_LAYERS = 32  # of units, and of hidden ones between two
 
 
 class BernoulliVAE:
-    """BernoulliVAE(n_visible, n_latents=32, *, mean=None, seed=0)
+    """BernoulliVAE(n_visible, n_latents=32, *, hidden=(), slope=0.3, mean=None, seed=0)
 
-    A variational autoencoder with one layer of Bernoulli units between two linear maps, in float32.
+    A variational autoencoder with layers of Bernoulli units between linear maps or small nets, in float32.
 
-    Prior: z_h ~ Bernoulli(sigmoid(prior_h)). Decoder: x_d ~ Bernoulli(sigmoid(z V + c)_d). Encoder: z_h ~
-    Bernoulli(sigmoid(2 (x - mean) W + b)_h). The cost is minus the evidence lower bound, in nats:
+    Units z_1 .. z_L, from the pixels z_0 = x up. Prior: z_L ~ Bernoulli(sigmoid(prior)). Decoders: z_l-1 ~
+    Bernoulli(sigmoid(D_l(z_l))). Encoders: z_l ~ Bernoulli(sigmoid(E_l(z_l-1))). The cost is minus the evidence lower
+    bound, in nats, in expectation over the units of the encoders:
 
-        J(z) = -(log p(x | z) + log p(z) - log q(z | x)).
+        J(z) = -(log p(x, z) - log q(z | x)).
 
-    Decoder and prior learn by ordinary gradients, averaged over K samples of z. The encoder learns through its discrete
-    units by the score function: the mean over samples of (J_k - baseline_k) (z_k - q), times 2 (x - mean) for W. With
-    ``leave_one_out`` a sample's baseline is the mean cost of the image's other samples. ``disarm`` takes samples in
-    pairs z, z' of opposite noise, (J - J')/2 (z - z') max(q, 1 - q). All are unbiased. (J also depends on the encoder
-    directly, through log q; that derivative has expectation zero and is left out.)
+    Each E_l and D_l is linear, or a net with LeakyReLU layers of the widths `hidden` (in decoders from the last to the
+    first). Pixels enter as 2 (x - mean), units as 2 z - 1; with one layer and linear maps E(x) = 2 (x - mean) W + b and
+    D(z) = z V + c.
 
-    The start: W ~ N(0, 1/n_visible), V ~ N(0, 1/n_latents), b = prior = 0 and c = logit(mean). A model is a value:
-    ``stochcore.minimize(model, data=...)`` makes a new one.
+    Decoders and prior learn by ordinary gradients, averaged over K samples of z. Encoders learn through their discrete
+    units by the score function, weighed by the terms of J that follow from the layer. With ``leave_one_out`` a sample's
+    baseline is the mean cost of the image's other samples. ``disarm`` takes samples in pairs z, z' of opposite noise,
+    (J - J')/2 (z - z') max(q, 1 - q), layer by layer. ``score_function`` and ``moving_average`` have baselines that are
+    numbers. All are unbiased. (J also depends on the encoders directly, through log q; that derivative has expectation
+    zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many samples,
+
+        -log(1/K sum_k e^(-J(z_k))).
+
+    The start: weights ~ N(0, 1/inputs), biases and prior 0, the decoder's bias of the pixels logit(mean). A model is a
+    value: ``stochcore.minimize(model, data=...)`` makes a new one.
+
+    One layer between linear maps needs no BLAS, but for vimco and moving_average; other models take SciPy's: ``pip
+    install 'stochcore[networks]'``.
 
     Parameters
     ----------
     n_visible : int
         Pixels of an image.
-    n_latents : int
-        Units.
+    n_latents : int or sequence of int
+        Units of each layer, from the pixels up.
+    hidden : sequence of int
+        Widths of the LeakyReLU layers of each net; none: linear maps.
+    slope : float
+        Of LeakyReLU.
     mean : array_like with n_visible numbers, optional
         Mean image of the data, in [0, 1]; clipped to [0.01, 0.99]. Left out: 0.5 everywhere.
     seed : int or Stream
@@ -68,18 +90,25 @@ class BernoulliVAE:
 
     Attributes
     ----------
-    n_visible, n_latents : int
+    n_visible : int
+    n_latents : int, or tuple of int
+        The latter with several layers.
+    hidden : tuple of int
     mean : ndarray of float32, shape (n_visible,)
     parameters : mapping
-        Read-only views: W (n_visible, n_latents), b (n_latents,), V (n_latents, n_visible), c (n_visible,),
-        prior (n_latents,).
+        Read-only views. One layer between linear maps: W (n_visible, n_latents), b (n_latents,), V (n_latents,
+        n_visible), c (n_visible,), prior (n_latents,). Else encoder0.linear0.weight (inputs, outputs),
+        encoder0.linear0.bias, ..., encoder1.linear0.weight, ..., decoder0.linear0.weight, ..., prior; encoder0 and
+        decoder0 are next to the pixels.
 
     Notes
     -----
     Score function: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
     learning", Machine Learning 8, 1992. On such networks: Mnih and Gregor, "Neural variational inference and learning
     in belief networks", ICML 2014. The set-up (inputs centred, decoder bias from the data, pixels binarised afresh):
-    Dong, Mnih and Tucker, "DisARM: an antithetic gradient estimator for binary latent variables", NeurIPS 2020.
+    Dong, Mnih and Tucker, "DisARM: an antithetic gradient estimator for binary latent variables", NeurIPS 2020. Many
+    samples: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", ICLR 2016; Mnih and Rezende,
+    "Variational inference for Monte Carlo objectives", ICML 2016.
 
     Examples
     --------
@@ -89,26 +118,38 @@ class BernoulliVAE:
     >>> fit = sc.minimize(model, data=images, batch_size=10, optimizer=sc.Adam(0.03), n_steps=300, n_samples=2)
     >>> bool(fit.model.bound(images)[0] > model.bound(images)[0] + 0.2)
     True
+    >>> sc.BernoulliVAE(784, n_latents=(200, 100), hidden=(200,))
+    BernoulliVAE(784, n_latents=(200, 100), hidden=(200,))
     """
 
+    _flat: Array  # all parameters, read-only
+
     def __init__(
-        self, n_visible: int, n_latents: int = 32, *, mean: ArrayLike | None = None, seed: int | Stream = 0
+        self,
+        n_visible: int,
+        n_latents: int | Sequence[int] = 32,
+        *,
+        hidden: Sequence[int] = (),
+        slope: float = 0.3,
+        mean: ArrayLike | None = None,
+        seed: int | Stream = 0,
     ) -> None:
         D = _check.integer("n_visible", n_visible, 1, MOST)
-        H = _check.integer("n_latents", n_latents, 1, MOST)
+        latents = _widths("n_latents", n_latents)
+        if not latents:
+            raise ValueError("`n_latents` must hold the units of at least one layer, got none")
+        slope = LeakyReLU(slope).slope
+        shape = Shape(D, latents, _widths("hidden", hidden), slope)
         centre = np.full(D, 0.5) if mean is None else _check.probabilities("mean", mean).reshape(-1)
         if centre.shape != (D,):
             raise ValueError(f"`mean` must hold n_visible = {D} numbers, got {centre.size}")
         centre = centre.clip(0.01, 0.99).astype(np.float32)
         noise = as_stream(seed)._replace(purpose=INITIALISING)
-        W = noise.normal((D, H), dtype=np.float32) * np.float32(1 / math.sqrt(D))
-        V = noise.at(D * H).normal((H, D), dtype=np.float32) * np.float32(1 / math.sqrt(H))
-        c = Bernoulli(probs=centre).logits
-        self._set(D, H, {"W": W, "b": np.zeros(H), "V": V, "c": c, "prior": np.zeros(H)}, centre)
+        self._adopt(shape, shape.start(noise, Bernoulli(probs=centre).logits), centre)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, ArrayLike], *, mean: ArrayLike) -> BernoulliVAE:
-        """Return a model with these parameters, which must be finite and fit each other.
+        """Return a model of one layer between linear maps with these parameters, which must fit each other.
 
         Parameters
         ----------
@@ -123,46 +164,69 @@ class BernoulliVAE:
         """
         arrays, centre = checked_parameters(parameters, mean)
         D, H = arrays["W"].shape
-        model = cls.__new__(cls)
-        model._set(D, H, arrays, centre)
-        return model
+        shape = Shape(D, (H,))
+        flat = np.concatenate([arrays[name].reshape(-1) for name in NAMES]).astype(np.float32)
+        return _again(cls, shape, flat, centre.astype(np.float32))
 
-    def _set(self, D: int, H: int, arrays: Mapping[str, Array], mean: Array) -> None:
-        """Lay the parameters out as the kernels want them: rows padded to 16, biases of padding NEVER."""
+    def with_parameters(self, parameters: Mapping[str, ArrayLike]) -> BernoulliVAE:
+        """Return the same model with these parameters, rounded to float32.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Arrays by the names and in the shapes of the attribute.
+
+        Returns
+        -------
+        BernoulliVAE
+        """
+        flat = _layered.put(self._flat, self._shape.named, parameters)
+        return _again(type(self), self._shape, flat, self.mean)
+
+    def _adopt(self, shape: Shape, flat: Array, mean: Array) -> None:
+        flat.flags.writeable = mean.flags.writeable = False
+        self._shape, self._flat, self.mean = shape, flat, mean
+        self.n_visible, self.hidden = shape.n_visible, shape.hidden
+        self.n_latents = shape.latents[0] if len(shape.latents) == 1 else shape.latents
+
+    @functools.cached_property
+    def _graph(self) -> Graph:
+        return self._shape.graph(self.mean)
+
+    @functools.cached_property
+    def _network(self) -> _networks.Network:
+        """The parameters as the kernels of bits want them: rows padded to 16, biases of padding NEVER."""
+        D, H = self.n_visible, self._shape.latents[0]
         network = _networks.Network(D, H)
-        network.mean[:D] = mean
-        flat = network.parameters
+        network.mean[:D] = self.mean
         for name in ("b", "c", "prior"):
-            view(flat, name, D, H, padding=True)[:] = NEVER
-        for name in NAMES:
-            view(flat, name, D, H)[...] = arrays[name]
-        self._adopt(network, D, H)
-
-    def _renew(self, network: _networks.Network) -> BernoulliVAE:
-        """Return a model of the same shape with the network's parameters."""
-        model = BernoulliVAE.__new__(BernoulliVAE)
-        model._adopt(network, self.n_visible, self.n_latents)
-        return model
-
-    def _adopt(self, network: _networks.Network, D: int, H: int) -> None:
+            view(network.parameters, name, D, H, padding=True)[:] = NEVER
+        for name, array in self.parameters.items():
+            view(network.parameters, name, D, H)[...] = array
         network.parameters.flags.writeable = network.mean.flags.writeable = False
-        self._network = network
-        self.n_visible, self.n_latents, self.mean = D, H, network.mean[:D]
+        return network
+
+    def _unpadded(self, flat: Array) -> Array:
+        """Return parameters of the kernels of bits in a row."""
+        D, H = self.n_visible, self._shape.latents[0]
+        return np.concatenate([view(flat, name, D, H).reshape(-1) for name in NAMES])
+
+    def _renew(self, flat: Array) -> BernoulliVAE:
+        """Return a model of the same shape with other parameters."""
+        return _again(type(self), self._shape, flat, self.mean)
 
     @property
     def parameters(self) -> Mapping[str, Array]:
-        """W, b, V, c and prior, as read-only views."""
-        return self._named(self._network.parameters)
-
-    def _named(self, flat: Array) -> Mapping[str, Array]:
-        return MappingProxyType({name: view(flat, name, self.n_visible, self.n_latents) for name in NAMES})
+        """The parameters by name, as read-only views."""
+        return MappingProxyType(self._shape.named(self._flat))
 
     def __repr__(self) -> str:
-        return f"BernoulliVAE({self.n_visible}, n_latents={self.n_latents})"
+        hidden = f", hidden={self.hidden}" if self.hidden else ""
+        slope = f", slope={self._shape.slope}" if self._shape.slope != 0.3 else ""
+        return f"BernoulliVAE({self.n_visible}, n_latents={self.n_latents}{hidden}{slope})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make = functools.partial(type(self).from_parameters, mean=self.mean.copy())
-        return make, ({name: array.copy() for name, array in self.parameters.items()},)
+        return _again, (type(self), self._shape, self._flat.copy(), self.mean.copy())
 
     def trainer(
         self,
@@ -173,7 +237,7 @@ class BernoulliVAE:
         estimator: str | Estimator = "leave_one_out",
         seed: int | Stream = 0,
         n_threads: int | None = None,
-    ) -> Trainer:
+    ) -> Trainer | _layered.Trainer:
         """Return what `stochcore.minimize` drives: a copy of the model that moves.
 
         Step t takes images t * batch_size .. (t + 1) * batch_size of an endless row of random orders of the
@@ -187,8 +251,9 @@ class BernoulliVAE:
         batch_size : int
             At most n_images.
         n_samples : int
-            Samples of the units for each image; at least 2 with ``leave_one_out``, even with ``disarm``.
-        estimator : {"leave_one_out", "score_function", "disarm"} or Estimator
+            Samples of the units for each image; at least 2 with ``leave_one_out`` and ``vimco``, a multiple of the
+            layers and one with ``disarm``.
+        estimator : {"leave_one_out", "score_function", "moving_average", "disarm", "vimco"} or Estimator
             A baseline of ``estimators.ScoreFunction`` must be a single number.
         seed : int or Stream
             Noise of orders, pixels and units.
@@ -203,9 +268,16 @@ class BernoulliVAE:
         batch = _check.integer("batch_size", batch_size, 1)
         if batch > len(images):
             raise ValueError(f"`batch_size` must be at most the number of images, {len(images)}, got {batch}")
-        rule, noise = samples(n_samples, estimator), as_stream(seed)
-        network = self._network.copy()
-        return Trainer(network, self._renew, images, batch, rule, noise, _check.threads(n_threads))
+        noise, threads = as_stream(seed), _check.threads(n_threads)
+        if self._shape.bits and resolve(estimator).name in KINDS:
+            renew = lambda flat: self._renew(self._unpadded(flat))  # noqa: E731
+            weighed = samples(n_samples, estimator)
+            return Trainer(self._network.copy(), renew, self._padded(images), batch, weighed, noise, threads)
+        rule = _layered.Rule.of(n_samples, estimator, self._graph.layers, many=True)
+        pixels = noise._replace(purpose=BINARISING)
+        return _layered.Trainer(
+            self._graph, self._flat, self._renew, Images(images), batch, rule, noise, threads, pixels
+        )
 
     def gradient(
         self,
@@ -228,7 +300,7 @@ class BernoulliVAE:
         Returns
         -------
         cost : float
-            Minus the bound, the mean over images and samples.
+            Minus the bound, the mean over images.
         grad : dict of ndarray
             Its gradients, in the shapes of the parameters, float32.
         """
@@ -237,27 +309,26 @@ class BernoulliVAE:
         if bad.any():
             raise ValueError(f"`x` must hold 0 and 1 only, got {_check._first(images, bad)}")
         trainer = self.trainer(
-            images[:, : self.n_visible],
-            batch_size=len(images),
-            n_samples=n_samples,
-            estimator=estimator,
-            seed=seed,
-            n_threads=n_threads,
+            images, batch_size=len(images), n_samples=n_samples, estimator=estimator, seed=seed, n_threads=n_threads
         )
-        grad = trainer.gradient()
-        return float(trainer.records[0, 0]), {name: np.array(g) for name, g in self._named(grad).items()}
+        record, grad = trainer.gradient()
+        flat = self._unpadded(grad) if isinstance(trainer, Trainer) else grad
+        return float(record[0]), {name: np.array(g) for name, g in self._shape.named(flat).items()}
 
     def bound(
         self,
         data: ArrayLike,
         *,
         n_draws: int = 100,
+        n_samples: int = 1,
         seed: int | Stream = 0,
         n_threads: int | None = None,
     ) -> tuple[float, float]:
         """Return the evidence lower bound, in nats: its mean over images, and the standard error of that.
 
-        Each draw binarises an image afresh and takes one sample of its units. The standard error is that of the Monte
+        Each draw binarises an image afresh and takes K = `n_samples` samples of its units: the bound with many samples,
+        E[log(1/K sum_k p(x, z_k) / q(z_k | x))], grows with K towards log p(x) (Burda, Grosse and Salakhutdinov, ICLR
+        2016, theorem 1). With one it is the usual one. The standard error is that of the Monte
         Carlo average with the images fixed, sqrt(sum_i var_i / n_draws) / n_images: another seed moves the mean by so
         much, another set of images by more.
 
@@ -267,6 +338,8 @@ class BernoulliVAE:
             Images, as in `trainer`.
         n_draws : int
             Draws for each image, at least 2.
+        n_samples : int
+            Samples of the units within the logarithm.
         seed : int or Stream
             Noise of its own, apart from that of training.
         n_threads : int, optional
@@ -278,8 +351,12 @@ class BernoulliVAE:
         """
         images = self._images("data", data)
         n_draws = _check.integer("n_draws", n_draws, 2, 1 << 40)
-        pixels, latents = evaluation_noise(seed)
-        mean, squares = _networks.bound(self._network, images, n_draws, pixels, latents, _check.threads(n_threads))
+        K, threads = _check.integer("n_samples", n_samples, 1, MOST), _check.threads(n_threads)
+        pixels, units = evaluation_noise(seed)
+        if self._shape.bits and K == 1:
+            mean, squares = _networks.bound(self._network, self._padded(images), n_draws, pixels, units, threads)
+        else:
+            mean, squares = bounds(self._graph, self._flat, Images(images), n_draws, K, pixels, units, threads)
         if not np.isfinite(mean).all():
             raise ValueError(f"the bound is not finite: {mean[~np.isfinite(mean)][0]}")
         n = len(images)
@@ -294,7 +371,7 @@ class BernoulliVAE:
         return -mean, se
 
     def encode(self, x: ArrayLike) -> Array:
-        """Return the probability of each unit, sigmoid(2 (x - mean) W + b).
+        """Return the probability of each unit of the first layer: with linear maps sigmoid(2 (x - mean) W + b).
 
         Parameters
         ----------
@@ -303,18 +380,17 @@ class BernoulliVAE:
 
         Returns
         -------
-        ndarray of float32, shape (n_images, n_latents)
+        ndarray of float32, shape (n_images, units)
         """
-        grey = np.ascontiguousarray(self._images("x", x)[:, : self.n_visible])
-        return np.ascontiguousarray(_networks.encode(self._network, grey)[:, : self.n_latents])
+        return chances(self._graph, self._flat, self._shape.outputs()[0][0], self._images("x", x))
 
     def decode(self, z: ArrayLike) -> Array:
-        """Return the probability of each pixel, sigmoid(z V + c).
+        """Return the probability of each pixel: with linear maps and one layer sigmoid(z V + c).
 
         Parameters
         ----------
-        z : array_like, shape (n, n_latents)
-            Units: numbers in [0, 1].
+        z : array_like, shape (n, units)
+            Units of the first layer: numbers in [0, 1].
 
         Returns
         -------
@@ -322,9 +398,9 @@ class BernoulliVAE:
         """
         z = np.asarray(z, dtype=np.float64) if np.asarray(z).dtype == np.bool_ else z
         units = _check.probabilities("z", z).astype(np.float32)
-        if units.ndim != 2 or units.shape[1] != self.n_latents or not len(units):
-            raise ValueError(f"`z` must have the shape (n, n_latents = {self.n_latents}), got {units.shape}")
-        return np.ascontiguousarray(_networks.decode(self._network, units)[:, : self.n_visible])
+        if units.ndim != 2 or units.shape[1] != self._shape.latents[0] or not len(units):
+            raise ValueError(f"`z` must have the shape (n, n_latents = {self._shape.latents[0]}), got {units.shape}")
+        return chances(self._graph, self._flat, self._shape.outputs()[1][0], units)
 
     def reconstruct(self, data: ArrayLike, *, seed: int | Stream = 0) -> Array:
         """Return images as the model sees them: binarise, sample the units once, decode.
@@ -342,12 +418,11 @@ class BernoulliVAE:
             Probabilities of the pixels.
         """
         pixels, latents = evaluation_noise(seed)
-        grey = np.ascontiguousarray(self._images("data", data)[:, : self.n_visible])
-        z = _networks.bernoulli(latents, self.encode(_networks.bernoulli(pixels, grey)))
+        z = _networks.bernoulli(latents, self.encode(_networks.bernoulli(pixels, self._images("data", data))))
         return self.decode(z).reshape(np.shape(data))
 
     def sample(self, n: int, *, seed: int | Stream = 0) -> Array:
-        """Return n images from the model: units from the prior, decoded.
+        """Return n images from the model: units of the last layer from the prior, decoded layer by layer.
 
         Parameters
         ----------
@@ -362,13 +437,23 @@ class BernoulliVAE:
             Probabilities of the pixels.
         """
         n = _check.integer("n", n, 1)
-        stream = as_stream(seed)._replace(purpose=LAYERS)
+        stream = as_stream(seed)
         prior = Bernoulli(logits=self.parameters["prior"].astype(np.float64)).probs.astype(np.float32)
-        z = _networks.bernoulli(stream, np.ascontiguousarray(np.broadcast_to(prior, (n, self.n_latents))))
-        return self.decode(z)
+        q = np.ascontiguousarray(np.broadcast_to(prior, (n, len(prior))))
+        for purpose, node in enumerate(reversed(self._shape.outputs()[1]), LAYERS):
+            z = _networks.bernoulli(stream._replace(purpose=purpose), q)
+            q = chances(self._graph, self._flat, node, z)
+        return q
 
     def _images(self, name: str, data: ArrayLike) -> Array:
-        return checked_images(name, np.asarray(data), self.n_visible, self._network.visible_stride)
+        return checked_images(name, np.asarray(data), self.n_visible)
+
+    def _padded(self, images: Array) -> Array:
+        """Return images in rows that are padded, as the kernels of bits want them."""
+        stride = self._network.visible_stride
+        out = _networks.aligned(len(images) * stride, np.float32).reshape(len(images), stride)
+        out[:, : self.n_visible] = images
+        return out
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an .npz file (no pickles), which appears whole or not at all.
@@ -378,8 +463,9 @@ class BernoulliVAE:
         path : path
             Replaced if it exists.
         """
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.parameters.items()}
-        _files.write_npz(Path(path), {"format": np.array(FORMAT), **arrays, "mean": self.mean})
+        about = {"n_latents": self._shape.latents, "hidden": self.hidden, "slope": self._shape.slope}
+        arrays = {"format": np.array(FORMAT), "about": np.array(json.dumps(about)), "mean": self.mean}
+        _files.write_npz(Path(path), {**arrays, **{name: array.copy() for name, array in self.parameters.items()}})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BernoulliVAE:
@@ -400,8 +486,28 @@ class BernoulliVAE:
         """
         arrays = _files.read_npz(Path(path))
         try:
-            if str(arrays.pop("format", None)) != FORMAT:
+            written, mean = str(arrays.pop("format", None)), arrays.pop("mean", np.empty(0))
+            if written == FORMER:
+                return cls.from_parameters(arrays, mean=mean)
+            if written != FORMAT:
                 raise ValueError("it is of another kind")
-            return cls.from_parameters(arrays, mean=arrays.pop("mean", np.empty(0)))
-        except (TypeError, ValueError) as error:
+            about = json.loads(str(arrays.pop("about")))
+            shape = Shape(len(mean), tuple(about["n_latents"]), tuple(about["hidden"]), about["slope"])
+            return _again(cls, shape, _layered.put(np.zeros(shape.size, np.float32), shape.named, arrays), mean)
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"`path` must be a {FORMAT!r} file, got {str(path)!r}: {error}") from None
+
+
+def _again(cls: type[BernoulliVAE], shape: Shape, flat: Array, mean: Array) -> BernoulliVAE:
+    made = cls.__new__(cls)
+    made._adopt(shape, flat, mean)
+    return made
+
+
+def _widths(name: str, given: int | Sequence[int]) -> tuple[int, ...]:
+    """Return numbers of units, checked."""
+    single = isinstance(given, (int, np.integer)) or np.ndim(given) == 0
+    widths = tuple(_check.integer(name, n, 1, MOST) for n in ([given] if single else given))  # type: ignore[union-attr]
+    if len(widths) > MOST_LAYERS:
+        raise ValueError(f"`{name}` must name at most {MOST_LAYERS} layers, got {len(widths)}")
+    return widths

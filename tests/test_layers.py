@@ -8,6 +8,7 @@ from scipy.special import expit, log_softmax
 
 import stochcore as sc
 from stochcore import _blas, _layered, _network
+from stochcore._graph import Graph
 from stochcore.layers import Affine, checked, from_plain, plain, sizes
 from stochcore.noise import LAYERS
 
@@ -22,7 +23,8 @@ def values(layer, x=X, K=K, group=1):
     widths = sizes(layers)
     flat = np.concatenate([np.eye(6).reshape(-1), np.zeros(6)]).astype(np.float32)
     rule = _layered.Rule(_network.DISARM if group > 1 else _network.CONSTANT, K, group=group)
-    made = _layered.work(layers, widths, flat, len(x), rule, _network.GIVEN, sc.Stream(5))
+    graph = Graph.chain(layers, widths, _network.GIVEN)
+    made = _layered.work(graph, flat, len(x), rule, sc.Stream(5))
     made.look_at(x, None, None)
     with _blas.one_thread():
         made.forward(np.arange(len(x)), 4, None)

@@ -23,11 +23,10 @@
 #include "ladders.h"
 #include "networks.h"
 
-/* Number of a row's noise, and whether it is that of the opposite side for a layer of units. */
+/* Number of a row's noise: that of its group. */
 SC_INLINE uint64_t sc_noise_row(const sc_net *n, uint64_t first, ptrdiff_t per_input, ptrdiff_t row)
 {
-    if (per_input == 1) return first + (uint64_t)(row * n->stride);
-    return first + (uint64_t)(row / n->n_samples * n->stride + row % n->n_samples / n->group);
+    return first + (uint64_t)(row / per_input * n->stride + row % per_input / (per_input / n->groups));
 }
 
 /* tanh: (1 - t)/(1 + t), t = e^-2|x|; near 0 by its series, whose next term is below 2^-26 of it. */
@@ -74,10 +73,11 @@ static void sc_mark(const sc_net *n, ptrdiff_t i)
     }
 }
 
-/* out = start (or 0) + the sum of x[b x_step] times row b, in order, over the bits b that are set; lanes (1 to 4, a
+/* out = start (or 0) + the sum of scale x[b x_step] times row b, in order, over the bits b that are set; lanes (1 to 4, a
  * constant) times sixteen columns. Words of bits come in pairs, `step` apart. */
 SC_INLINE void sc_add_scaled_n(int lanes, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
-                               const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride, float *out)
+                               float scale, const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride,
+                               float *out)
 {
     const vf zero = vf_set1(0);
     vf a = start ? vf_load(start) : zero, b = start && lanes > 1 ? vf_load(start + 16) : zero;
@@ -87,7 +87,7 @@ SC_INLINE void sc_add_scaled_n(int lanes, const float *start, const uint32_t *bi
         for (; left; left &= left - 1) {
             const ptrdiff_t at = __builtin_ctzll(left);
             const float *row = rows + at * stride;
-            const vf value = vf_set1(x[at * x_step]);
+            const vf value = vf_set1(scale * x[at * x_step]);
             a = vf_fma(value, vf_load(row), a);
             if (lanes > 1) b = vf_fma(value, vf_load(row + 16), b);
             if (lanes > 2) c = vf_fma(value, vf_load(row + 32), c);
@@ -101,13 +101,14 @@ SC_INLINE void sc_add_scaled_n(int lanes, const float *start, const uint32_t *bi
 }
 
 static void sc_add_scaled(ptrdiff_t lanes, const float *start, const uint32_t *bits, ptrdiff_t step, ptrdiff_t words,
-                          const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride, float *out)
+                          float scale, const float *x, ptrdiff_t x_step, const float *rows, ptrdiff_t stride,
+                          float *out)
 {
     switch (lanes) {
-    case 4: sc_add_scaled_n(4, start, bits, step, words, x, x_step, rows, stride, out); break;
-    case 3: sc_add_scaled_n(3, start, bits, step, words, x, x_step, rows, stride, out); break;
-    case 2: sc_add_scaled_n(2, start, bits, step, words, x, x_step, rows, stride, out); break;
-    default: sc_add_scaled_n(1, start, bits, step, words, x, x_step, rows, stride, out);
+    case 4: sc_add_scaled_n(4, start, bits, step, words, scale, x, x_step, rows, stride, out); break;
+    case 3: sc_add_scaled_n(3, start, bits, step, words, scale, x, x_step, rows, stride, out); break;
+    case 2: sc_add_scaled_n(2, start, bits, step, words, scale, x, x_step, rows, stride, out); break;
+    default: sc_add_scaled_n(1, start, bits, step, words, scale, x, x_step, rows, stride, out);
     }
 }
 
@@ -121,16 +122,23 @@ static ptrdiff_t sc_tile_of(ptrdiff_t width, ptrdiff_t *at)
     return 1;
 }
 
+/* What the rows of a linear layer begin with; NULL: 0. */
+static const float *sc_net_start(const sc_net *n, const sc_layer *l)
+{
+    if (l->centre) return l->offset;
+    return l->bias < 0 ? NULL : n->parameters + l->bias;
+}
+
 /* The first linear layer's rows first .. stop. */
 static void sc_sparse_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 {
     const ptrdiff_t out = l->outputs, bs = sc_net_batch_stride(n);
-    const float *W = n->parameters + l->weight, *b = l->bias < 0 ? NULL : n->parameters + l->bias;
+    const float *W = n->parameters + l->weight, *b = sc_net_start(n, l);
     for (ptrdiff_t j = 0, lanes; j < out; j += 16 * lanes) {
         lanes = sc_tile_of(out, &j);
         for (ptrdiff_t i = first; i < stop; i++)
-            sc_add_scaled(lanes, b ? b + j : NULL, n->bits + i, bs, sc_net_planes(n), n->x + i * n->width, 1, W + j,
-                          out, l->out + i * out + j);
+            sc_add_scaled(lanes, b ? b + j : NULL, n->bits + i, bs, sc_net_planes(n), l->centre ? 2.0f : 1.0f,
+                          n->x + i * n->width, 1, W + j, out, l->out + i * out + j);
     }
 }
 
@@ -145,8 +153,8 @@ static void sc_sparse_gradient(const sc_net *n, const sc_layer *l, ptrdiff_t row
     for (ptrdiff_t j = 0, lanes; j < out; j += 16 * lanes) {
         lanes = sc_tile_of(out, &j);
         for (ptrdiff_t d = row; d < row + rows; d++)
-            sc_add_scaled(lanes, NULL, n->columns + d * words, 1, words, n->x + d, n->width, l->delta_out + j, out,
-                          n->gradient + l->weight + d * out + j);
+            sc_add_scaled(lanes, NULL, n->columns + d * words, 1, words, l->centre ? 2.0f : 1.0f, n->x + d, n->width,
+                          l->delta_out + j, out, n->gradient + l->weight + d * out + j);
     }
 }
 
@@ -196,28 +204,28 @@ static void sc_softmax_row(ptrdiff_t sites, ptrdiff_t C, const float *x, double 
     }
 }
 
-/* Probabilities of rows that come, then samples. In a group of disarm a branch has the units of its trunk up to its own
- * layer, where it has those of the opposite noise. */
+/* Probabilities of rows that come, [first, stop) times before, then samples. A branch of disarm that parts here takes
+ * the opposite noise. */
 static void sc_discrete_units(const sc_net *n, const sc_layer *l, uint64_t noise, ptrdiff_t first, ptrdiff_t stop,
                               double *scratch)
 {
-    const ptrdiff_t units = l->outputs, C = l->classes, fan = l->after / l->before, G = n->group;
+    const ptrdiff_t units = l->outputs, C = l->classes;
+    const ptrdiff_t M = l->after / n->groups, m = l->before > 1 ? l->before / n->groups : 1;
     const int bits = l->kind == SC_LAYER_BERNOULLI;
     sc_stream opposite = l->noise;
     opposite.antithetic ^= 1;
-    for (ptrdiff_t r = first; r < stop; r++) {
-        const ptrdiff_t from = r / fan, branch = r % n->n_samples % G;
-        float *y = l->out + r * units, *p = l->own + from * units;
+    for (ptrdiff_t r = first * l->before; r < stop * l->before; r++) {
+        const float *x = l->in + r * units;
+        float *p = l->own + r * units;
+        if (!bits) sc_softmax_row(units / C, C, x, scratch, p);
+        for (ptrdiff_t j = 0; bits && j < units; j += 16)
+            vf_store_part(p + j, sc_sigmoid32(vf_load_part(x + j, units - j, 0)), units - j);
+    }
+    for (ptrdiff_t r = first * l->after; r < stop * l->after; r++) {
+        const float *p = l->own + sc_net_source(n, l->before, l->after, r) * units;
         const uint64_t e = sc_noise_row(n, noise, l->after, r) * (uint64_t)(units / C);
-        if (r % fan == 0) {
-            if (!bits) sc_softmax_row(units / C, C, l->in + from * units, scratch, p);
-            for (ptrdiff_t j = 0; bits && j < units; j += 16)
-                vf_store_part(p + j, sc_sigmoid32(vf_load_part(l->in + from * units + j, units - j, 0)), units - j);
-        }
-        if (branch && l->unit < branch) memcpy(y, y - branch * units, (size_t)units * sizeof *y);
-        else if (branch && l->unit == branch)
-            sc_bernoulli32(&opposite, e, units, l->own + (r - branch) / fan * units, y);
-        else if (bits) sc_bernoulli32(&l->noise, e, units, p, y);
+        float *y = l->out + r * units;
+        if (bits) sc_bernoulli32(r % M < m ? &l->noise : &opposite, e, units, p, y);
         else sc_class_units(l, &l->noise, e, p, scratch, y);
     }
 }
@@ -265,32 +273,35 @@ static void sc_back_noise(const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 static void sc_back_score(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 {
     const ptrdiff_t units = l->outputs, fan = l->after / l->before;
+    const float *weight = n->levels[l->unit].weight;
     for (ptrdiff_t r = first; r < stop; r++)
         for (ptrdiff_t j = 0; j < units; j += 16) {
             const float *y = l->out + r * fan * units + j;
             const vf q = vf_load_part(l->own + r * units + j, units - j, 0);
             vf sum = vf_set1(0);
             for (ptrdiff_t k = 0; k < fan; k++, y += units)
-                sum = vf_fma(vf_set1(n->weight[r * fan + k]), vf_sub(vf_load_part(y, units - j, 0), q), sum);
+                sum = vf_fma(vf_set1(weight[r * fan + k]), vf_sub(vf_load_part(y, units - j, 0), q), sum);
             vf_store_part(l->delta_in + r * units + j, sum, units - j);
         }
 }
 
+/* Of a row that came the pairs are a trunk and the branch that parts here; there is one, or one in each group where no
+ * layer before had noise. Other branches have none. */
 static void sc_back_disarm(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 {
-    const ptrdiff_t units = l->outputs, fan = l->after / l->before, G = n->group;
-    const double scale = 0.5 * (double)G / ((double)n->batch * (double)n->n_samples);
+    const ptrdiff_t units = l->outputs, M = l->after / n->groups, m = l->before > 1 ? l->before / n->groups : 1;
+    const ptrdiff_t pairs = l->before > 1 ? 1 : n->groups;
+    const double *J = n->levels[l->unit].cost, scale = 0.5 / ((double)n->batch * (double)n->groups);
     for (ptrdiff_t r = first; r < stop; r++)
         for (ptrdiff_t j = 0; j < units; j += 16) {
             const vf q = vf_load_part(l->own + r * units + j, units - j, 0);
             const vf likelier = vf_max(q, vf_sub(vf_set1(1), q));
             vf sum = vf_set1(0);
-            for (ptrdiff_t k = 0; k < fan; k++) {
-                const ptrdiff_t row = r * fan + k, other = row + l->unit;
-                if (row % n->n_samples % G) continue; /* a branch */
-                const vf gap = vf_sub(vf_load_part(l->out + row * units + j, units - j, 0),
-                                      vf_load_part(l->out + other * units + j, units - j, 0));
-                sum = vf_fma(vf_set1((float)(scale * (n->cost[row] - n->cost[other]))), vf_mul(gap, likelier), sum);
+            for (ptrdiff_t k = 0; k < pairs && r % m == 0; k++) {
+                const ptrdiff_t trunk = (r / m * pairs + k) * M, branch = trunk + m;
+                const vf gap = vf_sub(vf_load_part(l->out + trunk * units + j, units - j, 0),
+                                      vf_load_part(l->out + branch * units + j, units - j, 0));
+                sum = vf_fma(vf_set1((float)(scale * (J[trunk] - J[branch]))), vf_mul(gap, likelier), sum);
             }
             vf_store_part(l->delta_in + r * units + j, sum, units - j);
         }
@@ -316,38 +327,6 @@ static void sc_back_straight(const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
             for (ptrdiff_t c = 0; c < C; c++) out[i + c] = (float)((double)q[i + c] * ((double)out[i + c] - mean));
         }
     }
-}
-
-/* ---- costs at the end: of a row, and scale times its gradient, unless that is NULL ------------------------------- */
-
-static double sc_end_numbers(int end, ptrdiff_t n, const float *o, const float *t, float scale, float *delta)
-{
-    vd sum = vd_set1(0);
-    for (ptrdiff_t j = 0; j < n; j += 16) {
-        /* past the end: (0 - 0)^2, and softplus(-200) = 0 */
-        const vf x = vf_load_part(o + j, n - j, end == SC_END_SQUARED ? 0.0f : -200.0f);
-        const vf target = vf_load_part(t + j, n - j, 0);
-        vf value, slope;
-        if (end == SC_END_SQUARED) {
-            vf gap = vf_sub(x, target);
-            value = vf_mul(gap, gap), slope = vf_add(gap, gap);
-        } else {
-            vf softplus, p = sc_sigmoid_softplus32(x, &softplus);
-            value = vf_fma(vf_neg(target), x, softplus), slope = vf_sub(p, target);
-        }
-        sum = vd_add(sum, vd_add(vf_lo_f64(value), vf_hi_f64(value)));
-        if (delta) vf_store_part(delta + j, vf_mul(slope, vf_set1(scale)), n - j);
-    }
-    return vd_sum(sum);
-}
-
-static double sc_end_label(ptrdiff_t n, const float *o, int64_t label, float scale, double *scratch, float *delta)
-{
-    double *logits = scratch, *p = scratch + n, *log_p = scratch + 2 * n;
-    for (ptrdiff_t c = 0; c < n; c++) logits[c] = (double)o[c];
-    sc_categorical_logits(1, n, logits, p, log_p);
-    for (ptrdiff_t c = 0; delta && c < n; c++) delta[c] = (float)(p[c] - (c == label)) * scale;
-    return -log_p[label];
 }
 
 #endif

@@ -1,60 +1,88 @@
-/* network: one step of a stack of layers (network.h), cut into blocks of inputs and then into chunks of parameters.
+/* network: one step of a network (network.h), cut into blocks of inputs and then into chunks of parameters.
  *
  * A block goes forward through all layers up to the costs of its rows (sc_net_forward), then backward
  * (sc_net_backward): the samples of an input are in one block, so the weights of their scores are known at once. Chunks
  * of parameters (sc_net_learn) then take their gradient over the whole batch, each by one product of matrices, and move
  * while it is in the cache. Nothing is folded, so the bits depend on the shapes and on BLAS, never on threads.
  *
- * Weights of the scores, for K samples of each of B inputs with costs J_k:
- *   constant        (J_k - baseline) / BK
- *   leave one out   (J_k - mean of the others) / BK = (J_k - mean) / B(K - 1)
+ * A linear layer with a centre c takes 2 (x - c): out = 2 x W + offset with offset = b - 2 c W, and for the gradient d by
+ * out, W += 2 (x - c)'d.
  *
  * Products are BLAS's sgemm on the calling thread. Our arrays go by rows, BLAS's by columns: what it calls A^T is A.
  */
 #ifndef SC_KERNELS_NETWORK_H
 #define SC_KERNELS_NETWORK_H
 
+#include "ends.h"
 #include "layers.h"
 
+/* c = alpha a b + beta c, BLAS's way. */
 static void sc_multiply(const sc_net *n, char ta, char tb, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t inner,
-                        const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, float beta, float *c,
+                        float alpha, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, float beta, float *c,
                         ptrdiff_t ldc)
 {
     int m = (int)rows, k = (int)inner, w = (int)columns, la = (int)lda, lb = (int)ldb, lc = (int)ldc;
-    float one = 1.0f;
     /* BLAS was written before const; it does not write to a and b */
-    n->sgemm(&ta, &tb, &m, &w, &k, &one, (float *)(uintptr_t)a, &la, (float *)(uintptr_t)b, &lb, &beta, c, &lc);
+    n->sgemm(&ta, &tb, &m, &w, &k, &alpha, (float *)(uintptr_t)a, &la, (float *)(uintptr_t)b, &lb, &beta, c, &lc);
+}
+
+static float sc_factor(const sc_layer *l) { return l->centre ? 2.0f : 1.0f; }
+
+/* What a step needs of the parameters alone. By the calling thread, before the blocks. */
+static void sc_net_prepare(const sc_net *n)
+{
+    for (const sc_layer *l = n->layers; l < n->layers + n->n_layers; l++) {
+        const float *W = n->parameters + l->weight, *b = l->bias < 0 ? NULL : n->parameters + l->bias;
+        for (ptrdiff_t j = 0; l->centre && j < l->outputs; j += 16) {
+            const ptrdiff_t left = l->outputs - j;
+            vf sum = b ? vf_load_part(b + j, left, 0) : vf_set1(0);
+            for (ptrdiff_t i = 0; i < l->inputs; i++)
+                sum = vf_fma(vf_set1(-2 * l->centre[i]), vf_load_part(W + i * l->outputs + j, left, 0), sum);
+            vf_store_part(l->offset + j, sum, left);
+        }
+    }
 }
 
 static void sc_linear_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 {
     const ptrdiff_t in = l->inputs, out = l->outputs;
-    const float *W = n->parameters + l->weight, *b = n->parameters + l->bias;
+    const float *start = sc_net_start(n, l);
     float *y = l->out + first * out;
     if (n->bits && l == n->layers) {
         sc_sparse_rows(n, l, first, stop);
         return;
     }
-    for (ptrdiff_t r = 0; l->bias >= 0 && r < stop - first; r++) memcpy(y + r * out, b, (size_t)out * sizeof *y);
-    sc_multiply(n, 'N', 'N', out, stop - first, in, W, out, l->in + first * in, in, l->bias >= 0, y, out);
+    for (ptrdiff_t r = 0; start && r < stop - first; r++) memcpy(y + r * out, start, (size_t)out * sizeof *y);
+    if (!in) return; /* numbers that learn, the same for all rows */
+    sc_multiply(n, 'N', 'N', out, stop - first, in, sc_factor(l), n->parameters + l->weight, out, l->in + first * in, in,
+                start != NULL, y, out);
 }
 
 static void sc_back_linear(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 {
     const ptrdiff_t in = l->inputs, out = l->outputs;
-    sc_multiply(n, 'T', 'N', in, stop - first, out, n->parameters + l->weight, out, l->delta_out + first * out, out, 0,
-                l->delta_in + first * in, in);
+    sc_multiply(n, 'T', 'N', in, stop - first, out, sc_factor(l), n->parameters + l->weight, out,
+                l->delta_out + first * out, out, 0, l->delta_in + first * in, in);
 }
 
-/* Inputs first .. stop of the batch, up to the output; input i is row at[i] of the data. */
-static void sc_net_outputs(const sc_net *n, const int64_t *at, uint64_t noise, ptrdiff_t block, ptrdiff_t first,
-                           ptrdiff_t stop)
+/* Inputs first .. stop of the batch; input i is row at[i] of the data. Those that are drawn have the noise of the
+ * batch's place among all. */
+static void sc_net_inputs(const sc_net *n, const int64_t *at, uint64_t noise, ptrdiff_t first, ptrdiff_t stop)
 {
-    double *scratch = n->scratch + block * n->scratch_each;
     for (ptrdiff_t i = first; i < stop; i++) {
-        memcpy(n->x + i * n->width, n->data + at[i] * n->width, (size_t)n->width * sizeof(float));
+        const float *row = n->data + at[i] * n->width;
+        float *x = n->x + i * n->width;
+        const uint64_t number = noise / (uint64_t)n->stride + (uint64_t)i;
+        if (n->binary) sc_bernoulli32(&n->pixels, number * (uint64_t)n->width, n->width, row, x);
+        else memcpy(x, row, (size_t)n->width * sizeof(float));
         if (n->bits) sc_mark(n, i);
     }
+}
+
+/* Inputs first .. stop through all layers. */
+static void sc_net_outputs(const sc_net *n, uint64_t noise, ptrdiff_t block, ptrdiff_t first, ptrdiff_t stop)
+{
+    double *scratch = n->scratch + block * n->scratch_each;
     for (ptrdiff_t j = 0; j < n->n_layers; j++) {
         const sc_layer *l = n->layers + j;
         const ptrdiff_t from = first * l->after, to = stop * l->after;
@@ -66,35 +94,9 @@ static void sc_net_outputs(const sc_net *n, const int64_t *at, uint64_t noise, p
         case SC_LAYER_TANH:
             sc_activate(l, (to - from) * l->outputs, l->in + from * l->inputs, l->out + from * l->outputs);
             break;
-        default: sc_discrete_units(n, l, noise, from, to, scratch);
+        default: sc_discrete_units(n, l, noise, first, stop, scratch);
         }
     }
-}
-
-/* Costs of the rows of an input, and their gradient by the output. */
-static void sc_net_costs(const sc_net *n, const int64_t *at, ptrdiff_t i, double *scratch)
-{
-    const sc_layer *last = n->layers + n->n_layers - 1;
-    const ptrdiff_t K = n->n_samples, m = last->outputs;
-    const float scale = (float)(1.0 / ((double)n->batch * (double)K));
-    for (ptrdiff_t r = i * K; r < (i + 1) * K; r++) {
-        const float *o = last->out + r * m;
-        float *delta = last->delta_out ? last->delta_out + r * m : NULL;
-        if (n->end == SC_END_LABELS) n->cost[r] = sc_end_label(m, o, n->labels[at[i]], scale, scratch, delta);
-        else n->cost[r] = sc_end_numbers(n->end, m, o, n->targets + at[i] * n->target_width, scale, delta);
-    }
-}
-
-static void sc_net_weigh(const sc_net *n, ptrdiff_t i)
-{
-    const ptrdiff_t K = n->n_samples;
-    const double *J = n->cost + i * K;
-    double mean = 0.0, centre = n->baseline, scale = 1.0 / ((double)K * (double)n->batch);
-    if (n->rule == SC_NET_LEAVE_ONE_OUT) {
-        for (ptrdiff_t k = 0; k < K; k++) mean += (J[k] - J[0]) / (double)K;
-        centre = J[0] + mean, scale = 1.0 / ((double)(K - 1) * (double)n->batch);
-    }
-    for (ptrdiff_t k = 0; k < K; k++) n->weight[i * K + k] = (float)(scale * (J[k] - centre));
 }
 
 /* One block, as far as the costs; those that are given come later. */
@@ -102,17 +104,25 @@ static void sc_net_forward(const sc_net *n, const int64_t *at, uint64_t noise, p
 {
     const ptrdiff_t first = sc_net_first(n, block), stop = sc_net_first(n, block + 1);
     if (sc_cancelled(cancel)) return;
-    sc_net_outputs(n, at, noise, block, first, stop);
-    if (n->end == SC_END_GIVEN) return;
-    for (ptrdiff_t i = first; i < stop; i++) sc_net_costs(n, at, i, n->scratch + block * n->scratch_each);
+    sc_net_inputs(n, at, noise, first, stop);
+    sc_net_outputs(n, noise, block, first, stop);
+    for (const sc_level *l = n->levels; l < n->levels + n->n_levels; l++)
+        memset(l->cost + first * l->rows, 0, (size_t)((stop - first) * l->rows) * sizeof(double));
+    for (const sc_net_end *e = n->ends; e < n->ends + n->n_ends; e++)
+        for (ptrdiff_t i = first; i < stop && e->kind != SC_END_GIVEN; i++)
+            sc_net_tell(n, e, at, i, n->scratch + block * n->scratch_each);
 }
 
-/* The same block back to every linear layer's output. */
+/* The same block, all costs told, back to every linear layer's output. */
 static void sc_net_backward(const sc_net *n, ptrdiff_t block, sc_cancel *cancel)
 {
     const ptrdiff_t first = sc_net_first(n, block), stop = sc_net_first(n, block + 1);
     if (sc_cancelled(cancel)) return;
-    for (ptrdiff_t i = first; i < stop; i++) sc_net_weigh(n, i);
+    for (ptrdiff_t i = first; i < stop; i++) {
+        sc_net_gather(n, i);
+        sc_net_weigh(n, i);
+        if (n->rule == SC_NET_VIMCO) sc_net_shares(n, i);
+    }
     for (ptrdiff_t j = n->n_layers - 1; j >= 0; j--) {
         const sc_layer *l = n->layers + j;
         const ptrdiff_t from = first * l->before, to = stop * l->before, at = from * l->outputs;
@@ -140,23 +150,37 @@ static void sc_net_block(const sc_net *n, const int64_t *at, uint64_t noise, ptr
     sc_net_backward(n, block, cancel);
 }
 
-/* Between the loops, by the calling thread: the step's cost and its standard error over inputs (infinite for one). Not
- * 0: the step must not be taken. */
+/* Costs of a block's inputs when a network is only looked at. */
+static void sc_net_look(const sc_net *n, const int64_t *at, uint64_t noise, ptrdiff_t block, sc_cancel *cancel)
+{
+    sc_net_forward(n, at, noise, block, cancel);
+    for (ptrdiff_t i = sc_net_first(n, block); i < sc_net_first(n, block + 1); i++) sc_net_gather(n, i);
+}
+
+/* Gradient of a bias: the sum of rows, in order. */
+static void sc_sum_rows(ptrdiff_t rows, ptrdiff_t n, const float *x, float *out)
+{
+    for (ptrdiff_t j = 0; j < n; j += 16) {
+        vf sum = vf_set1(0);
+        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load_part(x + r * n + j, n - j, 0));
+        vf_store_part(out + j, sum, n - j);
+    }
+}
+
+/* Between the loops, by the calling thread: the step's cost and its standard error over inputs (infinite for one), and
+ * what chunks of weights with a centre share. Not 0: the step must not be taken. */
 static int sc_net_summarise(const sc_net *n, sc_cancel *cancel, double *record)
 {
-    const ptrdiff_t K = n->n_samples;
     const double B = (double)n->batch;
     double sum = 0.0, squares = 0.0;
     int status = sc_cancelled(cancel);
     if (status) return status;
-    for (ptrdiff_t r = 0; r < n->batch * K; r++) sum += n->cost[r];
-    record[0] = sum / (B * (double)K);
-    for (ptrdiff_t i = 0; i < n->batch; i++) {
-        double mean = 0.0;
-        for (ptrdiff_t k = 0; k < K; k++) mean += (n->cost[i * K + k] - record[0]) / (double)K;
-        squares += mean * mean;
-    }
+    for (ptrdiff_t i = 0; i < n->batch; i++) sum += n->mean[i];
+    record[0] = sum / B;
+    for (ptrdiff_t i = 0; i < n->batch; i++) squares += (n->mean[i] - record[0]) * (n->mean[i] - record[0]);
     record[1] = n->batch > 1 ? sqrt(squares / (B * (B - 1.0))) : HUGE_VAL;
+    for (const sc_layer *l = n->layers; l < n->layers + n->n_layers; l++)
+        if (l->centre) sc_sum_rows(n->batch * l->after, l->outputs, l->delta_out, l->sum);
     return isfinite(record[0]) ? SC_OK : SC_COST_NOT_FINITE;
 }
 
@@ -176,13 +200,17 @@ static double sc_net_move(const sc_net *n, ptrdiff_t at, ptrdiff_t count, int ki
     return vd_sum(vd_add(low, high));
 }
 
-/* Gradient of a bias: the sum of rows, in order. */
-static void sc_sum_rows(ptrdiff_t rows, ptrdiff_t n, const float *x, float *out)
+/* Rows row .. row + rows of the weights have their gradient for a centre of 0: give them that of their own. */
+static void sc_net_centre(const sc_net *n, const sc_layer *l, const sc_net_chunk *c)
 {
-    for (ptrdiff_t j = 0; j < n; j += 16) {
-        vf sum = vf_set1(0);
-        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load_part(x + r * n + j, n - j, 0));
-        vf_store_part(out + j, sum, n - j);
+    const ptrdiff_t out = l->outputs;
+    for (ptrdiff_t r = c->row; r < c->row + c->rows; r++) {
+        float *g = n->gradient + l->weight + r * out;
+        const vf minus = vf_set1(-2 * l->centre[r]);
+        for (ptrdiff_t j = c->column; j < c->column + c->columns; j += 16) {
+            const ptrdiff_t left = c->column + c->columns - j;
+            vf_store_part(g + j, vf_fma(minus, vf_load_part(l->sum + j, left, 0), vf_load_part(g + j, left, 0)), left);
+        }
     }
 }
 
@@ -200,8 +228,9 @@ static void sc_net_learn(const sc_net *n, ptrdiff_t chunk, int kind, const sc_st
     }
     if (n->bits && !c->layer) sc_sparse_gradient(n, l, c->row, c->rows);
     else
-        sc_multiply(n, 'N', 'T', c->columns, c->rows, rows, l->delta_out + c->column, out, l->in + c->row, l->inputs, 0,
-                    n->gradient + at, out);
+        sc_multiply(n, 'N', 'T', c->columns, c->rows, rows, sc_factor(l), l->delta_out + c->column, out, l->in + c->row,
+                    l->inputs, 0, n->gradient + at, out);
+    if (l->centre) sc_net_centre(n, l, c);
     if (c->columns == out) squares = sc_net_move(n, at, c->rows * out, kind, s, m, v);
     else
         for (ptrdiff_t r = 0; r < c->rows; r++) squares += sc_net_move(n, at + r * out, c->columns, kind, s, m, v);

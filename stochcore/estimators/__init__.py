@@ -9,7 +9,7 @@ from .differences import FiniteDifference
 from .enumerated import Exact
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
-from .networks import StraightThrough
+from .networks import StraightThrough, Vimco
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
@@ -40,6 +40,7 @@ __all__ = [
     "Terms",
     "UnorderedSet",
     "ValueBaseline",
+    "Vimco",
     "WholeReturn",
     "available",
     "estimate",

@@ -1,0 +1,265 @@
+"""Deep and nonlinear autoencoders: bounds and gradients against enumeration, bits, values, files, refusals."""
+
+import itertools
+import pickle
+import re
+
+import numpy as np
+import pytest
+from stacks import largest_z
+
+import stochcore as sc
+from stochcore._graph import INPUT
+
+X = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+MEAN = np.array([0.3, 0.2, 0.9])
+SHAPES = {
+    "linear": {"n_latents": 3},
+    "nonlinear": {"n_latents": 3, "hidden": (4, 2)},
+    "two layers": {"n_latents": (2, 2)},
+    "two nonlinear layers": {"n_latents": (2, 3), "hidden": (3,), "slope": 0.1},
+    "three layers": {"n_latents": (2, 1, 2)},
+}
+
+
+def model_of(name, size=0.7):
+    """With biases and weights far enough from 0 for every term to matter."""
+    made = sc.BernoulliVAE(3, **SHAPES[name], mean=MEAN, seed=1)
+    noise = np.random.default_rng(5)
+    return made.with_parameters({key: noise.normal(0, size, a.shape) for key, a in made.parameters.items()})
+
+
+MODELS = {name: model_of(name) for name in SHAPES}
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def log_bernoulli(y, logits):
+    return (y * logits - np.logaddexp(0, logits)).sum(axis=-1)
+
+
+def net(parameters, name, x, slope):
+    """A net of linear maps with leaky units between."""
+    k = 0
+    while f"{name}.linear{k}.weight" in parameters:
+        x = np.where(x > 0, x, slope * x) if k else x
+        x = x @ parameters[f"{name}.linear{k}.weight"] + parameters[f"{name}.linear{k}.bias"]
+        k += 1
+    return x
+
+
+def costs(model, parameters, x):
+    """Minus the bound, and log q, of all outcomes of all layers of units, for one image: written down from the docs."""
+    latents, slope = model._shape.latents, model._shape.slope
+    layers = [np.array(list(itertools.product((0.0, 1.0), repeat=n))) for n in latents]
+    outcomes = [np.concatenate(z) for z in itertools.product(*layers)]
+    z = np.split(np.array(outcomes), np.cumsum(latents)[:-1], axis=1)
+    below, log_q, log_p = [np.broadcast_to(x, (len(outcomes), len(x))), *z], 0.0, 0.0
+    for level in range(len(latents)):
+        if "W" in parameters:
+            up = 2 * (below[0] - model.mean) @ parameters["W"] + parameters["b"]
+            down = z[0] @ parameters["V"] + parameters["c"]
+        else:
+            centre = 0.5 if level else model.mean
+            up = net(parameters, f"encoder{level}", 2 * (below[level] - centre), slope)
+            down = net(parameters, f"decoder{level}", 2 * z[level] - 1, slope)
+        log_q = log_q + log_bernoulli(z[level], up)
+        log_p = log_p + log_bernoulli(below[level], down)
+    return log_q - log_p - log_bernoulli(z[-1], parameters["prior"]), log_q
+
+
+def expected(model, parameters, images, K):
+    """Minus the bound with K samples, its mean over images."""
+    total = 0.0
+    for x in images:
+        J, log_q = costs(model, parameters, x)
+        if K == 1:
+            total += np.exp(log_q) @ J
+            continue
+        chance = np.exp(np.add.reduce(np.meshgrid(*[log_q] * K, indexing="ij")))
+        inside = np.add.reduce([np.exp(-j) for j in np.meshgrid(*[J] * K, indexing="ij")]) / K
+        total -= (chance * np.log(inside)).sum()
+    return total / len(images)
+
+
+def exact_gradient(model, images, K=1, step=1e-5):
+    start = {name: a.astype(float) for name, a in model.parameters.items()}
+    found = {}
+    for name, values in start.items():
+        found[name] = np.zeros(values.shape)
+        for at in np.ndindex(values.shape):
+            moved = {key: a.copy() for key, a in start.items()}
+            moved[name][at] += step
+            up = expected(model, moved, images, K)
+            moved[name][at] -= 2 * step
+            found[name][at] = (up - expected(model, moved, images, K)) / (2 * step)
+    return found
+
+
+def estimates(model, images, copies, seeds, **options):
+    many = np.tile(images, (copies, 1))
+    found = [model.gradient(many, seed=seed, **options)[1] for seed in range(seeds)]
+    return {name: np.array([g[name] for g in found], dtype=float) for name in found[0]}
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return {name: exact_gradient(model, X) for name, model in MODELS.items()}
+
+
+RULES = [
+    ("leave_one_out", 2), ("leave_one_out", 3), ("score_function", 1), (sc.estimators.ScoreFunction(2.0), 3),
+    (sc.estimators.MovingAverage(initial=2.0), 2), ("disarm", 1), ("disarm", 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{getattr(rule[0], 'name', rule[0])}-{rule[1]}")
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_against_enumeration(truth, name, rule):
+    model, (estimator, K) = MODELS[name], rule
+    if estimator == "disarm":
+        K *= len(model._shape.latents) + 1  # groups of a trunk and its branches
+    found = estimates(model, X, 100, 200, n_samples=K, estimator=estimator)
+    assert largest_z(found, truth[name]) < 4
+
+
+@pytest.mark.parametrize("K", [2, 3])
+@pytest.mark.parametrize("name", ["linear", "nonlinear", "two layers"])
+def test_vimco_against_enumeration(name, K):
+    model = MODELS[name]
+    found = estimates(model, X, 100, 200, n_samples=K, estimator="vimco")
+    assert largest_z(found, exact_gradient(model, X, K)) < 4
+    assert largest_z(found, exact_gradient(model, X, 1)) > 10  # which it is not the gradient of
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bounds_against_enumeration(name):
+    model = MODELS[name]
+    parameters = {key: a.astype(float) for key, a in model.parameters.items()}
+    last = -np.inf
+    for K in (1, 2) if name == "three layers" else (1, 2, 3):
+        mean, se = model.bound(X, n_draws=4000, n_samples=K)
+        assert abs(mean + expected(model, parameters, X, K)) < 4 * se
+        assert 0 < se < 0.02
+        assert mean > last  # more samples, a tighter bound
+        last = mean
+    assert model.bound(X, n_draws=50, n_samples=2, n_threads=1) == model.bound(X, n_draws=50, n_samples=2, n_threads=2)
+
+
+def test_vimco_in_a_tail(truth):
+    """One sample that outweighs all others by e^60 leaves its baseline finite."""
+    model = MODELS["linear"]
+    wide = model.with_parameters({key: a * (60 if key in "Vc" else 1) for key, a in model.parameters.items()})
+    cost, grad = wide.gradient(X, n_samples=5, estimator="vimco")
+    assert np.isfinite(cost)
+    assert all(np.isfinite(g).all() for g in grad.values())
+
+
+@pytest.mark.parametrize("estimator", ["leave_one_out", "disarm", "vimco", "moving_average"])
+@pytest.mark.parametrize("shape", [{"n_latents": (70, 40)}, {"n_latents": 60, "hidden": (50, 40)}])
+def test_threads_leave_the_bits_alone(tmp_path, shape, estimator):
+    images = np.random.default_rng(0).uniform(size=(150, 90)) ** 3
+    model = sc.BernoulliVAE(90, **shape, mean=images.mean(axis=0))
+    K = 6
+    options = {"data": images, "batch_size": 130, "n_samples": K, "estimator": estimator, "seed": 3}
+    fits = [sc.minimize(model, n_steps=8, n_threads=n, **options) for n in (1, 2, 3)]
+    assert len({fit.model._flat.tobytes() for fit in fits}) == 1
+    half = sc.minimize(model, n_steps=3, **options)
+    half.save(tmp_path / "fit.npz")
+    loaded = sc.optimize.Fit.load(tmp_path / "fit.npz", model, data=images)
+    assert loaded.resume(5).model._flat.tobytes() == fits[0].model._flat.tobytes()
+
+
+def test_both_engines_of_one_linear_layer_agree():
+    """The kernels of bits and those of a graph sum up in another order, over the same noise of pixels and of orders."""
+    rng = np.random.default_rng(2)
+    images = (rng.random((40, 30)) < 0.4).astype(float)
+    model = sc.BernoulliVAE(30, 8, mean=images.mean(axis=0))
+    pilot = model.gradient(images, n_samples=400, seed=9)[1]
+    ahead = {name: a / np.linalg.norm(a) for name, a in pilot.items()}
+    found = {}
+    for rule in ("leave_one_out", sc.estimators.MovingAverage(initial=0.0)):  # the second one is a graph's alone
+        grads = [model.gradient(images, n_samples=4, seed=seed, estimator=rule)[1] for seed in range(300)]
+        found[str(rule)] = {name: np.array([(g[name] * d).sum() for g in grads]) for name, d in ahead.items()}
+    one, other = found.values()
+    for name in ahead:
+        error = np.sqrt((one[name].var(ddof=1) + other[name].var(ddof=1)) / 300)
+        assert abs(one[name].mean() - other[name].mean()) < 4 * error
+
+
+def test_encode_decode_and_sample():
+    model = MODELS["two nonlinear layers"]
+    parameters = {key: a.astype(float) for key, a in model.parameters.items()}
+    q = sigmoid(net(parameters, "encoder0", 2 * (X - model.mean), 0.1))
+    np.testing.assert_allclose(model.encode(X), q, rtol=1e-5)
+    z = np.array([[0.0, 1.0], [1.0, 1.0]])
+    np.testing.assert_allclose(model.decode(z), sigmoid(net(parameters, "decoder0", 2 * z - 1, 0.1)), rtol=1e-5)
+    drawn = model.sample(20000)
+    wanted = np.zeros(3)
+    prior = sigmoid(parameters["prior"])
+    for top in itertools.product((0, 1), repeat=3):
+        chance = np.prod(np.where(top, prior, 1 - prior))
+        p = sigmoid(net(parameters, "decoder1", 2 * np.array(top) - 1, 0.1))
+        for z in itertools.product((0, 1), repeat=2):
+            wanted += (
+                chance * np.prod(np.where(z, p, 1 - p)) * sigmoid(net(parameters, "decoder0", 2 * np.array(z) - 1, 0.1))
+            )
+    np.testing.assert_allclose(drawn.mean(axis=0), wanted, atol=4 * drawn.std(axis=0).max() / np.sqrt(20000))
+    assert model.reconstruct(X).shape == X.shape
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_a_value(tmp_path, name):
+    model = MODELS[name]
+    before = model._flat.tobytes()
+    sc.minimize(model, data=X, batch_size=2, n_samples=12, n_steps=20)
+    assert model._flat.tobytes() == before
+    model.save(tmp_path / "model.npz")
+    for again in (sc.BernoulliVAE.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(model))):
+        assert repr(again) == repr(model)
+        assert again._flat.tobytes() == before
+        assert again.mean.tobytes() == model.mean.tobytes()
+        assert again.bound(X) == model.bound(X)
+    for array in model.parameters.values():
+        assert not array.flags.writeable
+    assert [node.source for node in model._graph.nodes if node.layer.units] != []
+    assert model._graph.nodes[0].source == INPUT
+
+
+def test_it_learns():
+    rng = np.random.default_rng(0)
+    images = (rng.random((300, 1)) < 0.5) * np.ones((1, 12))
+    images = np.abs(images - (rng.random(images.shape) < 0.05))  # all on or all off, but for a few
+    for shape in ({"n_latents": (4, 2)}, {"n_latents": 3, "hidden": (8,)}):
+        start = sc.BernoulliVAE(12, **shape, mean=images.mean(axis=0))
+        for rule in ("disarm", "leave_one_out", "vimco"):
+            fit = sc.minimize(start, data=images, batch_size=50, n_samples=6, n_steps=500, estimator=rule,
+                              optimizer=sc.Adam(0.02))  # fmt: skip
+            assert fit.model.bound(images, n_draws=20)[0] > start.bound(images, n_draws=20)[0] + 3
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=re.escape("`n_latents` must hold the units of at least one layer, got none")):
+        sc.BernoulliVAE(3, ())
+    with pytest.raises(ValueError, match=r"`n_latents` must be in .*, got 0"):
+        sc.BernoulliVAE(3, (2, 0))
+    with pytest.raises(TypeError, match="`hidden` must be"):
+        sc.BernoulliVAE(3, 2, hidden=(2.5,))
+    with pytest.raises(ValueError, match="`slope` must be at least 0, got -1"):
+        sc.BernoulliVAE(3, 2, slope=-1)
+    model = MODELS["two layers"]
+    with pytest.raises(ValueError, match=r"`n_samples` must be a multiple of 3 for disarm .*, got 4"):
+        model.gradient(X, n_samples=4, estimator="disarm")
+    with pytest.raises(ValueError, match="`n_samples` must be at least 2 for vimco, got 1"):
+        model.gradient(X, n_samples=1, estimator="vimco")
+    with pytest.raises(ValueError, match=r"`estimator` must be .*vimco for a BernoulliVAE, got StraightThrough"):
+        model.gradient(X, estimator="straight_through")
+    with pytest.raises(ValueError, match=r"`parameters` must hold encoder0\.linear0\.weight, "):
+        model.with_parameters({"W": np.zeros((3, 2))})
+    with pytest.raises(ValueError, match=r"`z` must have the shape \(n, n_latents = 2\)"):
+        model.decode(np.zeros((1, 3)))
+    net_ = sc.Network(sc.Linear(3, 2), sc.BernoulliUnits(), sc.Linear(2, 3), cost=sc.costs.BernoulliLikelihood())
+    with pytest.raises(ValueError, match=r"`estimator` must be .*straight_through for a Network, got Vimco"):
+        net_.gradient(X, estimator="vimco")
