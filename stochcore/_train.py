@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from . import _dispatch, _fit, networks, optimize, plotting
-from ._training import samples
 from .data import Images, load_images
 from .noise import Stream
 
@@ -36,7 +35,6 @@ LEAST, EVALUATED = 5, 20_000  # draws for each held-out image, images times draw
 def run(args: argparse.Namespace) -> int:
     """Carry out `stochcore train`."""
     isa = _dispatch.isa()
-    samples(args.samples, args.estimator)
     if args.patience and not args.held_out_every:
         raise ValueError("--patience needs --held-out-every, whose evaluations it counts")
     need_extras()
@@ -48,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--batch must be {most}, got {args.batch:,}")
     mean = images.train.mean(axis=0, dtype=np.float64)
     model = start(args, images.train.shape[1], mean)
+    one = images.train[: args.batch]
+    model.trainer(one, batch_size=args.batch, n_samples=args.samples, estimator=args.estimator)  # or says why not
     prepare_folder(args.out)
     begun = checkpoint(args, images, model) if args.resume else None
     print_plan(args, images, isa, begun)
@@ -81,10 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def start(args: argparse.Namespace, n_pixels: int, mean: Any) -> Any:
     """Return the model to begin with."""
-    if len(args.layers) == 1 and not args.hidden:
-        return networks.BernoulliVAE(n_pixels, args.layers[0], mean=mean, seed=args.seed)
-    deep: Any = networks.BernoulliVAE
-    return deep(n_pixels, args.layers, hidden=args.hidden, mean=mean, seed=args.seed)
+    return networks.BernoulliVAE(n_pixels, args.layers, hidden=args.hidden, mean=mean, seed=args.seed)
 
 
 def kept_model(fit: Any) -> Any:
@@ -176,7 +173,7 @@ def print_plan(args: argparse.Namespace, images: Images, isa: str, begun: Any) -
     old = begun is None and any((args.out / name).exists() for name in FILES)
     lines = {
         "data": f"{images.name}: {sizes}",
-        "model": f"{n_pixels} pixels, {units(args)} with a learned prior, {n_pixels} pixels",
+        "model": f"{n_pixels} pixels, {units(args, ' with a learned prior')}, {n_pixels} pixels",
         "training": f"{steps}, seed {args.seed}",
         "held out": f"evaluated every {args.held_out_every or 0:,} steps{patience(args)}",
         "gradient": f"{args.estimator}, {args.samples} sample{'s' * (args.samples > 1)}",
@@ -192,10 +189,10 @@ def print_plan(args: argparse.Namespace, images: Images, isa: str, begun: Any) -
     sys.stdout.flush()
 
 
-def units(args: argparse.Namespace) -> str:
+def units(args: argparse.Namespace, more: str = "") -> str:
     """Say what is between the pixels."""
-    between = f", LeakyReLU {'-'.join(map(str, args.hidden))} between" if args.hidden else ""
-    return f"{' + '.join(map(str, args.layers))} Bernoulli units{between}"
+    between = f" (LeakyReLU {'-'.join(map(str, args.hidden))} between)" if args.hidden else ""
+    return f"{' + '.join(map(str, args.layers))} Bernoulli units{more}{between}"
 
 
 def patience(args: argparse.Namespace) -> str:

@@ -40,7 +40,11 @@ def net(**changes):
     return made, {**options, "batch_size": 20, "seed": sc.Stream(9).at(5), "evaluate_every": 40, **changes}
 
 
-MODELS = {"BernoulliVAE": vae, "Network": net}
+def deep(**changes):
+    return sc.BernoulliVAE(16, (5, 4), hidden=(6,), seed=1), vae(estimator="disarm", n_samples=3, **changes)[1]
+
+
+MODELS = {"BernoulliVAE": vae, "a deep BernoulliVAE": deep, "Network": net}
 
 
 def parameters(model):

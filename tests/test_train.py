@@ -183,24 +183,22 @@ def test_held_out_images_choose_the_model(tmp_path):
     check_results(out, 5)  # and nothing of the run before
 
 
-def test_layers_make_the_model(monkeypatch):
-    made = []
-    monkeypatch.setattr(_train.networks, "BernoulliVAE", lambda *sizes, **more: made.append((sizes, more)))
-    for words in ("", "--layers 7", "--layers 200,50", "--layers 9 --hidden 20,30"):
-        _train.start(cli.build_parser().parse_args(["train", *words.split()]), 64, 0.5)
-    both = {"mean": 0.5, "seed": 0}
-    assert made == [
-        ((64, 32), both),
-        ((64, 7), both),
-        ((64, (200, 50)), {"hidden": (), **both}),
-        ((64, (9,)), {"hidden": (20, 30), **both}),
-    ]
+def test_layers_make_the_model(small, tmp_path):
+    out = tmp_path / "out"
+    options = "--layers 6,4 --hidden 5 --estimator disarm --samples 3 --steps 60 --held-out-every 25 --threads 1"
+    done = run("train", *options.split(), "--data", small, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "model:    12 pixels, 6 + 4 Bernoulli units with a learned prior (LeakyReLU 5 between), 12 pixels\n" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("test bound: -")
+    model = stochcore.BernoulliVAE.load(out / "model.npz")
+    assert repr(model) == repr(stochcore.BernoulliVAE(12, (6, 4), hidden=(5,)))
+    assert png_size(out / "report.png") == (1440, 792)
 
 
 def test_units_in_words():
     for words, told in (
         ("--layers 7", "7 Bernoulli units"),
-        ("--layers 200,50 --hidden 20,30", "200 + 50 Bernoulli units, LeakyReLU 20-30 between"),
+        ("--layers 200,50 --hidden 20,30", "200 + 50 Bernoulli units (LeakyReLU 20-30 between)"),
     ):
         assert _train.units(cli.build_parser().parse_args(["train", *words.split()])) == told
 
@@ -321,6 +319,11 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
         (["--patience", "0"], "--patience must be a whole number from 1 to 1,000,000,000, got '0'"),
         (["--patience", "3"], "--patience needs --held-out-every, whose evaluations it counts"),
         (["--samples", "0"], "--samples must be a whole number from 1 to 1,000,000, got '0'"),
+        (["--estimator", "disarm", "--samples", "3"], "--samples must be a multiple of 2 for disarm, got 3"),
+        (
+            ["--layers", "9,8", "--estimator", "disarm"],
+            "--samples must be a multiple of 3 for disarm (a trunk and a branch for each of 2 layers of units), got 2",
+        ),
         (["--samples", "1"], "--samples must be at least 2 for leave_one_out, got 1"),
         (["--seed", "-1"], "--seed must be a whole number from 0 to 2^64 - 1, got '-1'"),
         (["--seed", str(2**64)], f"--seed must be a whole number from 0 to 2^64 - 1, got '{2**64}'"),
