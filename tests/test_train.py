@@ -188,7 +188,10 @@ def test_layers_make_the_model(small, tmp_path):
     options = "--layers 6,4 --hidden 5 --estimator disarm --samples 3 --steps 60 --held-out-every 25 --threads 1"
     done = run("train", *options.split(), "--data", small, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert "model:    12 pixels, 6 + 4 Bernoulli units with a learned prior (LeakyReLU 5 between), 12 pixels\n" in done.stdout
+    assert (
+        "model:    12 pixels, 6 + 4 Bernoulli units with a learned prior (LeakyReLU 5 between), 12 pixels\n"
+        in done.stdout
+    )
     assert done.stdout.splitlines()[-1].startswith("test bound: -")
     model = stochcore.BernoulliVAE.load(out / "model.npz")
     assert repr(model) == repr(stochcore.BernoulliVAE(12, (6, 4), hidden=(5,)))
