@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _check
-from ._descent import History, diverged
+from ._descent import History, Trainer, diverged
 from ._files import read_npz, write_npz
 from ._held_out import Evaluations, Watch, checked_patience
 from ._plan import Plan
@@ -63,9 +63,9 @@ class Fit:
         The one in use.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, trainer: Trainer | None = None) -> None:
         self._plan = plan
-        self._trainer = plan.trainer()
+        self._trainer = trainer or plan.trainer()
         self._moments = np.zeros((2, self._trainer.parameters.size), dtype=self._trainer.parameters.dtype)
         self._records = np.empty((0, plan.record_width))
         self._watch = None if plan.held_out is None else Watch(plan.held_out)
@@ -155,12 +155,14 @@ class Fit:
             Another one; this one stays as it is.
         """
         n_steps = _check.integer("n_steps", n_steps, 0)
-        plan = replace(self._plan, n_threads=_check.threads(n_threads))
+        threads = _check.threads(n_threads)
+        plan = replace(self._plan, n_threads=threads)
         if patience != "same":
             if plan.held_out is None:
                 raise TypeError("`patience` must be left out without `held_out`: it counts evaluations")
             plan = replace(plan, held_out=replace(plan.held_out, patience=checked_patience(patience)))
-        other = Fit(plan)
+        again = self._trainer.again(threads) if hasattr(self._trainer, "again") else None
+        other = Fit(plan, again)
         other._put(self._trainer.parameters, self._moments, self._records[: self.n_steps], self.seconds)
         if self._watch is not None and other._watch is not None:
             other._watch.stand(self._watch.rows, self._watch.best)

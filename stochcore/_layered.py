@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -193,27 +193,6 @@ class Data:
                 f"`cost.grad` must return numbers of shape {output.shape}, got {grad.shape} of dtype {grad.dtype}"
             )
         made.delta[:] = grad / len(made.cost)
-
-
-def single(name: str, array: Array) -> Array:
-    """Return an array in float32, if it fits."""
-    if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
-        raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
-    return array.astype(np.float32)
-
-
-def put(flat: Array, named: Callable[[Array], dict[str, Array]], parameters: Mapping[str, ArrayLike]) -> Array:
-    """Return all parameters with these in their places, if they have their names and shapes."""
-    flat = flat.copy()
-    views = named(flat)
-    if set(parameters) != set(views):
-        raise ValueError(f"`parameters` must hold {', '.join(views)}, got {', '.join(parameters)}")
-    for name, view in views.items():
-        array = single(name, _check.reals(name, parameters[name]))
-        if array.shape != view.shape:
-            raise ValueError(f"`{name}` must have shape {view.shape}, got {array.shape}")
-        view[...] = array
-    return flat
 
 
 def pair(data: Any) -> tuple[Any, Any]:
