@@ -49,12 +49,14 @@ class Progress:
         else:
             self._due = now + BAR_SECONDS
             if fit.n_steps:
-                self._bar.set_postfix_str(f"{self._label} {self._recent(fit):.6g}", refresh=False)
+                words = f"{self._label} {self._turned(float(np.mean(fit.history.cost[-RECENT:]))):.6g}"
+                held_out = fit.evaluations.cost
+                words += f", held out {self._turned(held_out[-1]):.6g}" if len(held_out) else ""
+                self._bar.set_postfix_str(words, refresh=False)
             self._bar.update(done - self._bar.n)
 
-    def _recent(self, fit: Any) -> float:
-        mean = float(np.mean(fit.history.cost[-RECENT:]))
-        return -mean if self._label == "bound" else mean
+    def _turned(self, cost: float) -> float:
+        return -cost if self._label == "bound" else cost
 
     def close(self) -> None:
         """Leave the bar as it stands and end its line."""
