@@ -53,6 +53,9 @@ typedef struct sc_layer {
     float *out;                  /* [rows][outputs]; an activation after a linear layer works in place */
     float *own;                  /* probabilities [rows that come], or factor or noise [rows that go] */
     float *delta_in, *delta_out; /* gradient by in and out; NULL: not wanted */
+    /* What BernoulliUnits put out, once more in bits, and of a linear layer that takes it the same; NULL: by products. */
+    uint32_t *bits;    /* [outputs / 32][sc_net_lines(rows)]: bit j of plane i is unit 32 i + j of a row */
+    uint32_t *columns; /* [outputs][sc_net_lines(rows) / 32]: the same by unit */
 } sc_layer;
 
 typedef struct sc_net_chunk { /* parameters whose gradient is one product of matrices */
@@ -108,6 +111,7 @@ typedef struct sc_net {
 
 static inline ptrdiff_t sc_net_planes(const sc_net *n) { return (n->width + 63) / 64 * 2; }
 static inline ptrdiff_t sc_net_batch_stride(const sc_net *n) { return (n->batch + 63) / 64 * 64; }
+static inline ptrdiff_t sc_net_lines(const sc_net *n, ptrdiff_t rows) { return (n->batch * rows + 63) / 64 * 64; }
 static inline ptrdiff_t sc_net_first(const sc_net *n, ptrdiff_t block) { return block * n->batch / n->blocks; }
 
 /* Which of the rows that come (`before` for each input) a row that goes (`after`) is made of. */

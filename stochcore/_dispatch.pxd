@@ -271,6 +271,8 @@ cdef extern from "dispatch.h" nogil:
         float *own
         float *delta_in
         float *delta_out
+        uint32_t *bits
+        uint32_t *columns
 
     ctypedef struct sc_net_chunk:
         ptrdiff_t layer
@@ -329,6 +331,7 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_net_planes(const sc_net *)
     ptrdiff_t sc_net_batch_stride(const sc_net *)
+    ptrdiff_t sc_net_lines(const sc_net *, ptrdiff_t)
 
     ctypedef struct sc_functions:
         void (*exp)(ptrdiff_t, const double *, double *) noexcept nogil

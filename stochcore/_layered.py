@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _blas, _check, _network
 from ._batches import Orders
-from ._graph import Graph
+from ._graph import BLOCK, Graph
 from .costs import End
 from .estimators import Disarm, Estimator, LeaveOneOut, MovingAverage, ScoreFunction, StraightThrough, Vimco, resolve
 from .layers import Affine, Layer
@@ -21,7 +21,6 @@ from .noise import Stream, as_stream
 Array = NDArray[Any]
 
 MOST = 1 << 24  # samples: far beyond sense, and no size overflows
-INPUTS = 64  # of a batch in a block, at most
 SPARSE = 0.35  # of inputs: with fewer that are not 0, a first linear layer skips those that are
 PASS = 2048  # rows that go forward at a time when a network is only looked at
 HALF = 1 << 63  # noise for looking at a network lies half a stream away from that of training
@@ -106,16 +105,16 @@ def work(
     first, rows = graph.nodes[0], graph.rows(rule.groups, rule.kind == _network.DISARM)
     sparse = sparse and isinstance(first.layer, Affine) and first.outputs >= 16
     sizes = {
-        "batch": batch, "blocks": -(-batch // INPUTS), "groups": rule.groups, "width": first.inputs,
+        "batch": batch, "blocks": -(-batch // BLOCK), "groups": rule.groups, "width": first.inputs,
         "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind,
         "baseline": rule.baseline, "pixels": pixels,
     }  # fmt: skip
     return _network.Work(
         _blas.sgemm(),
-        graph.planned(rows, rule.kind == _network.STRAIGHT, stream),
+        graph.planned(rows, batch, rule.kind == _network.STRAIGHT, stream),
         [asdict(end) for end in graph.ends],
         graph.levels(rows),
-        graph.chunks(sparse),
+        graph.chunks(sparse, graph.by_bits(rows, batch)),
         parameters,
         sizes,
     )

@@ -294,6 +294,13 @@ class Network(Model):
         n, variance = len(mean), (squares - total * total / draws) / max(1, draws - 1)
         return math.fsum(mean) / n, math.sqrt(max(0.0, math.fsum(variance)) / draws) / n
 
+    def evaluate(
+        self, held_out: Any, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
+    ) -> tuple[float, float]:
+        """Return the expected cost of held-out items and its standard error, as `loss`: what `minimize` looks at."""
+        inputs("held_out", pair(held_out)[0], self.sizes[0])
+        return self.loss(held_out, n_draws=n_draws, seed=seed, n_threads=n_threads)
+
     def _about(self) -> tuple[dict[str, Any], dict[str, Array]]:
         words = [plain(layer) for layer in self.layers]
         return {"layers": words, "cost": type(self.cost).__name__ if isinstance(self.cost, End) else None}, {}
