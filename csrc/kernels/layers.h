@@ -168,7 +168,7 @@ static void sc_bit_tile(ptrdiff_t n, int twice, ptrdiff_t inner, const float *ma
     const float half = twice ? 0.5f : 1.0f;
     float from[SC_NEAR] = {0};
     for (ptrdiff_t k = 0; start && k < 16 * n; k++) from[k] = half * start[k];
-    sc_add_bits(16 * n, inner, matrix, stride, count, bits, word_step, step, from, out, stride);
+    sc_add_bits(n, inner, matrix, stride, count, bits, word_step, step, from, out, stride);
     for (ptrdiff_t i = 0; twice && i < count; i++)
         for (ptrdiff_t k = 0; k < 16 * n; k += 16) {
             const vf sum = vf_load(out + i * stride + k);
