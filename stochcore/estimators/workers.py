@@ -30,7 +30,7 @@ def checked(executor: Any) -> Workers | None:
     """Return the workers of an executor, or of a function that makes one."""
     if executor is None:
         return None
-    if callable(getattr(executor, "submit", None)) or (callable(executor) and not isinstance(executor, type)):
+    if not isinstance(executor, type) and (callable(getattr(executor, "submit", None)) or callable(executor)):
         return Workers(executor)
     raise TypeError(
         "`executor` must have the interface of concurrent.futures.Executor, or be a function that returns such a one, "
