@@ -31,6 +31,7 @@ enum {
     SC_NET_DISARM = 2,
     SC_NET_STRAIGHT = 3,
     SC_NET_VIMCO = 4, /* the cost is minus the logarithm of the mean of e^-J over an input's samples */
+    SC_NET_NVIL = 5,
 };
 
 /* BLAS: C = alpha op(A) op(B) + beta C, columns first. */
@@ -66,6 +67,11 @@ typedef struct sc_level {
     double *cost;   /* [batch * rows] told at this level; once gathered, at this level and those above */
     float *weight;  /* [batch * rows] of the scores of its units */
     double baseline;
+    /* With nvil a net foretells the cost, less the baseline, from the rows that came into the level. */
+    ptrdiff_t seen;         /* rows of that net for each input */
+    const float *predicted; /* [batch * seen] its output */
+    float *by_predicted;    /* the gradient of half the squared error by that */
+    double spread;          /* the weights and that gradient are divided by it */
 } sc_level;
 
 typedef struct sc_net_end { /* a cost that is told to a level, row by row of that */
@@ -102,7 +108,7 @@ typedef struct sc_net {
     double *scratch;   /* [blocks][scratch_each] */
     ptrdiff_t scratch_each;
     /* Of inputs that are mostly 0, which are not, so that a first linear layer skips those; NULL: it is a product. */
-    uint32_t *bits;    /* [planes][batch_stride]: bit j of plane i is number 32 i + j of a row */
+    uint32_t *bits; /* [planes][batch_stride]: bit j of plane i is number 32 i + j of a row */
     uint32_t *columns; /* [width][batch_stride / 32]: the same bits by number */
 } sc_net;
 

@@ -283,6 +283,10 @@ cdef extern from "dispatch.h" nogil:
         double *cost
         float *weight
         double baseline
+        ptrdiff_t seen
+        const float *predicted
+        float *by_predicted
+        double spread
 
     ctypedef struct sc_net_end:
         int kind
@@ -328,6 +332,7 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_net_planes(const sc_net *)
     ptrdiff_t sc_net_batch_stride(const sc_net *)
+    ptrdiff_t sc_net_source(const sc_net *, ptrdiff_t before, ptrdiff_t after, ptrdiff_t row)
 
     ctypedef struct sc_functions:
         void (*exp)(ptrdiff_t, const double *, double *) noexcept nogil

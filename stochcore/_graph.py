@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _network
-from .layers import Affine, Layer
+from .layers import Affine, Layer, Tanh
 from .noise import LAYERS, Stream
 
 Array = NDArray[Any]
@@ -52,12 +53,38 @@ class Graph:
 
     nodes: tuple[Node, ...]
     ends: tuple[Told, ...]
+    baselines: tuple[int, ...] = ()  # the nodes that foretell the cost of each level, three of a net, after all others
 
     @staticmethod
     def chain(layers: tuple[Layer, ...], widths: list[int], end: int) -> Graph:
         """Return a stack of layers with a cost of its output."""
         nodes = tuple(Node(layer, widths[i], i - 1) for i, layer in enumerate(layers))
         return Graph(nodes, (Told(end, len(nodes) - 1, sum(layer.units for layer in layers)),))
+
+    def with_baselines(self, hidden: int) -> Graph:
+        """Return the graph with a net for each level of units that foretells its cost from what came into it."""
+        nodes, baselines = list(self.nodes), []
+        for node in self.nodes:
+            if not node.layer.units:
+                continue
+            while node.source != INPUT and not self.nodes[node.source].layer.units:
+                node = self.nodes[node.source]
+            nodes.append(Node(Affine(node.inputs, hidden), node.inputs, node.source, node.centre))
+            nodes.append(Node(Tanh(), hidden, len(nodes) - 1))
+            nodes.append(Node(Affine(hidden, 1), hidden, len(nodes) - 1))
+            baselines.append(len(nodes) - 1)
+        return replace(self, nodes=tuple(nodes), baselines=tuple(baselines))
+
+    def begun(self, parameters: Array, noise: Stream) -> Array:
+        """Return all parameters, those of baselines as they begin: hidden weights ~ N(0, 1/inputs), others 0."""
+        flat, used = np.zeros(self.places[1], dtype=np.float32), 0
+        flat[: parameters.size] = parameters
+        for node in self.baselines:
+            weight, _ = self.views(node - 2, flat)
+            drawn = noise.at(used).normal(weight.shape, dtype=np.float32)
+            weight[:] = drawn * np.float32(1 / math.sqrt(len(weight)))
+            used += weight.size
+        return flat
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -130,7 +157,7 @@ class Graph:
                     "inputs": node.inputs, "outputs": node.outputs, "classes": layer.classes,
                     "before": rows[node.source] if below else 1, "after": rows[i], "number": layer.number,
                     "weight": place[0], "bias": place[1], "centre": node.centre,
-                    "noise": stream._replace(purpose=LAYERS + i),
+                    "noise": stream._replace(purpose=LAYERS + (i if layer.noise else 0)),
                 }
             )  # fmt: skip
         return plan

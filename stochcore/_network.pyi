@@ -23,6 +23,7 @@ LEAVE_ONE_OUT: int
 DISARM: int
 STRAIGHT: int
 VIMCO: int
+NVIL: int
 
 def aligned(n: int, dtype: DTypeLike) -> Array: ...
 

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _files, _network
 from ._graph import Graph
-from ._layered import Data, Rule, Trainer, end_of, inputs, look, pair, put, single
+from ._layered import Data, Trainer, end_of, inputs, look, pair, put, single
+from ._rules import Rule
 from .costs import End
 from .distributions import Linear
 from .estimators import Estimator
@@ -49,6 +50,7 @@ class Network:
     - ``leave_one_out``: the baseline is the mean of the input's other samples. K at least 2.
     - ``score_function``: a baseline that is a number, 0 by default.
     - ``moving_average``: of the mean costs of completed steps.
+    - ``nvil``: less what a net foretells from the layer's input besides (`estimators.Nvil`).
     - ``disarm``: for BernoulliUnits; K even. With L layers of units, K is a multiple of L + 1: a trunk, and for each
       layer a branch that takes the opposite noise there (Dong, Mnih and Tucker 2020, eq. 6 and section 3.3).
     - ``straight_through``: the units' gradient as if they were their means. Biased, for comparison.
@@ -185,7 +187,7 @@ class Network:
         n_samples : int
             Samples of the noise for each input; without noise one is enough.
         estimator : str or Estimator
-            score_function, moving_average, leave_one_out, disarm, straight_through.
+            score_function, moving_average, nvil, leave_one_out, disarm, straight_through.
         seed : int or Stream
             Noise of orders and layers.
         n_threads : int, optional

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _check, _files, _layered, _networks
 from ._autoencoder import Images, Shape, bounds, chances
 from ._graph import Graph
+from ._rules import Rule
 from ._training import (
     KINDS,
     NAMES,
@@ -62,16 +63,16 @@ class BernoulliVAE:
     units by the score function, weighed by the terms of J that follow from the layer. With ``leave_one_out`` a sample's
     baseline is the mean cost of the image's other samples. ``disarm`` takes samples in pairs z, z' of opposite noise,
     (J - J')/2 (z - z') max(q, 1 - q), layer by layer. ``score_function`` and ``moving_average`` have baselines that are
-    numbers. All are unbiased. (J also depends on the encoders directly, through log q; that derivative has expectation
-    zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many samples,
+    numbers, ``nvil`` nets that foretell the cost from a layer's input (`estimators.Nvil`). All are unbiased. (J also
+    depends on the encoders directly, through log q; that derivative has expectation zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many samples,
 
         -log(1/K sum_k e^(-J(z_k))).
 
     The start: weights ~ N(0, 1/inputs), biases and prior 0, the decoder's bias of the pixels logit(mean). A model is a
     value: ``stochcore.minimize(model, data=...)`` makes a new one.
 
-    One layer between linear maps needs no BLAS, but for vimco and moving_average; other models take SciPy's: ``pip
-    install 'stochcore[networks]'``.
+    One layer between linear maps with leave_one_out, score_function or disarm needs no BLAS; all else takes SciPy's:
+    ``pip install 'stochcore[networks]'``.
 
     Parameters
     ----------
@@ -253,7 +254,7 @@ class BernoulliVAE:
         n_samples : int
             Samples of the units for each image; at least 2 with ``leave_one_out`` and ``vimco``, a multiple of the
             layers and one with ``disarm``.
-        estimator : {"leave_one_out", "score_function", "moving_average", "disarm", "vimco"} or Estimator
+        estimator : {"leave_one_out", "score_function", "moving_average", "nvil", "disarm", "vimco"} or Estimator
             A baseline of ``estimators.ScoreFunction`` must be a single number.
         seed : int or Stream
             Noise of orders, pixels and units.
@@ -273,7 +274,7 @@ class BernoulliVAE:
             renew = lambda flat: self._renew(self._unpadded(flat))  # noqa: E731
             weighed = samples(n_samples, estimator)
             return Trainer(self._network.copy(), renew, self._padded(images), batch, weighed, noise, threads)
-        rule = _layered.Rule.of(n_samples, estimator, self._graph.layers, many=True)
+        rule = Rule.of(n_samples, estimator, self._graph.layers, many=True)
         pixels = noise._replace(purpose=BINARISING)
         return _layered.Trainer(
             self._graph, self._flat, self._renew, Images(images), batch, rule, noise, threads, pixels

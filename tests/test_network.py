@@ -95,7 +95,7 @@ NETS = {
 RULES = [
     ("score_function", 1), ("score_function", 3), ("leave_one_out", 2), ("leave_one_out", 3), ("leave_one_out", 8),
     (sc.estimators.ScoreFunction(1.5), 2), (sc.estimators.MovingAverage(initial=0.5), 2), ("disarm", None),
-    ("disarm", 2),
+    ("disarm", 2), ("nvil", 2),
 ]  # fmt: skip
 
 
@@ -281,7 +281,7 @@ def test_it_learns_and_is_a_value(tmp_path):
     x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     start = sc.Network(sc.Linear(2, 8), sc.BernoulliUnits(), sc.Linear(8, 2), cost=ONE, seed=1)
     before = start._flat.tobytes()
-    for rule in ("leave_one_out", "score_function", "moving_average", "disarm", "straight_through"):
+    for rule in ("leave_one_out", "score_function", "moving_average", "nvil", "disarm", "straight_through"):
         fit = sc.minimize(start, data=(x, [0, 1, 1, 0]), batch_size=4, n_samples=8, n_steps=1500, estimator=rule,
                           optimizer=sc.Adam(0.03))  # fmt: skip
         assert fit.model.loss((x, [0, 1, 1, 0]))[0] < 0.1
@@ -417,8 +417,8 @@ def test_bad_data_and_options():
             "units), got 2", train, (X, TARGETS), deep, estimator="disarm")  # fmt: skip
     refuses(ValueError, "`estimator` disarm is for networks whose units are BernoulliUnits, got CategoricalUnits(n=2, "
             "n_classes=3)", train, (X, LABELS), classes, estimator="disarm")  # fmt: skip
-    refuses(ValueError, "`estimator` must be score_function, moving_average, leave_one_out, disarm or straight_through "
-            "for a Network, got OptimalBaseline()", train, (X, LABELS), estimator="optimal_baseline")  # fmt: skip
+    refuses(ValueError, "`estimator` must be score_function, moving_average, nvil, leave_one_out, disarm or "
+            "straight_through for a Network, got OptimalBaseline()", train, (X, LABELS), estimator="optimal_baseline")  # fmt: skip
     refuses(TypeError, "`cost` must be left out for a Network", train, (X, LABELS), cost=sc.costs.Linear([1.0]))
     refuses(ValueError, "`maximize` must be False for a Network: it brings a cost", train, (X, LABELS), maximize=True)
     refuses(ValueError, "the descent diverged", sc.minimize, deep, data=(X, TARGETS), n_steps=50, n_samples=2,

@@ -8,6 +8,9 @@
  *                   the others' -J in the place of -J_k, and s_k = e^-J_k / sum_j e^-J_j is the share of the sample, by
  *                   which its other gradients are weighed (Mnih and Rezende, "Variational inference for Monte Carlo
  *                   objectives", ICML 2016, eqs. 8 to 10). s_k here is the direct derivative of L by log q.
+ *   nvil           (J_k - baseline - c) / s BK, c foretold by a net that learns by the squared error, s 1 or a spread of past
+ *                   signals (Mnih and Gregor, "Neural variational inference and learning in belief networks", ICML 2014,
+ *                   section 2.3 and algorithm 1)
  * All other gradients are means over the rows of a level.
  */
 #ifndef SC_KERNELS_ENDS_H
@@ -117,6 +120,18 @@ static void sc_weigh_vimco(const sc_net *n, ptrdiff_t i, const sc_level *level)
     }
 }
 
+static void sc_weigh_nvil(const sc_net *n, ptrdiff_t i, const sc_level *level)
+{
+    const ptrdiff_t K = level->rows, from = i * level->seen;
+    const double scale = 1.0 / ((double)K * (double)n->batch * level->spread);
+    for (ptrdiff_t r = from; r < from + level->seen; r++) level->by_predicted[r] = 0.0f;
+    for (ptrdiff_t r = i * K; r < (i + 1) * K; r++) {
+        const ptrdiff_t source = sc_net_source(n, level->seen, K, r);
+        level->weight[r] = (float)(scale * (level->cost[r] - level->baseline - (double)level->predicted[source]));
+        level->by_predicted[source] -= level->weight[r];
+    }
+}
+
 /* The weights of the scores of input i. */
 static void sc_net_weigh(const sc_net *n, ptrdiff_t i)
 {
@@ -127,6 +142,10 @@ static void sc_net_weigh(const sc_net *n, ptrdiff_t i)
         double mean = 0.0, centre = level->baseline, scale = 1.0 / ((double)K * (double)n->batch);
         if (n->rule == SC_NET_VIMCO) {
             sc_weigh_vimco(n, i, level);
+            continue;
+        }
+        if (n->rule == SC_NET_NVIL) {
+            sc_weigh_nvil(n, i, level);
             continue;
         }
         if (n->rule == SC_NET_LEAVE_ONE_OUT) {

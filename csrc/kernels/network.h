@@ -14,7 +14,7 @@
 #define SC_KERNELS_NETWORK_H
 
 #include "ends.h"
-#include "layers.h"
+#include "units.h"
 
 /* c = alpha a b + beta c, BLAS's way. */
 static void sc_multiply(const sc_net *n, char ta, char tb, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t inner,
@@ -54,8 +54,8 @@ static void sc_linear_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, 
     }
     for (ptrdiff_t r = 0; start && r < stop - first; r++) memcpy(y + r * out, start, (size_t)out * sizeof *y);
     if (!in) return; /* numbers that learn, the same for all rows */
-    sc_multiply(n, 'N', 'N', out, stop - first, in, sc_factor(l), n->parameters + l->weight, out, l->in + first * in, in,
-                start != NULL, y, out);
+    sc_multiply(n, 'N', 'N', out, stop - first, in, sc_factor(l), n->parameters + l->weight, out, l->in + first * in,
+                in, start != NULL, y, out);
 }
 
 static void sc_back_linear(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)

@@ -9,7 +9,7 @@ from .differences import FiniteDifference
 from .enumerated import Exact
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
-from .networks import StraightThrough, Vimco
+from .networks import Nvil, StraightThrough, Vimco
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
@@ -32,6 +32,7 @@ __all__ = [
     "LocalExpectation",
     "MeasureValued",
     "MovingAverage",
+    "Nvil",
     "OptimalBaseline",
     "Pathwise",
     "Price",

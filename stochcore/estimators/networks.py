@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Family
 from .base import Estimator, named
@@ -27,6 +28,63 @@ class StraightThrough(Estimator):
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what is missing."""
         return "is for the units of an sc.Network"
+
+
+@named
+@dataclass(frozen=True)
+class Nvil(Estimator):
+    """Nvil(hidden=100, decay=0.8, normalise=False)
+
+    A baseline that a small net foretells from the input of each layer of units: w = (J - b_t - c(x)) / s.
+
+    Mnih and Gregor, "Neural variational inference and learning in belief networks", ICML 2014, sections 2.3.1 to 2.3.3
+    and algorithm 1. J is the cost that the layer is to blame for. x are the rows that the layer's own net takes: the
+    network's input for the first layer (for a BernoulliVAE 2 (x - mean)), the units of the layer before for others.
+    c is Linear(inputs, hidden), Tanh, Linear(hidden, 1), which begins at c = 0 and learns by half the squared error,
+    E[(J - b_t - c(x))^2] / 2s, with the optimiser of the model and in the same step. b_t is the moving average of the
+    costs of completed steps, as for ``moving_average``. c is that of the parameters before the step, so neither has
+    seen step t's samples: unbiased, while s = 1.
+
+    `normalise` divides by s = max(1, r_t), r_t^2 the moving average of the variance of J - c(x) in completed steps.
+    That scales the layer's gradient by a number of at most 1, each layer's by its own, and so is not unbiased: its
+    direction is kept within a layer, not its length. To an optimiser that does not see lengths, such as Adam, it
+    matters little.
+
+    One evaluation of J a sample; ``sc.Network`` and ``sc.BernoulliVAE``. `Fit` keeps the nets, in files too. A single
+    ``gradient`` has no past: b = c = 0 there, which is the score function without a baseline.
+
+    Parameters
+    ----------
+    hidden : int
+        Units of the nets.
+    decay : float
+        Of the moving averages, in [0, 1).
+    normalise : bool
+        Divide by the spread of signals?
+    """
+
+    hidden: int = 100
+    decay: float = 0.8
+    normalise: bool = False
+    name = "nvil"
+
+    def __post_init__(self) -> None:
+        _check.integer("hidden", self.hidden, 1, 1 << 16)
+        decay = _check.real("decay", self.decay)
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"`decay` must lie in [0, 1), got {self.decay}")
+        if not isinstance(self.normalise, bool):
+            raise TypeError(f"`normalise` must be True or False, got {_check._short(self.normalise)}")
+        object.__setattr__(self, "decay", decay)
+
+    @property
+    def unbiased(self) -> bool:  # type: ignore[override]
+        """Unless it is scaled."""
+        return not self.normalise
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what is missing."""
+        return "is for the units of an sc.Network or sc.BernoulliVAE"
 
 
 @named
