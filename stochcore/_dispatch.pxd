@@ -268,6 +268,7 @@ cdef extern from "dispatch.h" nogil:
         const float *in_ "in"
         float *out
         float *own
+        float *kept
         float *delta_in
         float *delta_out
 
@@ -311,6 +312,7 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t groups
         ptrdiff_t stride
         int rule
+        double factor
         int binary
         ptrdiff_t width
         sc_layer *layers
@@ -332,6 +334,7 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_net_planes(const sc_net *)
     ptrdiff_t sc_net_batch_stride(const sc_net *)
+    ptrdiff_t sc_net_every(const sc_net *, const sc_level *)
     ptrdiff_t sc_net_source(const sc_net *, ptrdiff_t before, ptrdiff_t after, ptrdiff_t row)
 
     ctypedef struct sc_functions:

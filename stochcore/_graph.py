@@ -18,6 +18,7 @@ from .noise import LAYERS, Stream
 Array = NDArray[Any]
 
 INPUT = -1  # the number of what comes before all nodes
+PASSING = (_network.STRAIGHT, _network.GUMBEL)  # rules by which a gradient passes through units
 CHUNK = 1 << 16  # weights in a chunk, about: they stay in the second-level cache
 
 
@@ -121,22 +122,32 @@ class Graph:
         n, m = layer.n_inputs, layer.n_outputs
         return flat[weight : weight + n * m].reshape(n, m), flat[bias : bias + m] if layer.bias else None
 
-    def lead(self, straight: bool) -> list[bool]:
-        """Say for each node whether a gradient by its output reaches parameters."""
+    def lead(self, rule: int) -> list[bool]:
+        """Say for each node whether a gradient by its output reaches parameters, or a control variate."""
         used: list[bool] = []
-        for node in self.nodes:
+        last = max((i for i, layer in enumerate(self.layers) if layer.units), default=-1)
+        for i, node in enumerate(self.nodes):
             below = node.source != INPUT and used[node.source]
-            used.append(isinstance(node.layer, Affine) or (below and (straight or not node.layer.units)))
+            passes = not node.layer.units or rule in PASSING or (rule == _network.DOUBLE and i == last)
+            used.append(isinstance(node.layer, Affine) or (below and passes))
         return used
 
-    def rows(self, groups: int, branches: bool) -> list[int]:
+    def branches(self, rule: int) -> list[int]:
+        """Return how many branches each node adds to a group of samples (csrc/network.h)."""
+        if rule == _network.LOCAL:
+            others = [node.outputs // node.layer.classes * max(1, node.layer.classes - 1) for node in self.nodes]
+        else:
+            others = [int(rule in (_network.DISARM, _network.ARM))] * len(self.nodes)
+        return [n if layer.units else 0 for n, layer in zip(others, self.layers, strict=True)]
+
+    def rows(self, groups: int, rule: int) -> list[int]:
         """Return how many rows each node puts out for an input (csrc/network.h)."""
         found: list[int] = []
-        for node in self.nodes:
+        for node, branches in zip(self.nodes, self.branches(rule), strict=True):
             came = 1 if node.source == INPUT else found[node.source]
             if node.layer.noise and came == 1:
                 came = groups
-            found.append(came + (groups if branches and node.layer.units else 0))
+            found.append(came + groups * branches)
         return found
 
     def levels(self, rows: list[int]) -> list[int]:
@@ -144,9 +155,9 @@ class Graph:
         units = [n for n, node in zip(rows, self.nodes, strict=True) if node.layer.units]
         return [1 if units else rows[self.ends[0].output], *units]
 
-    def planned(self, rows: list[int], straight: bool, stream: Stream) -> list[dict[str, Any]]:
+    def planned(self, rows: list[int], rule: int, stream: Stream) -> list[dict[str, Any]]:
         """Return what the kernels are told of each node."""
-        used, units, plan = self.lead(straight), 0, []
+        used, units, plan = self.lead(rule), 0, []
         for i, (node, place) in enumerate(zip(self.nodes, self.places[0], strict=True)):
             layer, below = node.layer, node.source != INPUT
             units += layer.units

@@ -41,16 +41,16 @@ def work(
     sparse: bool = False, pixels: Stream | None = None,
 ) -> _network.Work:  # fmt: skip
     """Return the kernels' work of a batch; with `pixels` its inputs are drawn."""
-    first, rows = graph.nodes[0], graph.rows(rule.groups, rule.kind == _network.DISARM)
+    first, rows = graph.nodes[0], graph.rows(rule.groups, rule.kind)
     sparse = sparse and isinstance(first.layer, Affine) and first.outputs >= 16
     sizes = {
         "batch": batch, "blocks": -(-batch // INPUTS), "groups": rule.groups, "width": first.inputs,
-        "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind,
+        "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind, "factor": rule.factor,
         "baseline": rule.baseline, "pixels": pixels, "baselines": graph.baselines, "normalise": rule.normalise,
     }  # fmt: skip
     return _network.Work(
         _blas.sgemm(),
-        graph.planned(rows, rule.kind == _network.STRAIGHT, stream),
+        graph.planned(rows, rule.kind, stream),
         [asdict(end) for end in graph.ends],
         graph.levels(rows),
         graph.chunks(sparse),
@@ -130,7 +130,8 @@ class Data:
             raise ValueError(
                 f"`cost.grad` must return numbers of shape {output.shape}, got {grad.shape} of dtype {grad.dtype}"
             )
-        made.delta[:] = grad / len(made.cost)
+        made.delta[:] = grad * made.every / len(made.cost)
+        made.delta[np.arange(len(grad)) % made.every > 0] = 0.0
 
 
 def single(name: str, array: Array) -> Array:
@@ -208,12 +209,10 @@ class Trainer:
         n_threads: int | None,
         pixels: Stream | None = None,
     ) -> None:
-        wanted = graph.given and graph.lead(rule.kind == _network.STRAIGHT)[-1]
-        if wanted and not hasattr(data.cost, "grad"):
-            raise ValueError(
-                "`cost` must have a `grad(output, target)`, or the layers above the last units no parameters, "
-                f"got {_check._short(data.cost)}"
-            )
+        rule.fits(graph)
+        if graph.given and graph.lead(rule.kind)[-1] and not hasattr(data.cost, "grad"):
+            above = "" if rule.passes else ", or the layers above the last units no parameters"
+            raise ValueError(f"`cost` must have a `grad(output, target)`{above}, got {_check._short(data.cost)}")
         self._own = parameters.size
         if rule.kind == _network.NVIL:
             graph = graph.with_baselines(rule.hidden)

@@ -24,11 +24,16 @@ DISARM: int
 STRAIGHT: int
 VIMCO: int
 NVIL: int
+ARM: int
+LOCAL: int
+GUMBEL: int
+DOUBLE: int
 
 def aligned(n: int, dtype: DTypeLike) -> Array: ...
 
 class Work:
     completed: int
+    every: int
     cost: Array
     mean: Array
     output: Array

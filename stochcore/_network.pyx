@@ -9,7 +9,7 @@ import numpy as np
 
 from ._dispatch cimport (
     begin, finish, kernels, sc_cancel, sc_layer, sc_level, sc_net, sc_net_batch_stride, sc_net_chunk, sc_net_end,
-    sc_net_planes, sc_net_source, sc_sgemm, sc_step_scalars, sc_table, team,
+    sc_net_every, sc_net_planes, sc_net_source, sc_sgemm, sc_step_scalars, sc_table, team,
 )
 from ._noise cimport stream_of
 
@@ -18,7 +18,7 @@ from ._networks import aligned
 NO_UPDATE = -1  # a kind of step that leaves the parameters alone: only the gradient is wanted
 LINEAR, LEAKY, TANH, DROPOUT, BERNOULLI, CATEGORICAL, NORMAL = range(7)
 GIVEN, SQUARED, LIKELIHOOD, LABELS = range(4)  # costs at the end
-CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO, NVIL = range(6)  # rules for the scores
+CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO, NVIL, ARM, LOCAL, GUMBEL, DOUBLE = range(10)  # rules for the scores
 
 # What cython_blas says of sgemm: four floats in C's eyes, ints of 32 bits.
 cdef object SIGNATURE = "void (char *, char *, int *, int *, int *, "
@@ -38,8 +38,8 @@ cdef sc_sgemm sgemm_of(object capsule) except *:
 cdef class Work:
     """A network with the scratch of one batch: what takes steps, or only looks.
 
-    `layers` holds a dict for each sc_layer, with the number of the layer that it takes (-1: the input); `ends` one for each
-    sc_net_end, with the number of the layer that is its output, and that of its target (-1: the input, None: `look_at`
+    `layers` holds a dict for each sc_layer, with the number of the layer that it takes (-1: the input); `ends` one for
+    each sc_net_end, with the number of the layer that is its output, and that of its target (-1: the input, None: `look_at`
     gives it); `rows` those of each level; `sizes` numbers of sc_net, and the numbers of the layers that foretell the
     costs of levels, `baselines`, three of a net and after all others.
     """
@@ -48,6 +48,7 @@ cdef class Work:
     cdef list kept
     cdef public Py_ssize_t completed
     cdef readonly object cost, mean, output, delta, gradient, average
+    cdef readonly Py_ssize_t every  # one of so many rows of the last level is a sample
     cdef double sums
     cdef Py_ssize_t own  # layers of the model itself
 
@@ -61,7 +62,7 @@ cdef class Work:
         self.net.n_ends, self.net.n_levels = len(ends), len(rows)
         self.net.batch, self.net.blocks = sizes["batch"], sizes["blocks"]
         self.net.groups, self.net.stride = sizes["groups"], sizes["stride"]
-        self.net.rule, self.net.width = sizes["rule"], sizes["width"]
+        self.net.rule, self.net.factor, self.net.width = sizes["rule"], sizes["factor"], sizes["width"]
         self.net.binary = sizes["pixels"] is not None
         if self.net.binary:
             self.net.pixels = stream_of(sizes["pixels"])
@@ -72,7 +73,7 @@ cdef class Work:
         self.place(layers, self.own - 1)
         self.rise(rows, sizes["baseline"])
         self.foretell(sizes["baselines"], sizes["normalise"])
-        self.finish(ends)
+        self.conclude(ends)
 
     cdef void *address(self, object array) except? NULL:
         """Where an array's memory begins; the array is kept."""
@@ -126,6 +127,8 @@ cdef class Work:
             if layer["kind"] >= DROPOUT:
                 units = layer["kind"] in (BERNOULLI, CATEGORICAL)
                 it.own = self.floats(batch * (it.before if units else it.after) * it.outputs)
+                if self.net.rule == ARM and units:
+                    it.kept = self.floats(batch * self.net.groups * it.outputs)
             if layer["centre"] is not None:
                 centre = aligned(it.inputs, np.float32)
                 centre[:] = layer["centre"]
@@ -149,6 +152,7 @@ cdef class Work:
             self.net.levels[i].cost = <double *>self.address(self.cost)
             self.net.levels[i].weight = self.floats(self.net.batch * each)
             self.net.levels[i].spread = 1.0
+        self.every = sc_net_every(&self.net, &self.net.levels[len(rows) - 1])
         return 0
 
     cdef int foretell(self, tuple baselines, bint normalise) except -1:
@@ -162,7 +166,7 @@ cdef class Work:
             self.net.levels[i + 1].predicted, self.net.levels[i + 1].by_predicted = layer.out, layer.delta_out
         return 0
 
-    cdef int finish(self, list ends) except -1:
+    cdef int conclude(self, list ends) except -1:
         """Ends, between what layers put out."""
         cdef sc_net_end *it
         cdef sc_layer *layer

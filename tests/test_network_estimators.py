@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from stacks import exact_gradient, largest_z
+from stacks import estimates, exact_gradient, expected, largest_z
 from test_autoencoder import MODELS
 from test_autoencoder import X as PIXELS
 from test_autoencoder import exact_gradient as exact_of_autoencoder
@@ -137,7 +137,15 @@ def interrupted(tmp_path, model, target, estimator, K):
     return whole
 
 
-@pytest.mark.parametrize("estimator", [NVIL], ids=lambda e: e.name)
+OTHERS = [("arm", 4), ("local_expectation", 2), ("double_cv", 3), ("gumbel_softmax", 2)]
+
+
+@pytest.mark.parametrize(("estimator", "K"), OTHERS)
+def test_interrupted_fits_without_a_past(tmp_path, estimator, K):
+    interrupted(tmp_path, *NETS["units"], estimator, K)
+
+
+@pytest.mark.parametrize("estimator", [NVIL, *(name for name, _ in OTHERS)], ids=lambda e: getattr(e, "name", e))
 def test_threads_leave_the_bits_alone(estimator):
     rng = np.random.default_rng(0)
     x, target = rng.normal(size=(130, 30)), rng.random((130, 20))
@@ -160,6 +168,166 @@ def test_the_norm_is_that_of_the_models_gradient():
     assert fits[0].model._flat.tobytes() == fits[1].model._flat.tobytes()  # c is 0 in the first step
 
 
+# ---- by hand: units that are the output, so that the gradient by the bias is that by the logits ---------------------
+
+W, B = np.array([[0.5, -0.3, 0.8], [0.2, 0.7, -0.4]]), np.array([0.4, -1.0, 0.2])
+INPUTS, WANTED = np.array([[1.0, -0.5]]), np.array([[1.0, 0.0, 0.5]])
+Q = 1 / (1 + np.exp(-(INPUTS @ W + B)))[0]
+
+
+class Own:
+    """A cost that is not linear in y."""
+
+    def __call__(self, y, target):
+        return ((y @ [1.0, -2.0, 1.5]) - 0.3) ** 2 + y @ [0.5, 1.0, -1.0]
+
+    def grad(self, y, target):
+        return 2 * ((y @ [1.0, -2.0, 1.5]) - 0.3)[:, None] * [1.0, -2.0, 1.5] + [0.5, 1.0, -1.0]
+
+
+PLAIN = sc.Network(sc.Linear(W, B), sc.BernoulliUnits(), cost=Own())
+
+
+def drawn(copies, K, seed):
+    """Uniforms of the units: (inputs, samples that share none, units)."""
+    stream = sc.Stream(seed)._replace(purpose=sc.noise.LAYERS + 1)
+    return stream.uniform((copies, K, 3))
+
+
+def arm_by_hand(u, apart=False):
+    """(J' - J) (u - 1/2). The mutant: y' from noise of its own."""
+    other = np.roll(u, 1, axis=0) if apart else u
+    J = [Own()(1.0 * (v < Q).reshape(-1, 3), None).reshape(u.shape[:2]) for v in (u, 1 - other)]
+    return ((J[1] - J[0])[..., None] * (u - 0.5)).mean(axis=(0, 1))
+
+
+def local_by_hand(u, turned=True):
+    """q (1 - q) (J(y = 1) - J(y = 0)). The mutant: the branch less the trunk, whichever has 1."""
+    y = 1.0 * (u < Q).reshape(-1, 3)
+    found = []
+    for h in range(3):
+        other = y.copy()
+        other[:, h] = 1 - y[:, h]
+        gap = Own()(other, None) - Own()(y, None)
+        found.append((Q * (1 - Q))[h] * (gap * (1 - 2 * y[:, h]) if turned else gap).mean())
+    return np.array(found)
+
+
+def double_by_hand(u, c=1.0, corrected=True, itself=False):
+    """As the docstring says. Mutants: without the correction; with the sample's own gradient among the others'."""
+    y, K = 1.0 * (u < Q), u.shape[1]
+    J, d = (f(y.reshape(-1, 3), None).reshape(*u.shape[:2], -1) for f in (Own(), Own().grad))
+    g = (d.sum(axis=1, keepdims=True) - (not itself) * d) / (K - (not itself))
+    signal = J[..., 0] - c * (g * (y - Q)).sum(axis=2)
+    weight = (signal - signal.mean(axis=1, keepdims=True)) * K / (K - 1)
+    found = weight[..., None] * (y - Q) + (c * Q * (1 - Q) * g if corrected else 0)
+    return found.mean(axis=(0, 1))
+
+
+BY_HAND = {
+    "arm": (arm_by_hand, 2, [{"apart": True}]),
+    "local_expectation": (local_by_hand, 1, [{"turned": False}]),
+    "double_cv": (double_by_hand, 1, [{"corrected": False}, {"itself": True}]),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_by_hand_and_mutants(name):
+    formula, rows, mutants = BY_HAND[name]
+    K = 2
+    for seed in range(3):
+        found = PLAIN.gradient(np.tile(INPUTS, (50, 1)), np.tile(WANTED, (50, 1)), n_samples=K * rows, estimator=name,
+                               seed=seed)[2]["linear0.bias"]  # fmt: skip
+        np.testing.assert_allclose(found, formula(drawn(50, K, seed)), rtol=2e-5, atol=2e-6)
+    exact = {"bias": exact_gradient(PLAIN, INPUTS, WANTED)["linear0.bias"]}
+    noise = [drawn(500, K, seed) for seed in range(200)]
+    assert largest_z({"bias": np.array([formula(u) for u in noise])}, exact) < 4
+    for mutant in mutants:
+        assert largest_z({"bias": np.array([formula(u, **mutant) for u in noise])}, exact) > 10
+
+
+def test_double_cv_is_exact_for_a_linear_cost():
+    """Of a linear J nothing is left but the correction: no variance; and without the coefficient leave-one-out."""
+
+    class Linear:
+        def __call__(self, y, target):
+            return y @ [1.0, -2.0, 1.5]
+
+        def grad(self, y, target):
+            return np.tile([1.0, -2.0, 1.5], (len(y), 1))
+
+    model = sc.Network(sc.Linear(W, B), sc.BernoulliUnits(), cost=Linear())
+    for seed in range(5):
+        grad = model.gradient(INPUTS, WANTED, estimator="double_cv", seed=seed)[2]["linear0.bias"]
+        np.testing.assert_allclose(grad, Q * (1 - Q) * [1.0, -2.0, 1.5], rtol=1e-5)
+    for name in ("units", "two layers of units"):
+        model, target = NETS[name]
+        one = model.gradient(X, target, estimator=sc.estimators.DoubleCV(0.0), n_samples=3)[2]
+        two = model.gradient(X, target, n_samples=3)[2]
+        for key in one:
+            np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-7)
+
+
+def test_branches_are_no_samples():
+    """The cost and the gradient above the units are means over trunks; over all rows they would be biased."""
+    model, target = NETS["two layers of units"]
+    x, targets = np.tile(X, (100, 1)), np.concatenate([target] * 100)
+    parameters = {name: a.astype(float) for name, a in model.parameters.items()}
+    exact = {"cost": np.array(expected(model, parameters, X, target))}
+    own, every = [], []
+    for seed in range(200):
+        trainer = model.trainer((x, targets), batch_size=200, n_samples=1, estimator="local_expectation", seed=seed)
+        own.append(trainer.gradient()[0][0])
+        every.append(trainer._work.cost.mean())
+        assert trainer._work.cost.size == 200 * (1 + 3 + 3)
+    assert largest_z({"cost": np.array(own)}, exact) < 4
+    assert largest_z({"cost": np.array(every)}, exact) > 10
+
+
+@pytest.mark.parametrize(
+    "name", ["units", "classes", "classes, then units", "two with a map between", "a cost of one's own"]
+)
+def test_gumbel_softmax_differentiates_the_relaxed_network(name):
+    """With its noise fixed the relaxed cost is smooth: central differences of it are the gradient. And it is biased."""
+    model, target = NETS[name]
+    options = {"n_samples": 5, "estimator": sc.estimators.GumbelSoftmax(0.7), "seed": 3}
+    grad = model.gradient(X, target, **options)[2]
+    for key, values in model.parameters.items():
+        for at in list(np.ndindex(values.shape))[:4]:
+            ends = []
+            for sign in (1, -1):
+                moved_by = {k: a.astype(float) for k, a in model.parameters.items()}
+                moved_by[key][at] += sign * 0.01
+                ends.append(model.with_parameters(moved_by).gradient(X, target, **options)[0])
+            assert grad[key][at] == pytest.approx((ends[0] - ends[1]) / 0.02, rel=0.01, abs=2e-3)
+    found = estimates(model, X, target, 100, 200, n_samples=2, estimator="gumbel_softmax")
+    assert largest_z(found, exact_gradient(model, X, target)) > 10
+    assert sc.estimators.GumbelSoftmax.unbiased is False
+
+
+def test_relaxed_units_are_bits_when_it_is_cold():
+    """Of the same noise: y > 1/2 where the unit would be 1; sites lie in the simplex and have the classes' chances."""
+    model, target = NETS["units"]
+    x, targets = np.tile(X, (500, 1)), np.tile(target, 500)
+    works = []
+    for rule in (sc.estimators.GumbelSoftmax(0.01), "score_function"):
+        trainer = model.trainer((x, targets), batch_size=1000, n_samples=2, estimator=rule)
+        trainer.gradient()
+        works.append(trainer._work.values(1))
+    (soft, _), (hard_units, q) = works
+    assert ((soft > 0.5) == hard_units).all()
+    assert 0.001 < (np.abs(soft - 0.5) < 0.49).mean() < 0.1
+    model, target = NETS["classes"]
+    trainer = model.trainer((x, np.tile(target, 500)), batch_size=1000, n_samples=2,
+                            estimator=sc.estimators.GumbelSoftmax(0.5))  # fmt: skip
+    trainer.gradient()
+    y, p = trainer._work.values(1)
+    np.testing.assert_allclose(y.reshape(-1, 2, 3).sum(axis=2), 1, rtol=1e-6)
+    most = (y.reshape(500, 2, 2, 2, 3) == y.reshape(500, 2, 2, 2, 3).max(axis=4, keepdims=True)).mean(axis=(0, 2))
+    np.testing.assert_allclose(most, p.reshape(500, 2, 2, 3)[0], atol=0.08)
+    assert q.shape == (1000, 4)
+
+
 def refuses(error, message, call, *args, **kwargs):
     with pytest.raises(error, match=re.escape(message)):
         call(*args, **kwargs)
@@ -171,3 +339,30 @@ def test_refusals():
     refuses(TypeError, "`normalise` must be True or False, got 1", sc.estimators.Nvil, normalise=1)
     refuses(ValueError, "'nvil' is for the units of an sc.Network or sc.BernoulliVAE", sc.estimate,
             sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="nvil")  # fmt: skip
+    refuses(ValueError, "'double_cv' is for the units of an sc.Network or sc.BernoulliVAE", sc.estimate,
+            sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="double_cv")  # fmt: skip
+    refuses(ValueError, "'gumbel_softmax' is for the units of an sc.Network", sc.estimate,
+            sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="gumbel_softmax")  # fmt: skip
+    refuses(ValueError, "`temperature` must be above 0, got 0.0", sc.estimators.GumbelSoftmax, 0.0)
+    refuses(TypeError, "`coefficient` must be", sc.estimators.DoubleCV, "a")
+
+
+def test_networks_that_do_not_fit():
+    (units, labels), (bare, _), (classes, _) = NETS["units"], NETS["no gradient"], NETS["classes"]
+    wide = sc.Network(sc.Linear(3, 4097), sc.BernoulliUnits(), sc.Linear(4097, 3), cost=units.cost)
+    refuses(ValueError, "`estimator` local_expectation is for small layers (a sample has a branch for each other "
+            "outcome of each unit): at most 4,096, got 4,097", wide.gradient, X, labels,
+            estimator="local_expectation")  # fmt: skip
+    few = sc.estimators.LocalExpectation(max_outcomes=2)
+    refuses(ValueError, "`max_outcomes` must be at least the 3 classes of a site, got 2", classes.gradient, X, labels,
+            estimator=few)  # fmt: skip
+    refuses(ValueError, "`n_samples` must be a multiple of 2 for arm (a pair), got 3", units.gradient, X, labels,
+            n_samples=3, estimator="arm")  # fmt: skip
+    refuses(ValueError, "`n_samples` must be at least 2 for double_cv, got 1", units.gradient, X, labels, n_samples=1,
+            estimator="double_cv")  # fmt: skip
+    for name in ("arm", "double_cv"):
+        refuses(ValueError, f"`estimator` {name} is for networks whose units are BernoulliUnits, got CategoricalUnits",
+                classes.gradient, X, labels, estimator=name)  # fmt: skip
+    for name in ("double_cv", "gumbel_softmax", "straight_through"):
+        refuses(ValueError, "`cost` must have a `grad(output, target)`, got <function hard", bare.gradient, X,
+                WANTED[[0, 0]], estimator=name)  # fmt: skip

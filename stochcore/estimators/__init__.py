@@ -9,7 +9,7 @@ from .differences import FiniteDifference
 from .enumerated import Exact
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
-from .networks import Nvil, StraightThrough, Vimco
+from .networks import DoubleCV, GumbelSoftmax, Nvil, StraightThrough, Vimco
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
@@ -25,9 +25,11 @@ __all__ = [
     "ControlVariate",
     "Coupled",
     "Disarm",
+    "DoubleCV",
     "Estimator",
     "Exact",
     "FiniteDifference",
+    "GumbelSoftmax",
     "LeaveOneOut",
     "LocalExpectation",
     "MeasureValued",

@@ -89,6 +89,78 @@ class Nvil(Estimator):
 
 @named
 @dataclass(frozen=True)
+class DoubleCV(Estimator):
+    """DoubleCV(coefficient=1.0)
+
+    Leave-one-out, with what the other samples' gradients by y tell of a sample's cost taken off.
+
+    Of K samples of BernoulliUnits with means q, sample k has g_k, the mean of the other samples' dJ/dy, and b_k = g_k .
+    (y_k - q), which has expectation 0 and covaries with the score by q (1 - q) g_k:
+
+        g = 1/K sum_k (J_k - c b_k - 1/(K - 1) sum_{j != k} (J_j - c b_j)) (y_k - q) + c q (1 - q) 1/K sum_k g_k
+
+    Titsias and Shi, "Double control variates for gradient estimation in discrete latent variable models", AISTATS 2022
+    (there -alpha is c, and learns; c = 1 is exact for a linear J). Unbiased. K evaluations of J and of its gradient, K
+    at least 2. ``sc.Network``, with a cost that has a gradient: the last layer of units, those before have
+    ``leave_one_out``, since the gradient that would come to them is an estimate from all samples.
+    ``sc.BernoulliVAE`` with one layer of units.
+
+    Parameters
+    ----------
+    coefficient : float
+        c. With 0 it is ``leave_one_out``.
+    """
+
+    coefficient: float = 1.0
+    name = "double_cv"
+    least = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coefficient", _check.real("coefficient", self.coefficient))
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what is missing."""
+        return "is for the units of an sc.Network or sc.BernoulliVAE"
+
+
+@named
+@dataclass(frozen=True)
+class GumbelSoftmax(Estimator):
+    """GumbelSoftmax(temperature=0.5)
+
+    Units become continuous while they learn, and the gradient passes through them: for comparison.
+
+    A unit is sigmoid((x - e)/t), e logistic noise, in place of [x > e]; a site softmax((x + e)/t), e Gumbel noise, in
+    place of the class where x + e is largest. Maddison, Mnih and Teh, "The Concrete distribution: a continuous
+    relaxation of discrete random variables", ICLR 2017; Jang, Gu and Poole, "Categorical
+    reparameterization with Gumbel-softmax", ICLR 2017, eq. 2. Exact for the relaxed network, whose costs the history
+    holds; biased for the network itself. As t falls, the bias does, and the variance grows. `predict` and `loss` have
+    units that are 0 or 1. One evaluation of J and of its gradient a sample; ``sc.Network``, with a cost that has a
+    gradient.
+
+    Parameters
+    ----------
+    temperature : float
+        t, above 0.
+    """
+
+    temperature: float = 0.5
+    name = "gumbel_softmax"
+    unbiased = False
+
+    def __post_init__(self) -> None:
+        temperature = _check.real("temperature", self.temperature)
+        if temperature <= 0:
+            raise ValueError(f"`temperature` must be above 0, got {temperature}")
+        object.__setattr__(self, "temperature", temperature)
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what is missing."""
+        return "is for the units of an sc.Network"
+
+
+@named
+@dataclass(frozen=True)
 class Vimco(Estimator):
     """Vimco()
 
