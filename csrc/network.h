@@ -110,9 +110,9 @@ typedef struct sc_net {
     sc_stream pixels;  /* draws binary inputs */
     float *x;          /* [batch][width] */
     double *mean;      /* [batch] costs */
-    double *share;     /* [batch * groups] of the samples in e^-cost, for vimco */
-    double *squares;   /* [n_chunks] */
-    double *scratch;   /* [blocks][scratch_each] */
+    double *share; /* [batch * groups] of the samples in e^-cost, for vimco; for double two numbers for each input */
+    double *squares; /* [n_chunks] */
+    double *scratch; /* [blocks][scratch_each] */
     ptrdiff_t scratch_each;
     /* Of inputs that are mostly 0, which are not, so that a first linear layer skips those; NULL: it is a product. */
     uint32_t *bits; /* [planes][batch_stride]: bit j of plane i is number 32 i + j of a row */

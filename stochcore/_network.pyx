@@ -39,9 +39,9 @@ cdef class Work:
     """A network with the scratch of one batch: what takes steps, or only looks.
 
     `layers` holds a dict for each sc_layer, with the number of the layer that it takes (-1: the input); `ends` one for
-    each sc_net_end, with the number of the layer that is its output, and that of its target (-1: the input, None: `look_at`
-    gives it); `rows` those of each level; `sizes` numbers of sc_net, and the numbers of the layers that foretell the
-    costs of levels, `baselines`, three of a net and after all others.
+    each sc_net_end, with the number of the layer that is its output, and that of its target (-1: the input, None:
+    `look_at` gives it); `rows` those of each level; `sizes` numbers of sc_net, and the numbers of the layers that
+    foretell the costs of levels, `baselines`, three of a net and after all others.
     """
 
     cdef sc_net net
@@ -156,10 +156,11 @@ cdef class Work:
         return 0
 
     cdef int foretell(self, tuple baselines, bint normalise) except -1:
-        """What foretells the costs of levels, and the averages: costs of levels, their weight, squared spreads."""
+        """What foretells the costs of levels, and averages: those costs, their weight; squared spreads, or `share`."""
         cdef sc_layer *layer
         cdef Py_ssize_t i, levels = self.net.n_levels
-        self.average = np.zeros(2 * levels + 1 if normalise else levels + 1)
+        more = 2 if self.net.rule == DOUBLE else levels if normalise else 0
+        self.average = np.zeros(levels + 1 + more)
         for i in range(len(baselines)):
             layer = &self.net.layers[<Py_ssize_t>baselines[i]]
             self.net.levels[i + 1].seen = layer.after
@@ -266,8 +267,11 @@ cdef class Work:
         for i in range(last):
             if average[last] > 0.0:
                 self.net.levels[i].baseline = average[i] / average[last]
-                if len(average) > last + 1:
+                if self.net.rule == NVIL and len(average) > last + 1:
                     self.net.levels[i].spread = max(1.0, sqrt(average[last + 1 + i] / average[last]))
+
+        if self.net.rule == DOUBLE and average[last + 2] > 0.0:
+            self.net.factor = -average[last + 1] / average[last + 2]
 
     cdef void remember(self, double decay):
         """Let the averages see a step that is over."""
@@ -283,9 +287,14 @@ cdef class Work:
                     mean = mean + it.cost[row] / <double>it.rows
                 sum = sum + mean
             average[i] = decay * average[i] + (1.0 - decay) * (sum / <double>self.net.batch)
-            if len(average) > last + 1 and it.seen:
+            if self.net.rule == NVIL and len(average) > last + 1 and it.seen:
                 average[last + 1 + i] = decay * average[last + 1 + i] + (1.0 - decay) * self.variance(it)
         average[last] = decay * average[last] + (1.0 - decay)
+        for i in range(2 if self.net.rule == DOUBLE else 0):
+            sum = 0.0
+            for k in range(self.net.batch):
+                sum = sum + self.net.share[k * self.net.groups + i]
+            average[last + 1 + i] = decay * average[last + 1 + i] + (1.0 - decay) * sum
 
     cdef double variance(self, sc_level *level) noexcept:
         """Of a level's costs less what was foretold of them."""

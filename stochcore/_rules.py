@@ -132,4 +132,5 @@ def _double(K: int, units: list[Layer], chosen: DoubleCV, many: bool) -> Rule:
         raise ValueError(f"`n_samples` must be at least 2 for double_cv, got {K}")
     if many and len(units) > 1:  # an encoder and a decoder take units that are not the last ones
         raise ValueError(f"`estimator` double_cv is for a BernoulliVAE with one layer of units, got {len(units)}")
-    return Rule(_network.DOUBLE, K, factor=chosen.coefficient)
+    decay = -1.0 if chosen.decay is None else chosen.decay
+    return Rule(_network.DOUBLE, K, 0.0, decay, factor=chosen.coefficient)

@@ -137,7 +137,8 @@ def interrupted(tmp_path, model, target, estimator, K):
     return whole
 
 
-OTHERS = [("arm", 4), ("local_expectation", 2), ("double_cv", 3), ("gumbel_softmax", 2)]
+OTHERS = [("arm", 4), ("local_expectation", 2), ("double_cv", 3), (sc.estimators.DoubleCV(0.5, None), 2),
+          ("gumbel_softmax", 2)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("estimator", "K"), OTHERS)
@@ -145,7 +146,7 @@ def test_interrupted_fits_without_a_past(tmp_path, estimator, K):
     interrupted(tmp_path, *NETS["units"], estimator, K)
 
 
-@pytest.mark.parametrize("estimator", [NVIL, *(name for name, _ in OTHERS)], ids=lambda e: getattr(e, "name", e))
+@pytest.mark.parametrize("estimator", [NVIL, *(rule for rule, _ in OTHERS)], ids=lambda e: getattr(e, "name", e))
 def test_threads_leave_the_bits_alone(estimator):
     rng = np.random.default_rng(0)
     x, target = rng.normal(size=(130, 30)), rng.random((130, 20))
@@ -259,13 +260,39 @@ def test_double_cv_is_exact_for_a_linear_cost():
     model = sc.Network(sc.Linear(W, B), sc.BernoulliUnits(), cost=Linear())
     for seed in range(5):
         grad = model.gradient(INPUTS, WANTED, estimator="double_cv", seed=seed)[2]["linear0.bias"]
-        np.testing.assert_allclose(grad, Q * (1 - Q) * [1.0, -2.0, 1.5], rtol=1e-5)
+        np.testing.assert_allclose(grad, Q * (1 - Q) * [1.0, -2.0, 1.5], rtol=1e-5, atol=1e-6)
     for name in ("units", "two layers of units"):
         model, target = NETS[name]
         one = model.gradient(X, target, estimator=sc.estimators.DoubleCV(0.0), n_samples=3)[2]
         two = model.gradient(X, target, n_samples=3)[2]
         for key in one:
             np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-7)
+
+
+def test_the_coefficient_is_that_of_completed_steps():
+    """-sum g . h / sum h . h over the inputs of the first step is c of the second one."""
+    model = PLAIN
+    options = {"batch_size": 40, "n_samples": 3, "seed": 2}
+    trainer = model.trainer((np.tile(INPUTS, (40, 1)), np.tile(WANTED, (40, 1))), estimator="double_cv", **options)
+    still, moments = np.array([[0.0, 0, 0, 0, 0, 0]]), np.zeros((2, trainer.parameters.size), np.float32)
+    trainer.run(0, still, 0, moments)
+    u = drawn(40, 3, 2)
+    g = np.array([double_by_hand(v[None], 0.0) for v in u])
+    h = np.array([double_by_hand(v[None], 1.0) for v in u]) - g
+    c = -(g * h).sum() / (h * h).sum()
+    assert trainer.average[4] > 0
+    assert -trainer.average[3] / trainer.average[4] == pytest.approx(c, rel=1e-4)
+    assert abs(c - 1) > 0.02
+    trainer.run(0, still, 1, moments)
+    second = np.array(trainer._work.gradient[-3:])
+    noise = sc.Stream(2)._replace(purpose=sc.noise.LAYERS + 1).at(40 * 3 * 3).uniform((40, 3, 3))
+    np.testing.assert_allclose(second, double_by_hand(noise, c), rtol=1e-4, atol=1e-5)
+    assert np.abs(second - double_by_hand(noise, 1.0)).max() > 1e-3
+    constant = model.trainer((np.tile(INPUTS, (40, 1)), np.tile(WANTED, (40, 1))),
+                             estimator=sc.estimators.DoubleCV(1.0, None), **options)  # fmt: skip
+    assert constant.average is None
+    constant.run(0, still, 1, moments)
+    np.testing.assert_allclose(constant._work.gradient[-3:], double_by_hand(noise, 1.0), rtol=1e-4, atol=1e-5)
 
 
 def test_branches_are_no_samples():
@@ -345,6 +372,7 @@ def test_refusals():
             sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="gumbel_softmax")  # fmt: skip
     refuses(ValueError, "`temperature` must be above 0, got 0.0", sc.estimators.GumbelSoftmax, 0.0)
     refuses(TypeError, "`coefficient` must be", sc.estimators.DoubleCV, "a")
+    refuses(ValueError, "`decay` must lie in [0, 1) or be None, got 1.5", sc.estimators.DoubleCV, decay=1.5)
 
 
 def test_networks_that_do_not_fit():

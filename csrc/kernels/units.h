@@ -227,40 +227,49 @@ static void sc_add_by_target(const sc_net *n, const sc_layer *l, ptrdiff_t i)
         }
 }
 
-/* The last layer of units, input i: `total` has room for a row. Gradients by y come as shares of the mean cost. */
+/* The last layer of units, input i: g + c h, g that of leave one out, h what is left of the control variates, whose mean
+ * is 0. c is best at -E[g . h] / E[h . h], for which g . h and h . h go to `share`. Gradients by y come as shares of the
+ * mean cost; `total` has room for a row. */
 static void sc_back_double(const sc_net *n, const sc_layer *l, ptrdiff_t i, float *total)
 {
     const ptrdiff_t units = l->outputs, K = l->after, fan = K / l->before;
     const sc_level *level = n->levels + l->unit;
-    const double c = n->factor, scale = c * (double)n->batch * (double)K / (double)(K - 1);
+    const vf c = vf_set1((float)n->factor), share = vf_set1((float)(1.0 / (double)(K - 1)));
     float *d = l->delta_out + i * K * units;
+    vd gh = vd_set1(0), hh = vd_set1(0);
+    sc_back_score(n, l, i * l->before, (i + 1) * l->before);
     sc_add_by_target(n, l, i);
     sc_sum_rows(K, units, d, total);
-    for (ptrdiff_t k = 0; k < K; k++) {
+    for (ptrdiff_t k = 0; k < K; k++) { /* b_k takes the place of the cost, which has been told */
         const float *q = l->own + (i * l->before + k / fan) * units, *y = l->out + (i * K + k) * units;
         vd sum = vd_set1(0);
         for (ptrdiff_t j = 0; j < units; j += 16) {
             const vf away = vf_sub(vf_load_part(y + j, units - j, 0), vf_load_part(q + j, units - j, 0));
-            const vf others =
-                vf_sub(vf_load_part(total + j, units - j, 0), vf_load_part(d + k * units + j, units - j, 0));
-            const vf product = vf_mul(away, others);
+            const vf own = vf_load_part(d + k * units + j, units - j, 0);
+            const vf product = vf_mul(away, vf_sub(vf_load_part(total + j, units - j, 0), own));
             sum = vd_add(sum, vd_add(vf_lo_f64(product), vf_hi_f64(product)));
         }
-        level->cost[i * K + k] -= scale * vd_sum(sum);
+        level->cost[i * K + k] = -(double)n->batch * (double)K / (double)(K - 1) * vd_sum(sum);
     }
     sc_weigh_level(n, i, level);
-    sc_back_score(n, l, i * l->before, (i + 1) * l->before);
-    for (ptrdiff_t r = 0; r < l->before; r++)
+    for (ptrdiff_t r = i * l->before; r < (i + 1) * l->before; r++)
         for (ptrdiff_t j = 0; j < units; j += 16) {
-            float *by = l->delta_in + (i * l->before + r) * units + j;
-            const vf q = vf_load_part(l->own + (i * l->before + r) * units + j, units - j, 0);
-            vf others = vf_set1(0);
-            for (ptrdiff_t k = r * fan; k < (r + 1) * fan; k++)
-                others = vf_add(others, vf_sub(vf_load_part(total + j, units - j, 0),
-                                               vf_load_part(d + k * units + j, units - j, 0)));
-            others = vf_mul(others, vf_mul(vf_set1((float)(c / (double)(K - 1))), vf_mul(q, vf_sub(vf_set1(1), q))));
-            vf_store_part(by, vf_add(vf_load_part(by, units - j, 0), others), units - j);
+            float *by = l->delta_in + r * units + j;
+            const vf q = vf_load_part(l->own + r * units + j, units - j, 0), g = vf_load_part(by, units - j, 0);
+            const vf slope = vf_mul(share, vf_mul(q, vf_sub(vf_set1(1), q))),
+                     all = vf_load_part(total + j, units - j, 0);
+            vf h = vf_set1(0);
+            for (ptrdiff_t k = r * fan; k < (r + 1) * fan; k++) {
+                const vf own = vf_load_part(l->delta_out + k * units + j, units - j, 0);
+                const vf away = vf_sub(vf_load_part(l->out + k * units + j, units - j, 0), q);
+                h = vf_fma(slope, vf_sub(all, own), vf_fma(vf_set1(level->weight[k]), away, h));
+            }
+            const vf gap = vf_mul(g, h), square = vf_mul(h, h);
+            gh = vd_add(gh, vd_add(vf_lo_f64(gap), vf_hi_f64(gap)));
+            hh = vd_add(hh, vd_add(vf_lo_f64(square), vf_hi_f64(square)));
+            vf_store_part(by, vf_fma(c, h, g), units - j);
         }
+    n->share[i * K] = vd_sum(gh), n->share[i * K + 1] = vd_sum(hh);
 }
 
 static void sc_back_gumbel(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)

@@ -90,33 +90,46 @@ class Nvil(Estimator):
 @named
 @dataclass(frozen=True)
 class DoubleCV(Estimator):
-    """DoubleCV(coefficient=1.0)
+    """DoubleCV(coefficient=1.0, decay=0.9)
 
     Leave-one-out, with what the other samples' gradients by y tell of a sample's cost taken off.
 
     Of K samples of BernoulliUnits with means q, sample k has g_k, the mean of the other samples' dJ/dy, and b_k = g_k .
     (y_k - q), which has expectation 0 and covaries with the score by q (1 - q) g_k:
 
-        g = 1/K sum_k (J_k - c b_k - 1/(K - 1) sum_{j != k} (J_j - c b_j)) (y_k - q) + c q (1 - q) 1/K sum_k g_k
+        1/K sum_k (J_k - c b_k - 1/(K - 1) sum_{j != k} (J_j - c b_j)) (y_k - q) + c q (1 - q) 1/K sum_k g_k
 
     Titsias and Shi, "Double control variates for gradient estimation in discrete latent variable models", AISTATS 2022
-    (there -alpha is c, and learns; c = 1 is exact for a linear J). Unbiased. K evaluations of J and of its gradient, K
-    at least 2. ``sc.Network``, with a cost that has a gradient: the last layer of units, those before have
-    ``leave_one_out``, since the gradient that would come to them is an estimate from all samples.
-    ``sc.BernoulliVAE`` with one layer of units.
+    (there -c is alpha, which learns by descent on the variance). This is g + c h with E[h] = 0, g that of
+    leave-one-out, and its variance by the logits of the units is least at c = -E[g . h] / E[h . h]: in ``sc.minimize``
+    both are moving averages of completed steps, and `Fit` keeps them. So c does not depend on the samples of the step:
+    unbiased.
+
+    K evaluations of J and of its gradient, K at least 2. ``sc.Network``, with a cost that has a gradient: the last
+    layer of units; those before have ``leave_one_out``, since the gradient that would come to them is an estimate that
+    knows all samples. ``sc.BernoulliVAE`` with one layer of units.
 
     Parameters
     ----------
     coefficient : float
-        c. With 0 it is ``leave_one_out``.
+        c of the first step, and of a single ``gradient``. 1 is exact for a J that is linear in y, 0 is leave-one-out.
+    decay : float or None
+        Of the moving averages, in [0, 1); None: c stays what it was.
     """
 
     coefficient: float = 1.0
+    decay: float | None = 0.9
     name = "double_cv"
     least = 2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "coefficient", _check.real("coefficient", self.coefficient))
+        if self.decay is None:
+            return
+        decay = _check.real("decay", self.decay)
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"`decay` must lie in [0, 1) or be None, got {self.decay}")
+        object.__setattr__(self, "decay", decay)
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what is missing."""
