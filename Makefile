@@ -133,6 +133,7 @@ examples: .venv/built.stamp  ## run the examples and draw their pictures again (
 	$(BIN)/python examples/epidemic.py --out examples/epidemic.png $(ARGS)
 	$(BIN)/python examples/cartpole.py --out examples/cartpole.png $(ARGS)
 	$(BIN)/python examples/hard_decisions.py --out examples/hard_decisions.png $(ARGS)
+	$(BIN)/python examples/denoising.py --out examples/denoising.png $(ARGS)
 	$(BIN)/python examples/gymnasium_frozenlake.py --out examples/gymnasium_frozenlake.png $(ARGS)
 
 # ---- benchmarks ------------------------------------------------------------------------------------------------------

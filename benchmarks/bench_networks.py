@@ -1,7 +1,7 @@
 """networks: training steps of a Bernoulli variational autoencoder, two samples of the units for each image.
 
 DisARM's pair of samples and Adam, as in the programs of the references: JAX after its compilation, and
-torch with its fused Adam.
+torch with its fused Adam. Deep and nonlinear ones beside JAX: a trunk, and a branch for each layer of units.
 """
 
 from typing import Any
@@ -67,3 +67,35 @@ def bench_train(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
     run = make(data, units, batch, steps, RATE, work.threads)
     small_change = data.shape[1] * units * batch * 3 / 128  # as _networks.pyx counts the work of a step
     measured(benchmark, work, who, run, elements=small_change)
+
+
+DEEP: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {  # units, hidden
+    "784 pixels, 200 and 200 units, batch 100": ((200, 200), ()),
+    "784 pixels, 200 units, LeakyReLU 200-200, batch 100": ((200,), (200, 200)),
+    "784 pixels, 200 and 200 units, LeakyReLU 200-200, batch 100": ((200, 200), (200, 200)),
+}
+
+
+def train_deep(images: Any, latents: Any, hidden: Any, batch: int, n_steps: int, rate: float, threads: int) -> Any:
+    """Steps alone, as those of a peer that was compiled before."""
+    model = sc.BernoulliVAE(images.shape[1], latents, hidden=hidden, mean=images.mean(axis=0))
+    n_samples = len(latents) + 1
+    trainer = model.trainer(images, batch_size=batch, n_samples=n_samples, estimator="disarm", n_threads=threads)
+    adam = sc.Adam(rate)
+    moments = np.zeros((2, trainer.parameters.size), dtype=np.float32)
+    return lambda: trainer.run(adam.kind, adam.scalars(0, n_steps), 0, moments)
+
+
+def deep(name: str, threads: int) -> Work:
+    held = {"floor": 1.5, "goal": 2.5, "against": "jax"} if threads == ALL else {}
+    return Work("networks", name, 3 if SMOKE else 25, "steps", threads, headline=True, **held)  # type: ignore[arg-type]
+
+
+@cases([(deep(name, threads), name) for name in DEEP for threads in THREADS], peers=("jax",))
+def bench_deep(benchmark: Any, work: Work, who: str, arguments: Any) -> None:
+    (name,) = arguments
+    latents, hidden = DEEP[name]
+    data = mnist_like()
+    make = train_deep if who == OURS else peer(who).train_deep
+    run = make(data, latents, hidden, 100, 3 if SMOKE else 25, 1e-3, work.threads)
+    measured(benchmark, work, who, run, elements=784 * 200 * 100 * 3 / 128)

@@ -1,6 +1,7 @@
 """JAX: all under jit, compiled before the clock starts; loops are scans. It takes all cores."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -207,6 +208,76 @@ def train_stack(images: Array, hidden: bool, batch: int, n_steps: int, rate: flo
         f1, f2 = (jax.nn.softplus(o) - o * x).sum(-1)
         pair = 0.5 * (f1 - f2)[:, None] * ((y1 - y2) * jax.nn.sigmoid(jnp.abs(logits)))
         return (0.5 * (f1 + f2)).mean() + (jax.lax.stop_gradient(pair) * logits).sum() / batch
+
+    def whole(state: Any, k: Any) -> Any:
+        def step(state: Any, k: Any) -> Any:
+            P, moments = state
+            move, moments = adam.update(jax.grad(loss)(P, k), moments, P)
+            return (optax.apply_updates(P, move), moments), None
+
+        return jax.lax.scan(step, state, jax.random.split(k, n_steps))[0]
+
+    return compiled(whole, (start, adam.init(start)), jax.random.key(7))
+
+
+def train_deep(
+    images: Array, latents: tuple[int, ...], hidden: tuple[int, ...], batch: int, n_steps: int, rate: float,
+    threads: int,
+) -> Run:  # fmt: skip
+    """Train a Bernoulli VAE of several layers with DisARM layer by layer and Adam.
+
+    Of each image a trunk goes through all layers, and a branch parts from it at each of them: decoders and encoders see
+    no row twice.
+    """
+    n, D = images.shape
+    mean = images.mean(axis=0).clip(0.01, 0.99)
+    keys = iter(jax.random.split(jax.random.key(0), 64))
+    sizes = (D, *latents)
+
+    def net(*widths: int) -> Any:
+        return [(jax.random.normal(next(keys), (a, b)) * a**-0.5, jnp.zeros(b)) for a, b in pairwise(widths)]
+
+    start = {
+        "up": [net(a, *hidden, b) for a, b in zip(sizes, latents, strict=False)],
+        "down": [net(b, *hidden[::-1], a) for a, b in zip(sizes, latents, strict=False)],
+        "prior": jnp.zeros(latents[-1]),
+    }
+    last, _ = start["down"][0][-1]
+    start["down"][0][-1] = (last, jnp.array(np.log(mean / (1 - mean))))
+    adam, data, centre = optax.adam(rate), jnp.array(images), jnp.array(mean)
+
+    def maps(layers: Any, h: Any) -> Any:
+        for i, (W, b) in enumerate(layers):
+            h = (jax.nn.leaky_relu(h, 0.3) if i else h) @ W + b
+        return h
+
+    def log_prob(logits: Any, y: Any) -> Any:
+        return (logits * y - jax.nn.softplus(logits)).sum(-1)
+
+    def loss(P: Any, key: Any) -> Any:
+        k1, k2, *ks = jax.random.split(key, 2 + len(latents))
+        x = data[jax.random.randint(k1, (batch,), 0, n)]
+        x = (jax.random.uniform(k2, x.shape) < x).astype(jnp.float32)
+        below, scores, told = x[None], [], []  # rows of a level: the trunk, then its branches
+        for level, k in enumerate(ks):
+            logits = maps(P["up"][level], 2 * (below - (centre if level == 0 else 0.5)))
+            p = jax.lax.stop_gradient(jax.nn.sigmoid(logits))
+            u = jax.random.uniform(k, logits.shape[1:])
+            z = jnp.concatenate([u < p, (1 - u < p)[:1]]).astype(jnp.float32)
+            came = jnp.concatenate([below, below[:1]])
+            f = log_prob(maps(P["down"][level], 2 * z - 1), came)
+            f -= jax.lax.stop_gradient(log_prob(jnp.concatenate([logits, logits[:1]]), z))
+            if level == len(latents) - 1:
+                f += log_prob(jnp.broadcast_to(P["prior"], z.shape), z)
+            told.append(f)
+            gap = jax.lax.stop_gradient((z[0] - z[-1]) * jax.nn.sigmoid(jnp.abs(logits[0])))
+            scores.append((gap * logits[0]).sum(-1))
+            below = z
+        total = -sum(f.mean() for f in told)
+        for level, score in enumerate(scores):  # a layer is to blame for what is told from its level on
+            trunk, branch = (sum(f[row] for f in told[level:]) for row in (0, level + 1))
+            total -= (0.5 * jax.lax.stop_gradient(trunk - branch) * score).mean()
+        return total
 
     def whole(state: Any, k: Any) -> Any:
         def step(state: Any, k: Any) -> Any:

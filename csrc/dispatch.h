@@ -103,8 +103,10 @@ typedef struct sc_table {
                      float *v);
 
     /* networks: a step is prepare, forward for each block, summarise, learn for each chunk */
-    void (*vae_prepare)(sc_vae_work *);
+    void (*vae_prepare)(sc_vae_work *, int moved);
     void (*vae_forward)(const sc_vae_work *, const int64_t *rows, uint64_t number, ptrdiff_t block, sc_cancel *);
+    void (*vae_turn)(const sc_vae_work *);
+    void (*vae_decode)(const sc_vae_work *, ptrdiff_t tile, sc_cancel *);
     int (*vae_summarise)(const sc_vae_work *, sc_cancel *, double *record);
     void (*vae_learn)(const sc_vae_work *, ptrdiff_t chunk, int kind, const sc_step_scalars *, float *m, float *v);
     int (*vae_bound)(const sc_vae_work *, const int64_t *rows, ptrdiff_t images, ptrdiff_t first, ptrdiff_t n,

@@ -12,8 +12,9 @@
 #define SC_VAE_NEVER (-200.0f) /* sigmoid and softplus of it are 0 in float32 */
 
 enum {
-    SC_VAE_IMAGES = 16, /* images in a block of a batch */
-    SC_VAE_ROWS = 16,   /* rows of V or W in a chunk of parameters */
+    SC_VAE_IMAGES = 32, /* images in a block of a batch */
+    SC_VAE_ROWS = 32,   /* rows of V or W in a chunk of parameters */
+    SC_VAE_TILE = 64,   /* pixels in a tile: columns of V, two planes of bits */
     SC_VAE_NO_UPDATE = -1,
 };
 
@@ -48,12 +49,14 @@ typedef struct sc_vae_work {
     sc_stream pixels, latents; /* whose noise binarises, whose noise draws the units */
 
     /* scratch, placed by sc_vae_place */
-    float *offset;           /* [latent_stride] minus mean W */
+    float *zeros;            /* [latent_stride] */
+    float *offsets;          /* [chunks of W][latent_stride] minus mean W, each chunk's share */
+    float *offset;           /* [latent_stride] their sum */
     float *prior;            /* [latent_stride] sigmoid of the prior's logits */
     float *logits, *q;       /* [batch][latent_stride] of the units, and their sigmoids */
     float *score;            /* [batch][latent_stride] gradient of the cost by the logits */
     float *score_sum;        /* [latent_stride] */
-    float *delta;            /* [rows][visible_stride] sigmoid(decoder logits) - x */
+    float *delta;            /* [tiles][rows][SC_VAE_TILE] (sigmoid(decoder logits) - x) / rows */
     float *gradient;         /* as the parameters */
     uint32_t *words;         /* [batch][most words an image needs] */
     uint32_t *x_bits;        /* [D / 32][batch_stride]: bit j of plane i is pixel 32 i + j */
@@ -61,6 +64,7 @@ typedef struct sc_vae_work {
     uint32_t *x_columns;     /* [D][batch_stride / 32]: the same bits by pixel */
     uint32_t *z_columns;     /* [H][row_stride / 32] */
     sc_list *on;             /* [rows] the pixels, then the units that are on */
+    double *shares;          /* [tiles][rows] of log p(x | z) */
     double *bound;           /* [rows] log p(x | z) + log p(z) - log q(z | x) */
     double *cost;            /* [batch] minus their mean */
     double *squares;         /* [chunks] sum of the squares of a chunk's gradient */
@@ -89,7 +93,8 @@ static inline ptrdiff_t sc_vae_blocks(const sc_vae_work *w)
     return blocks < 3 ? blocks : sc_round_up(blocks, 4);
 }
 
-/* Chunks of parameters: rows of V with their units' priors, rows of W, and one for b and c. */
+/* Tiles of pixels; and chunks of parameters: rows of V, rows of W, and one for b, c and the prior. */
+static inline ptrdiff_t sc_vae_tiles(const sc_vae *v) { return (v->visible_stride + SC_VAE_TILE - 1) / SC_VAE_TILE; }
 static inline ptrdiff_t sc_vae_V_chunks(const sc_vae *v) { return (v->n_latents + SC_VAE_ROWS - 1) / SC_VAE_ROWS; }
 static inline ptrdiff_t sc_vae_W_chunks(const sc_vae *v) { return (v->n_visible + SC_VAE_ROWS - 1) / SC_VAE_ROWS; }
 static inline ptrdiff_t sc_vae_chunks(const sc_vae *v) { return sc_vae_V_chunks(v) + sc_vae_W_chunks(v) + 1; }
@@ -98,7 +103,7 @@ static inline ptrdiff_t sc_vae_chunks(const sc_vae *v) { return sc_vae_V_chunks(
 static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)
 {
     const sc_vae *v = &w->vae;
-    const ptrdiff_t rows = sc_vae_rows(w), hs = v->latent_stride, ds = v->visible_stride;
+    const ptrdiff_t rows = sc_vae_rows(w), hs = v->latent_stride, tiles = sc_vae_tiles(v);
     const ptrdiff_t bs = sc_vae_batch_stride(w), rs = sc_vae_row_stride(w);
     ptrdiff_t used = 0;
 #define SC_TAKE(field, type, count)                                                                                    \
@@ -106,13 +111,15 @@ static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)
         w->field = memory ? (type *)(void *)(memory + used) : NULL;                                                    \
         used += sc_round_up((count) * (ptrdiff_t)sizeof(type), 64);                                                    \
     } while (0)
+    SC_TAKE(zeros, float, hs);
+    SC_TAKE(offsets, float, sc_vae_W_chunks(v) * hs);
     SC_TAKE(offset, float, hs);
     SC_TAKE(prior, float, hs);
     SC_TAKE(logits, float, w->batch *hs);
     SC_TAKE(q, float, w->batch *hs);
     SC_TAKE(score, float, w->batch *hs);
     SC_TAKE(score_sum, float, hs);
-    SC_TAKE(delta, float, rows *ds);
+    SC_TAKE(delta, float, tiles *rows *SC_VAE_TILE);
     SC_TAKE(gradient, float, sc_vae_size(v));
     SC_TAKE(words, uint32_t, w->batch *sc_vae_words(w));
     SC_TAKE(x_bits, uint32_t, sc_vae_x_planes(v) * bs);
@@ -120,6 +127,7 @@ static inline ptrdiff_t sc_vae_place(sc_vae_work *w, char *memory)
     SC_TAKE(x_columns, uint32_t, v->n_visible *(bs / 32));
     SC_TAKE(z_columns, uint32_t, v->n_latents *(rs / 32));
     SC_TAKE(on, sc_list, rows);
+    SC_TAKE(shares, double, tiles *rows);
     SC_TAKE(bound, double, rows);
     SC_TAKE(cost, double, w->batch);
     SC_TAKE(squares, double, sc_vae_chunks(v));

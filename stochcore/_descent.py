@@ -266,7 +266,31 @@ def columns(records: Array, batch_shape: tuple[int, ...]) -> dict[str, Array]:
     return found
 
 
-class History(Mapping[str, Array]):
+class Columns(Mapping[str, Array]):
+    """Read-only arrays, as attributes and by name."""
+
+    _names: tuple[str, ...]
+
+    def _show(self, found: dict[str, Array]) -> None:
+        self._names = tuple(found)
+        for name, array in found.items():
+            array.flags.writeable = False
+            setattr(self, name, array)
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        array: Array = getattr(self, name)
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class History(Columns):
     """What each completed step had to say: read-only arrays whose first axis is the step.
 
     Attributes
@@ -290,23 +314,8 @@ class History(Mapping[str, Array]):
 
     def __init__(self, records: Array, batch_shape: tuple[int, ...], sign: int) -> None:
         found = columns(records, batch_shape)
-        self._names = tuple(found)
-        for name, array in found.items():
-            shown = -array if sign < 0 and name in ("cost", "best_cost") else array
-            shown.flags.writeable = False
-            setattr(self, name, shown)
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._names:
-            raise KeyError(name)
-        array: Array = getattr(self, name)
-        return array
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+        turned = ("cost", "best_cost") if sign < 0 else ()
+        self._show({name: -array if name in turned else array for name, array in found.items()})
 
     def __repr__(self) -> str:
         return f"History({', '.join(self._names)} of {len(self.grad_norm)} steps)"

@@ -239,6 +239,7 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_vae_size(const sc_vae *)
     ptrdiff_t sc_vae_blocks(const sc_vae_work *)
+    ptrdiff_t sc_vae_tiles(const sc_vae *)
     ptrdiff_t sc_vae_chunks(const sc_vae *)
     ptrdiff_t sc_vae_place(sc_vae_work *, char *)
 
@@ -271,6 +272,8 @@ cdef extern from "dispatch.h" nogil:
         float *kept
         float *delta_in
         float *delta_out
+        uint32_t *bits
+        uint32_t *columns
 
     ctypedef struct sc_net_chunk:
         ptrdiff_t layer
@@ -335,6 +338,7 @@ cdef extern from "dispatch.h" nogil:
     ptrdiff_t sc_net_planes(const sc_net *)
     ptrdiff_t sc_net_batch_stride(const sc_net *)
     ptrdiff_t sc_net_every(const sc_net *, const sc_level *)
+    ptrdiff_t sc_net_lines(const sc_net *, ptrdiff_t)
     ptrdiff_t sc_net_source(const sc_net *, ptrdiff_t before, ptrdiff_t after, ptrdiff_t row)
 
     ctypedef struct sc_functions:
@@ -463,8 +467,10 @@ cdef extern from "dispatch.h" nogil:
                          double *) noexcept nogil
         void (*update32)(int, const sc_step_scalars *, ptrdiff_t, const float *, float *, float *,
                          float *) noexcept nogil
-        void (*vae_prepare)(sc_vae_work *) noexcept nogil
+        void (*vae_prepare)(sc_vae_work *, int) noexcept nogil
         void (*vae_forward)(const sc_vae_work *, const int64_t *, uint64_t, ptrdiff_t, sc_cancel *) noexcept nogil
+        void (*vae_turn)(const sc_vae_work *) noexcept nogil
+        void (*vae_decode)(const sc_vae_work *, ptrdiff_t, sc_cancel *) noexcept nogil
         int (*vae_summarise)(const sc_vae_work *, sc_cancel *, double *) noexcept nogil
         void (*vae_learn)(const sc_vae_work *, ptrdiff_t, int, const sc_step_scalars *, float *, float *) noexcept nogil
         int (*vae_bound)(const sc_vae_work *, const int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,

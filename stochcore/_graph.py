@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _network
-from .layers import Affine, Layer, Tanh
+from .layers import Affine, BernoulliUnits, Layer, Tanh
 from .noise import LAYERS, Stream
 
 Array = NDArray[Any]
 
 INPUT = -1  # the number of what comes before all nodes
 PASSING = (_network.STRAIGHT, _network.GUMBEL)  # rules by which a gradient passes through units
+BLOCK = 64  # inputs of a batch in a block, at most
+LEAST = 64  # units, and rows in a block, for tables of subsets to be worth their making
 CHUNK = 1 << 16  # weights in a chunk, about: they stay in the second-level cache
 
 
@@ -155,9 +157,21 @@ class Graph:
         units = [n for n, node in zip(rows, self.nodes, strict=True) if node.layer.units]
         return [1 if units else rows[self.ends[0].output], *units]
 
-    def planned(self, rows: list[int], rule: int, stream: Stream) -> list[dict[str, Any]]:
+    def by_bits(self, rows: list[int], batch: int, rule: int) -> list[bool]:
+        """Say which linear nodes sum up the rows that units' bits name, by tables: those large enough to gain by it."""
+        return [
+            isinstance(node.layer, Affine)
+            and node.source != INPUT
+            and isinstance(self.layers[node.source], BernoulliUnits)
+            and min(node.inputs, rows[node.source] * min(batch, BLOCK)) >= LEAST
+            and node.outputs >= 16
+            and rule != _network.GUMBEL  # whose units are none
+            for node in self.nodes
+        ]
+
+    def planned(self, rows: list[int], batch: int, rule: int, stream: Stream) -> list[dict[str, Any]]:
         """Return what the kernels are told of each node."""
-        used, units, plan = self.lead(rule), 0, []
+        used, bits, units, plan = self.lead(rule), self.by_bits(rows, batch, rule), 0, []
         for i, (node, place) in enumerate(zip(self.nodes, self.places[0], strict=True)):
             layer, below = node.layer, node.source != INPUT
             units += layer.units
@@ -168,12 +182,13 @@ class Graph:
                     "inputs": node.inputs, "outputs": node.outputs, "classes": layer.classes,
                     "before": rows[node.source] if below else 1, "after": rows[i], "number": layer.number,
                     "weight": place[0], "bias": place[1], "centre": node.centre,
+                    "bits": bits[i],
                     "noise": stream._replace(purpose=LAYERS + (i if layer.noise else 0)),
                 }
             )  # fmt: skip
         return plan
 
-    def chunks(self, sparse: bool) -> Array:
+    def chunks(self, sparse: bool, bits: list[bool]) -> Array:
         """Cut the parameters into pieces whose gradients are one product each: node, row, rows, column, columns."""
         found = []
         for i, layer in enumerate(self.layers):
@@ -181,11 +196,13 @@ class Graph:
                 continue
             n, m = layer.n_inputs, layer.n_outputs
             pieces = max(1, round(n * m / CHUNK))
-            if n >= m or (sparse and i == 0):  # that one goes by rows
+            if (n >= m and not bits[i]) or (sparse and i == 0):  # that one goes by rows
                 edges = [n * k // pieces for k in range(pieces + 1)]
                 found += [(i, a, b - a, 0, m) for a, b in pairwise(edges) if b > a]
             elif n:
                 edges = sorted({m * k // pieces // 16 * 16 for k in range(pieces)} | {m})
+                if len(edges) > 2 and edges[-1] - edges[-2] < 16:  # bits go by whole lanes
+                    edges.pop(-2)
                 found += [(i, 0, n, a, b - a) for a, b in pairwise(edges)]
             if layer.bias:
                 found.append((i, 0, 0, 0, m))

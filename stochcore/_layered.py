@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _blas, _check, _network
 from ._batches import Orders
-from ._graph import Graph
+from ._graph import BLOCK, Graph
 from ._rules import Rule
 from .costs import End
 from .layers import Affine
@@ -20,7 +20,6 @@ from .noise import INITIALISING, Stream, as_stream
 
 Array = NDArray[Any]
 
-INPUTS = 64  # of a batch in a block, at most
 SPARSE = 0.35  # of inputs: with fewer that are not 0, a first linear layer skips those that are
 PASS = 2048  # rows that go forward at a time when a network is only looked at
 HALF = 1 << 63  # noise for looking at a network lies half a stream away from that of training
@@ -44,16 +43,16 @@ def work(
     first, rows = graph.nodes[0], graph.rows(rule.groups, rule.kind)
     sparse = sparse and isinstance(first.layer, Affine) and first.outputs >= 16
     sizes = {
-        "batch": batch, "blocks": -(-batch // INPUTS), "groups": rule.groups, "width": first.inputs,
+        "batch": batch, "blocks": -(-batch // BLOCK), "groups": rule.groups, "width": first.inputs,
         "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind, "factor": rule.factor,
         "baseline": rule.baseline, "pixels": pixels, "baselines": graph.baselines, "normalise": rule.normalise,
     }  # fmt: skip
     return _network.Work(
         _blas.sgemm(),
-        graph.planned(rows, rule.kind, stream),
+        graph.planned(rows, batch, rule.kind, stream),
         [asdict(end) for end in graph.ends],
         graph.levels(rows),
-        graph.chunks(sparse),
+        graph.chunks(sparse, graph.by_bits(rows, batch, rule.kind)),
         parameters,
         sizes,
     )
@@ -132,27 +131,6 @@ class Data:
             )
         made.delta[:] = grad * made.every / len(made.cost)
         made.delta[np.arange(len(grad)) % made.every > 0] = 0.0
-
-
-def single(name: str, array: Array) -> Array:
-    """Return an array in float32, if it fits."""
-    if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
-        raise ValueError(f"`{name}` must fit in float32, got {np.abs(array).max()}")
-    return array.astype(np.float32)
-
-
-def put(flat: Array, named: Callable[[Array], dict[str, Array]], parameters: Mapping[str, ArrayLike]) -> Array:
-    """Return all parameters with these in their places, if they have their names and shapes."""
-    flat = flat.copy()
-    views = named(flat)
-    if set(parameters) != set(views):
-        raise ValueError(f"`parameters` must hold {', '.join(views)}, got {', '.join(parameters)}")
-    for name, view in views.items():
-        array = single(name, _check.reals(name, parameters[name]))
-        if array.shape != view.shape:
-            raise ValueError(f"`{name}` must have shape {view.shape}, got {array.shape}")
-        view[...] = array
-    return flat
 
 
 def pair(data: Any) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._dispatch cimport (
     begin, finish, kernels, sc_cancel, sc_layer, sc_level, sc_net, sc_net_batch_stride, sc_net_chunk, sc_net_end,
-    sc_net_every, sc_net_planes, sc_net_source, sc_sgemm, sc_step_scalars, sc_table, team,
+    sc_net_every, sc_net_lines, sc_net_planes, sc_net_source, sc_sgemm, sc_step_scalars, sc_table, team,
 )
 from ._noise cimport stream_of
 
@@ -134,12 +134,23 @@ cdef class Work:
                 centre[:] = layer["centre"]
                 it.centre = <const float *>self.address(centre)
                 it.offset, it.sum = self.floats(it.outputs), self.floats(it.outputs)
+            if layer["bits"]:
+                self.take_bits(it, &self.net.layers[<Py_ssize_t>source])
             if layer["kind"] == LINEAR:
                 self.sums += <double>batch * it.after * it.inputs * it.outputs
         it = &self.net.layers[output]
         shape, (values, delta) = (batch * it.after, it.outputs), every[output]
         self.output = values.reshape(shape)
         self.delta = None if delta is None else delta.reshape(shape)
+        return 0
+
+    cdef int take_bits(self, sc_layer *it, sc_layer *units) except -1:
+        """Let a linear layer take the bits of units."""
+        cdef Py_ssize_t lines = sc_net_lines(&self.net, units.after)
+        if units.bits == NULL:
+            units.bits = <uint32_t *>self.address(aligned((units.outputs + 31) // 32 * lines, np.uint32))
+            units.columns = <uint32_t *>self.address(aligned(units.outputs * (lines // 32), np.uint32))
+        it.bits, it.columns = units.bits, units.columns
         return 0
 
     cdef int rise(self, list rows, double baseline) except -1:

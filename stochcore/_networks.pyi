@@ -14,6 +14,8 @@ def aligned(n: int, dtype: DTypeLike) -> Array: ...
 class Network:
     parameters: Array
     mean: Array
+    n_visible: int
+    n_latents: int
     visible_stride: int
     latent_stride: int
     def __init__(self, n_visible: int, n_latents: int) -> None: ...

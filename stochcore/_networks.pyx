@@ -8,7 +8,7 @@ import numpy as np
 
 from ._dispatch cimport (
     SC_VAE_IMAGES, begin, finish, kernels, sc_cancel, sc_step_scalars, sc_stream, sc_table, sc_vae,
-    sc_vae_blocks, sc_vae_chunks, sc_vae_place, sc_vae_size, sc_vae_work, team,
+    sc_vae_blocks, sc_vae_chunks, sc_vae_place, sc_vae_size, sc_vae_tiles, sc_vae_work, team,
 )
 from ._noise cimport stream_of
 
@@ -16,7 +16,7 @@ NO_UPDATE = -1  # a kind of step that leaves the parameters alone: only the grad
 
 cdef Py_ssize_t SLOTS = 64  # blocks of images whose bound is worked out at a time: this bounds the memory
 
-# A step's two parallel loops cost microseconds, and milliseconds on a busy machine: one thread takes steps of
+# A step's three parallel loops cost microseconds, and milliseconds on a busy machine: one thread takes steps of
 # fewer than about 2^22 sums, which it does in 0.2 ms. `team` counts in smaller change.
 cdef double SUMS_A_UNIT = 128
 
@@ -33,11 +33,12 @@ cdef class Network:
     """Parameters in the kernels' layout (csrc/vae.h), with the arrays behind the pointers."""
 
     cdef sc_vae vae
-    cdef readonly Py_ssize_t visible_stride, latent_stride
+    cdef readonly Py_ssize_t n_visible, n_latents, visible_stride, latent_stride
     cdef readonly object parameters, mean
 
     def __init__(self, Py_ssize_t n_visible, Py_ssize_t n_latents):
         cdef float[::1] parameters, mean
+        self.n_visible, self.n_latents = n_visible, n_latents
         self.visible_stride, self.latent_stride = (n_visible + 15) // 16 * 16, (n_latents + 15) // 16 * 16
         self.vae.n_visible, self.vae.n_latents = n_visible, n_latents
         self.vae.visible_stride, self.vae.latent_stride = self.visible_stride, self.latent_stride
@@ -84,6 +85,7 @@ cdef class Descent:
         """
         cdef Py_ssize_t n_steps = rows.shape[0], step, i
         cdef Py_ssize_t blocks = sc_vae_blocks(&self.work), chunks = sc_vae_chunks(&self.work.vae)
+        cdef Py_ssize_t tiles = sc_vae_tiles(&self.work.vae)
         cdef int threads = self.network.threads(n_threads, self.work.batch, self.work.n_samples), status = 0
         cdef const sc_table *t = kernels()
         cdef sc_vae_work *work = &self.work
@@ -104,9 +106,12 @@ cdef class Descent:
             for step in range(n_steps):
                 number = (first_step + <uint64_t>step) * <uint64_t>work.batch
                 s = <const sc_step_scalars *>&scalars[step, 0]
-                t.vae_prepare(work)
+                t.vae_prepare(work, step == 0)
                 for i in prange(blocks, num_threads=threads, schedule="dynamic"):
                     t.vae_forward(work, &rows[step, 0], number, i, &cancel)
+                t.vae_turn(work)
+                for i in prange(tiles, num_threads=threads, schedule="dynamic"):
+                    t.vae_decode(work, i, &cancel)
                 status = t.vae_summarise(work, &cancel, &records[step, 0])
                 if status:
                     break
@@ -158,7 +163,7 @@ def bound(Network network, const float[:, ::1] data, Py_ssize_t n_draws, object 
     for i in range(slots):
         works[i] = works[0]
         sc_vae_place(&works[i], <char *>&scratch[i * each])
-        t.vae_prepare(&works[i])
+        t.vae_prepare(&works[i], 1)
     begin(&cancel)
     for i in prange(slots, nogil=True, num_threads=threads, schedule="static", chunksize=1):
         bound_slot(t, &works[i], &rows[0], n, i, slots, n_draws, &cancel, &mean[0], &squares[0])

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check
 from ._descent import FamilyTrainer, Trainer
+from ._held_out import HeldOut
 from .costs import BuiltIn, Cost, fitting
 from .distributions import Family
 from .distributions.family import Simulated
@@ -39,6 +40,7 @@ class Plan:
     n_threads: int | None
     maximize: bool
     entropy: Rate | None = None
+    held_out: HeldOut | None = None
 
     def trainer(self) -> Trainer:
         """Return what takes the steps, at the start."""
@@ -62,6 +64,8 @@ class Plan:
         if self.maximize:
             why = "its cost is minus its bound" if self.shows == "bound" else "it brings a cost"
             raise ValueError(f"`maximize` must be False for a {name}: {why}")
+        if self.held_out is not None and not hasattr(self.model, "evaluate"):
+            raise TypeError(f"`held_out` must be left out for a {name}: it has no `evaluate`")
         trainer: Trainer = self.model.trainer(
             self.data,
             batch_size=self.batch_size,
@@ -73,8 +77,9 @@ class Plan:
         return trainer
 
     def _family_trainer(self, model: Family) -> FamilyTrainer:
-        if self.data is not None:
-            raise TypeError(f"`data` must be left out for a {type(model).__name__}: it has a `cost`")
+        for name, given in (("data", self.data), ("held_out", self.held_out)):
+            if given is not None:
+                raise TypeError(f"`{name}` must be left out for a {type(model).__name__}: it has a `cost`")
         if self.maximize and isinstance(model, Simulated):
             raise ValueError("`maximize` must be False for a simulator: let it tell minus its reward as cost")
         cost, estimator = fitting(model, self.cost), resolve(self.estimator)
@@ -114,6 +119,7 @@ class Plan:
             "n_samples": self.n_samples,
             "batch_size": self.batch_size,
             "maximize": self.maximize,
+            "held_out": None if self.held_out is None else self.held_out.about(),
         }
         return plain, arrays
 
@@ -124,6 +130,7 @@ class Plan:
         optimizer: Optimizer | None,
         estimator: str | Estimator | None,
         entropy: Rate | None,
+        held_out: Any = None,
         **given: Any,
     ) -> Plan:
         """Return the plan that `about` told of, with what no file holds."""
@@ -148,6 +155,7 @@ class Plan:
             optimizer=optimizer,
             estimator=estimator,
             entropy=checked_entropy(entropy),
+            held_out=HeldOut.again(plain.get("held_out"), held_out),
             seed=_restore(*seed) if isinstance(seed, list) else seed,
             n_samples=plain["n_samples"],
             batch_size=plain["batch_size"],

@@ -12,30 +12,29 @@ import numpy as np
 
 from . import _check
 
-REDRAW_SECONDS = 0.1  # a bar is redrawn no more often
+BAR_SECONDS = 0.1  # a bar is redrawn no more often
 CALL_SECONDS = 0.25  # nor a function called
 RECENT = 100  # the bar shows the mean cost of so many steps
 BAR = "{percentage:3.0f}%|{bar}| step {n_fmt}/{total_fmt}{postfix}, {rate_noinv_fmt}, {remaining} left"
+
+
+def checked_progress(progress: Any, what: str) -> Any:
+    """Return what says how to show progress."""
+    if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
+        raise TypeError(f"`progress` must be a bool or a function of the {what}, got {_check._short(progress)}")
+    return progress
 
 
 class Progress:
     """Shows how a fit goes: a bar on stderr (True), a call to progress(fit) now and then, or nothing."""
 
     def __init__(self, progress: bool | Callable[[Any], object], n_steps: int, label: str) -> None:
-        if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
-            raise TypeError(f"`progress` must be a bool or a function of the Fit, got {_check._short(progress)}")
+        checked_progress(progress, "Fit")
         self._call = progress if callable(progress) else None
         self._label, self._due = label, 0.0
         self._bar: Any = None
         if self._call is None and progress:
-            self._bar = _tqdm()(
-                total=n_steps,
-                unit=" steps",
-                file=sys.stderr,
-                **_width(),
-                mininterval=0,
-                bar_format=BAR,
-            )
+            self._bar = bar_of(n_steps, " steps", BAR)
 
     def show(self, fit: Any, done: int, *, last: bool = False) -> None:
         """Show the state of `fit` after `done` steps of this run, unless that was done a moment ago."""
@@ -48,19 +47,26 @@ class Progress:
             self._due = now + CALL_SECONDS
             self._call(fit)
         else:
-            self._due = now + REDRAW_SECONDS
+            self._due = now + BAR_SECONDS
             if fit.n_steps:
-                self._bar.set_postfix_str(f"{self._label} {self._recent(fit):.6g}", refresh=False)
+                words = f"{self._label} {self._turned(float(np.mean(fit.history.cost[-RECENT:]))):.6g}"
+                held_out = fit.evaluations.cost
+                words += f", held out {self._turned(held_out[-1]):.6g}" if len(held_out) else ""
+                self._bar.set_postfix_str(words, refresh=False)
             self._bar.update(done - self._bar.n)
 
-    def _recent(self, fit: Any) -> float:
-        mean = float(np.mean(fit.history.cost[-RECENT:]))
-        return -mean if self._label == "bound" else mean
+    def _turned(self, cost: float) -> float:
+        return -cost if self._label == "bound" else cost
 
     def close(self) -> None:
         """Leave the bar as it stands and end its line."""
         if self._bar is not None:
             self._bar.close()
+
+
+def bar_of(total: int, unit: str, shape: str) -> Any:
+    """Return a bar on stderr."""
+    return _tqdm()(total=total, unit=unit, file=sys.stderr, **_width(), mininterval=0, bar_format=shape)
 
 
 def _width() -> dict[str, Any]:

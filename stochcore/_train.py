@@ -19,30 +19,35 @@ from typing import Any
 
 import numpy as np
 
-from . import _dispatch, networks, optimize, plotting
-from ._training import samples
+from . import _dispatch, _fit, networks, optimize, plotting
 from .data import Images, load_images
 from .noise import Stream
 
 Bound = tuple[float, float]  # with its standard error
 
-FILES = ("model.npz", "history.csv", "report.png", "checkpoint.npz")
-CHECKPOINT = FILES[3]
+CHECKPOINT, HELD_OUT = "checkpoint.npz", "held_out.csv"
+FILES = ("model.npz", "history.csv", HELD_OUT, "report.png", CHECKPOINT)
 SMOOTH = 500  # the bound in the bar is the mean of a tenth of the steps, at most so many
-DRAWS = 100  # for each held-out image
+DRAWS = 100  # for each test image
+LEAST, EVALUATED = 5, 20_000  # draws for each held-out image, images times draws: about
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out `stochcore train`."""
     isa = _dispatch.isa()
-    samples(args.samples, args.estimator)
+    if args.patience and not args.held_out_every:
+        raise ValueError("--patience needs --held-out-every, whose evaluations it counts")
     need_extras()
     images = load_images(args.data)
+    if args.held_out_every:
+        images = images.holding_out()
     if args.batch > len(images.train):
         most = f"at most the number of images, {len(images.train):,}"
         raise ValueError(f"--batch must be {most}, got {args.batch:,}")
     mean = images.train.mean(axis=0, dtype=np.float64)
-    model = networks.BernoulliVAE(images.train.shape[1], args.latents, mean=mean, seed=args.seed)
+    model = start(args, images.train.shape[1], mean)
+    one = images.train[: args.batch]
+    model.trainer(one, batch_size=args.batch, n_samples=args.samples, estimator=args.estimator)  # or says why not
     prepare_folder(args.out)
     begun = checkpoint(args, images, model) if args.resume else None
     print_plan(args, images, isa, begun)
@@ -54,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     bound: Bound | None = None
     with contextlib.suppress(KeyboardInterrupt):
         if not interrupted:
-            bound = fit.model.bound(images.test, n_draws=DRAWS, seed=args.seed, n_threads=args.threads)
+            bound = kept_model(fit).bound(images.test, n_draws=DRAWS, seed=args.seed, n_threads=args.threads)
     try:
         with insistent():
             draw_report(args, images, fit, bound)
@@ -65,10 +70,33 @@ def run(args: argparse.Namespace) -> int:
         kept = f"kept what was learned in {fit.n_steps:,} steps in {args.out}"
         print(f"stochcore: interrupted, {kept}", file=sys.stderr)
         return 130
-    print(f"trained in {fit.seconds:.1f} s, {fit.n_steps / fit.seconds:,.0f} steps/s")
-    print(f"wrote {', '.join(FILES)} in {args.out}")
+    apart = ", evaluations apart" if args.held_out_every else ""
+    print(f"trained in {fit.seconds:.1f} s, {fit.n_steps / fit.seconds:,.0f} steps/s{apart}")
+    if len(fit.evaluations.step):
+        print_held_out(fit)
+    print(f"wrote {', '.join(name for name in FILES if (args.out / name).exists())} in {args.out}")
     print(f"test bound: {plus_minus(*bound)} nats")
     return 0
+
+
+def start(args: argparse.Namespace, n_pixels: int, mean: Any) -> Any:
+    """Return the model to begin with."""
+    return networks.BernoulliVAE(n_pixels, args.layers, hidden=args.hidden, mean=mean, seed=args.seed)
+
+
+def kept_model(fit: Any) -> Any:
+    """Return the model of the best evaluation on held-out images; without these the last one."""
+    return fit.best_model or fit.model
+
+
+def print_held_out(fit: Any) -> None:
+    """Say what the evaluations on held-out images found."""
+    found = fit.evaluations
+    best = int(found.cost.argmin())
+    if fit.stopped_early:
+        print(f"stopped at step {fit.n_steps:,}: no better evaluation among the last {fit._plan.held_out.patience:,}")
+    bound = plus_minus(-found.cost[best], found.cost_se[best])
+    print(f"held-out bound: {bound} nats at step {found.step[best]:,}, the best")
 
 
 def need_extras() -> None:
@@ -103,11 +131,18 @@ def checkpoint(args: argparse.Namespace, images: Images, model: Any) -> Any:
     """Return the fit that an earlier run has left in the folder, if it is one of the same training."""
     path = args.out / CHECKPOINT
     try:
-        fit = optimize.Fit.load(path, model, data=images.train, n_threads=args.threads)
+        looks = (_fit.read(path)[0]["plan"].get("held_out") or {}).get("evaluate_every")
+        fit: Any = None
+        if looks == args.held_out_every:
+            given = {"data": images.train, "held_out": images.held_out, "n_threads": args.threads}
+            fit = optimize.Fit.load(path, model, **given)
     except FileNotFoundError:
         raise ValueError(f"--resume needs {path}, which is not there: leave it out to begin") from None
     except ValueError as error:
         raise ValueError(f"--resume needs a checkpoint of the same training, {path} is not: {error}") from None
+    if fit is None:
+        rule = f"be that of the checkpoint, {looks}" if looks else "be left out, as for the checkpoint"
+        raise ValueError(f"--held-out-every must {rule}, to --resume, got {args.held_out_every or 'nothing'}")
     plan = fit._plan
     has = {
         "batch": plan.batch_size,
@@ -132,22 +167,37 @@ def print_plan(args: argparse.Namespace, images: Images, isa: str, begun: Any) -
     threads = args.threads or _dispatch.max_threads()
     height, width = images.shape
     n_pixels = height * width
-    sizes = f"{len(images.train):,} images of {height} x {width} to train, {len(images.test):,} to test"
+    held_out = "" if images.held_out is None else f"{len(images.held_out):,} held out, "
+    sizes = f"{len(images.train):,} images of {height} x {width} to train, {held_out}{len(images.test):,} to test"
     steps = f"{args.steps:,} steps of {args.batch} images, Adam at {args.learning_rate:g}"
     old = begun is None and any((args.out / name).exists() for name in FILES)
     lines = {
         "data": f"{images.name}: {sizes}",
-        "model": f"{n_pixels} pixels, {args.latents} Bernoulli units with a learned prior, {n_pixels} pixels",
+        "model": f"{n_pixels} pixels, {units(args, ' with a learned prior')}, {n_pixels} pixels",
         "training": f"{steps}, seed {args.seed}",
+        "held out": f"evaluated every {args.held_out_every or 0:,} steps{patience(args)}",
         "gradient": f"{args.estimator}, {args.samples} sample{'s' * (args.samples > 1)}",
         "machine": f"{isa}, {threads} thread{'s' * (threads > 1)}",
         "out": f"{args.out}{' (replaces the results that are there)' if old else ''}",
     }
+    if not args.held_out_every:
+        del lines["held out"]
     if begun is not None:
         lines["resumed"] = f"at step {begun.n_steps:,}"
     for name, text in lines.items():
         print(f"{name + ':':<10}{text}")
     sys.stdout.flush()
+
+
+def units(args: argparse.Namespace, more: str = "") -> str:
+    """Say what is between the pixels."""
+    between = f" (LeakyReLU {'-'.join(map(str, args.hidden))} between)" if args.hidden else ""
+    return f"{' + '.join(map(str, args.layers))} Bernoulli units{more}{between}"
+
+
+def patience(args: argparse.Namespace) -> str:
+    """Say how long training waits for a better evaluation."""
+    return f", ends after {args.patience:,} without a better one" if args.patience else ""
 
 
 def descend(args: argparse.Namespace, images: Images, model: Any, begun: Any) -> tuple[Any, bool]:
@@ -164,7 +214,14 @@ def descend(args: argparse.Namespace, images: Images, model: Any, begun: Any) ->
 
         try:
             if begun is not None:
-                return begun.resume(args.steps - begun.n_steps, n_threads=args.threads, progress=progress), False
+                more = {"patience": args.patience} if args.held_out_every else {}
+                left = args.steps - begun.n_steps
+                return begun.resume(left, n_threads=args.threads, progress=progress, **more), False
+            looks: dict[str, Any] = {}
+            if images.held_out is not None:
+                draws = max(LEAST, min(DRAWS, EVALUATED // len(images.held_out)))
+                looks = {"held_out": images.held_out, "n_draws": draws}
+                looks |= {"evaluate_every": args.held_out_every, "patience": args.patience}
             fit = optimize.minimize(
                 model,
                 data=images.train,
@@ -176,6 +233,7 @@ def descend(args: argparse.Namespace, images: Images, model: Any, begun: Any) ->
                 seed=args.seed,
                 n_threads=args.threads,
                 progress=progress,
+                **looks,
             )
         except KeyboardInterrupt as stop:
             return getattr(stop, "fit", None), True
@@ -208,11 +266,12 @@ class Progress:
         done, now = fit.n_steps, time.monotonic()
         speed = (done - self.begun) / max(now - self.start, 1e-9)
         bound = -fit.history.cost[-max(20, min(SMOOTH, done // 10)) :].mean()
-        state = f"step {done:,} of {self.n_steps:,}, bound {bound:.2f}, {speed:,.0f} steps/s, "
+        held_out = f", held out {-fit.evaluations.cost[-1]:.2f}" if len(fit.evaluations.cost) else ""
+        state = f"step {done:,} of {self.n_steps:,}, bound {bound:.2f}{held_out}, {speed:,.0f} steps/s, "
         if self.bar is not None:
             self.bar.set_description_str(state, refresh=False)
             self.bar.update(done - self.bar.n)
-        elif done == self.n_steps or now - self.last > 5:
+        elif done == self.n_steps or fit.stopped_early or now - self.last > 5:
             self.last = now
             print(f"{state}{(self.n_steps - done) / speed:,.0f} s left", file=sys.stderr, flush=True)
 
@@ -226,35 +285,43 @@ def keep(fit: Any, out: Path) -> None:
 def save(fit: Any, out: Path) -> None:
     """Write the model, the history, and what `--resume` goes on from."""
     with whole_file(out / "model.npz") as path:
-        fit.model.save(path)
+        kept_model(fit).save(path)
     rows = plotting.thin(fit.history)
     with whole_file(out / "history.csv") as path, path.open("w", encoding="ascii") as file:
         file.write(",".join(rows) + "\n")
         for step, steps, *values in zip(*rows.values(), strict=True):
             file.write(f"{step:.0f},{steps:.0f}," + ",".join(f"{value:.6g}" for value in values) + "\n")
+    if len(fit.evaluations.step):
+        with whole_file(out / HELD_OUT) as path, path.open("w", encoding="ascii") as file:
+            file.write("step,bound,se\n")
+            for step, cost, se in zip(*fit.evaluations.values(), strict=True):
+                file.write(f"{step},{-cost:.6g},{se:.6g}\n")
+    else:
+        (out / HELD_OUT).unlink(missing_ok=True)  # of an earlier run
     keep(fit, out)
 
 
 def draw_report(args: argparse.Namespace, images: Images, fit: Any, bound: Bound | None) -> None:
     """Write the picture."""
-    originals = images.test[: plotting.COLUMNS]
-    samples = fit.model.sample(plotting.COLUMNS * plotting.SAMPLE_ROWS, seed=args.seed)
+    originals, model = images.test[: plotting.COLUMNS], kept_model(fit)
+    samples = model.sample(plotting.COLUMNS * plotting.SAMPLE_ROWS, seed=args.seed)
     if bound is not None:
         title = f"Test bound {plus_minus(*bound, sign='±')} nats per image"
     else:
         title = f"Interrupted after {fit.n_steps:,} of {args.steps:,} steps"
     subtitle = (
-        f"{images.name:.40} · {args.latents} Bernoulli units · {args.steps:,} steps of {args.batch} images · "
+        f"{images.name:.40} · {units(args)} · {fit.n_steps:,} steps of {args.batch} images · "
         f"{args.estimator}, {args.samples} samples · learning rate {args.learning_rate:g} · seed {args.seed}"
     )
     figure = plotting.report(
         fit.history,
         originals.reshape(-1, *images.shape),
-        fit.model.reconstruct(originals, seed=args.seed).reshape(-1, *images.shape),
+        model.reconstruct(originals, seed=args.seed).reshape(-1, *images.shape),
         samples.reshape(-1, *images.shape),
         title=title.replace("-", "\N{MINUS SIGN}"),
         subtitle=subtitle,
         test_bound=bound,
+        evaluations=fit.evaluations,
     )
     with whole_file(args.out / "report.png") as path:
         figure.savefig(path)

@@ -37,6 +37,7 @@ class Trainer:
         n_threads: int | None,
     ) -> None:
         self._network, self._renew = network, renew
+        self._images, self._rule, self._stream = images, rule, stream
         self._n, self._batch, self._n_threads = len(images), batch, n_threads
         self._descent = _networks.Descent(
             self._network,
@@ -49,6 +50,11 @@ class Trainer:
         self._orders = Orders(len(images), stream)
         self.parameters: Array = self._network.parameters
         self.records: Array = np.empty((0, 3))
+
+    def again(self, n_threads: int | None) -> Trainer:
+        """Return another trainer that stands where this one does, on the same images, which are not checked again."""
+        network = self._network.copy()
+        return Trainer(network, self._renew, self._images, self._batch, self._rule, self._stream, n_threads)
 
     @property
     def completed(self) -> int:
@@ -73,7 +79,7 @@ class Trainer:
         return self.records
 
     def gradient(self) -> tuple[Array, Array]:
-        """Return the record and the gradient of step 0 for all images in their order, as the parameters lie."""
+        """Return the record and the gradient of step 0 for all images in their order, without padding."""
         self.completed, self.records = 0, np.empty((1, 3))
         rows = np.arange(self._n).reshape(1, -1)
         moments = np.zeros((2, self.parameters.size), dtype=np.float32)
@@ -82,11 +88,15 @@ class Trainer:
         )
         if status:
             raise ValueError(f"the cost is not finite: {self.records[0, 0]}")
-        return self.records[0], self._descent.gradient()
+        return self.records[0], self._unpadded(self._descent.gradient())
+
+    def _unpadded(self, flat: Array) -> Array:
+        D, H = self._network.n_visible, self._network.n_latents
+        return np.concatenate([view(flat, name, D, H).reshape(-1) for name in NAMES])
 
     def model(self) -> Any:
         """Return the model as it is now."""
-        return self._renew(self.parameters)
+        return self._renew(self._unpadded(self.parameters))
 
 
 def checked_parameters(parameters: Mapping[str, ArrayLike], mean: ArrayLike) -> tuple[dict[str, Array], Array]:
@@ -123,6 +133,26 @@ def view(flat: Array, name: str, D: int, H: int, *, padding: bool = False) -> Ar
     part = flat[start : start + rows * stride].reshape(rows, stride)
     part = part if padding else part[:, :width]
     return part if name in "WV" else part[0]
+
+
+def padded(parameters: Mapping[str, Array], mean: Array) -> _networks.Network:
+    """Return the kernels' network, read-only: rows padded to 16, biases of padding NEVER."""
+    D, H = parameters["W"].shape
+    network = _networks.Network(D, H)
+    network.mean[:D] = mean
+    for name in ("b", "c", "prior"):
+        view(network.parameters, name, D, H, padding=True)[:] = NEVER
+    for name, array in parameters.items():
+        view(network.parameters, name, D, H)[...] = array
+    network.parameters.flags.writeable = network.mean.flags.writeable = False
+    return network
+
+
+def padded_images(images: Array, stride: int) -> Array:
+    """Return images as the kernels want them: rows of `stride`, on lines of the cache."""
+    out: Array = _networks.aligned(len(images) * stride, np.float32).reshape(len(images), stride)
+    out[:, : images.shape[1]] = images
+    return out
 
 
 def checked_images(name: str, array: Array, n_visible: int) -> Array:

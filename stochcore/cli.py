@@ -24,34 +24,44 @@ from .noise import ENGINES, Stream
 from .version import __version__
 
 # What the library calls an argument, and what the command line does.
-OPTIONS = {"n_latents": "latents", "n_steps": "steps", "batch_size": "batch", "n_samples": "samples"}
+OPTIONS = {"n_latents": "layers", "n_steps": "steps", "batch_size": "batch", "n_samples": "samples"}
 
 EPILOG = """\
 examples:
   stochcore train
-  stochcore train --data train-images-idx3-ubyte.gz --latents 200
+  stochcore train --data train-images-idx3-ubyte.gz --layers 200
+  stochcore train --layers 100,50 --hidden 200,200 --held-out-every 500
   stochcore train --estimator disarm --steps 100000 --resume
 
 DATA is one of
   digits         the 1,797 digits of 8 x 8 pixels that come with scikit-learn:
                  1,500 to train, 297 to test (the default)
   FILE.npz       the arrays x_train and x_test, or one array of images, the last
-                 sixth of which is held out; (n, height, width) or (n, pixels);
+                 sixth of which are to test; (n, height, width) or (n, pixels);
                  uint8 in 0..255, bool, or floats in [0, 1]
-  FILE-idx.gz    images in MNIST's format, gzipped or not; held out are those of
+  FILE-idx.gz    images in MNIST's format, gzipped or not; to test are those of
                  the t10k file beside it, otherwise the last sixth
 
+With --held-out-every the last sixth of the images to train on is held out (of
+MNIST the usual 10,000 of 60,000): no step learns from it, the bound on it is
+estimated every so many steps, and the model with the best one is kept. The test
+images play no part until the end. --patience ends training after so many such
+evaluations in a row without a better one.
+
 DIR is left with
-  model.npz      the parameters
+  model.npz      the parameters; with --held-out-every of the best evaluation
   history.csv    the bound in training: means of so many `steps` up to `step`,
                  their standard errors, and the norm of the gradient
+  held_out.csv   with --held-out-every: the bound of each evaluation, and its
+                 standard error
   report.png     learning curve, reconstructions, fresh samples
   checkpoint.npz what --resume goes on from, written now and then and at the end
 
-The last line printed is the bound on the held-out images. Ctrl-C ends training
-at once and keeps what was learned. --resume goes on where the last checkpoint
-is, after a crash or towards more --steps, with the bits of a run that never
-stopped; the other options must be those of the first run.
+The last line printed is the bound of that model on the test images. Ctrl-C ends
+training at once and keeps what was learned. --resume goes on where the last
+checkpoint is, after a crash or towards more --steps, with the bits of a run
+that never stopped; the other options, but for --patience, must be those of the
+first run.
 """
 
 NOISE_EPILOG = """\
@@ -88,6 +98,16 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def widths(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between."""
+    with contextlib.suppress(ValueError):
+        found = tuple(map(int, text.split(",")))
+        if all(1 <= width <= WIDEST for width in found):
+            return found
+    rule = f"must be whole numbers from 1 to {WIDEST:,} with commas between"
+    raise argparse.ArgumentTypeError(f"{rule}, got {text[:40]!r}")
+
+
 def positive_number(text: str) -> float:
     """Read a positive finite number."""
     with contextlib.suppress(ValueError):
@@ -102,6 +122,7 @@ def formatter(prog: str) -> argparse.HelpFormatter:
 
 
 SEED = whole_number(0, 2**64 - 1)
+WIDEST = 100_000  # layer
 
 
 def build_parser() -> Parser:
@@ -137,21 +158,24 @@ def add_train(commands: Any) -> None:
     )
     train.set_defaults(run=_train.run)
 
-    def add(name: str, metavar: str, default: Any, words: str, **more: Any) -> None:
-        words += f" ({'all cores' if default is None else default})"
+    def add(name: str, metavar: str, default: Any, words: str, shown: str | None = None, **more: Any) -> None:
+        words += f" ({default if shown is None else shown})"
         train.add_argument(f"--{name}", metavar=metavar, default=default, help=words, **more)
 
     count, names = whole_number(1, 10**9), tuple(KINDS)
     threads = whole_number(1, _dispatch.MAX_THREADS)
     add("data", "DATA", "digits", "the images: digits, FILE.npz or FILE-idx.gz")
-    add("latents", "N", 32, "binary units", type=whole_number(1, 100_000))
+    add("layers", "N[,N...]", (32,), "binary units of each stochastic layer, from the images up", "32", type=widths)
+    add("hidden", "N[,N...]", (), "LeakyReLU(0.3) units of each layer between them", "none: linear", type=widths)
     add("steps", "N", 20_000, "steps of training", type=count)
     add("batch", "N", 50, "images in a step", type=count)
     add("estimator", "NAME", "leave_one_out", f"of the gradient: {', '.join(names)}", choices=names)
     add("samples", "N", 2, "draws of the units for each image", type=whole_number(1, 10**6))
     add("learning-rate", "RATE", 0.003, "of Adam", type=positive_number)
     add("seed", "N", 0, "of all randomness", type=SEED)
-    add("threads", "N", None, "the result is the same for any number", type=threads)
+    add("threads", "N", None, "the result is the same for any number", "all cores", type=threads)
+    add("held-out-every", "STEPS", None, "between evaluations on held-out images", "never", type=count)
+    add("patience", "K", None, "stop after K evaluations without a better one", "never", type=count)
     add("out", "DIR", Path("stochcore-run"), "folder for the results", type=Path)
     add("checkpoint", "SECONDS", 60.0, "between checkpoints", type=positive_number)
     train.add_argument("--resume", action="store_true", help="go on from DIR's checkpoint")

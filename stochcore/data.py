@@ -9,7 +9,7 @@ import gzip
 import math
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -25,12 +25,31 @@ CHUNK = 1 << 24
 
 @dataclass(frozen=True)
 class Images:
-    """Images to train on and to test on, float32 in [0, 1], one flattened image a row."""
+    """Images to train on and to test on, float32 in [0, 1], one flattened image a row; others that are held out."""
 
     name: str
     train: NDArray[np.float32]
     test: NDArray[np.float32]
     shape: tuple[int, int]
+    held_out: NDArray[np.float32] | None = None
+
+    def holding_out(self) -> Images:
+        """Return the same images with the last sixth of those to train on held out: of MNIST the usual 10,000.
+
+        Raises
+        ------
+        ValueError
+            If nothing would be left.
+        """
+        n_train = _most(self.train)
+        if not n_train:
+            raise ValueError("`data` must have at least 2 images to train on to hold some out, got 1")
+        return replace(self, train=self.train[:n_train], held_out=self.train[n_train:])
+
+
+def _most(images: NDArray[np.generic]) -> int:
+    """Return how many images are left when the last sixth is taken away."""
+    return len(images) * 5 // 6
 
 
 def load_images(data: str | Path) -> Images:
@@ -177,7 +196,7 @@ def _split(path: Path, arrays: list[NDArray[np.generic]]) -> list[NDArray[np.gen
             raise _bad(path, f"its images have no pixels: the shape is {array.shape}")
     if len(arrays) == 1:
         (images,) = arrays
-        n_train = len(images) * 5 // 6
+        n_train = _most(images)
         arrays = [images[:n_train], images[n_train:]]
     if min(len(array) for array in arrays) == 0:
         raise _bad(path, "at least one image to train on and one to test on are needed, it holds too few")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _check, _files, _network
+from . import _check, _network
 from ._graph import Graph
-from ._layered import Data, Trainer, end_of, inputs, look, pair, put, single
+from ._layered import Data, Trainer, end_of, inputs, look, pair
+from ._model import Model, not_read, read, single
 from ._rules import Rule
 from .costs import End
 from .distributions import Linear
@@ -28,10 +25,8 @@ __all__ = ["Network"]
 
 Array = NDArray[Any]
 
-FORMAT = "stochcore.Network 1"
 
-
-class Network:
+class Network(Model):
     """Network(*layers, cost, seed=0)
 
     A stack of layers, deterministic and stochastic in any order, with a cost at the end, in float32.
@@ -103,7 +98,7 @@ class Network:
     array([0, 1, 1, 0])
     """
 
-    _flat: Array  # all parameters, read-only
+    FORMAT = "stochcore.Network 1"
 
     def __init__(self, *layers: Layer | Linear, cost: Any, seed: int | Stream = 0) -> None:
         own = tuple(checked(i, layer) for i, layer in enumerate(layers))
@@ -134,11 +129,6 @@ class Network:
         """Return the same network with other parameters."""
         return _again(self.layers, self.cost, flat)
 
-    @property
-    def parameters(self) -> Mapping[str, Array]:
-        """Weights and biases by name, as read-only views."""
-        return MappingProxyType(self._named(self._flat))
-
     def _named(self, flat: Array) -> dict[str, Array]:
         named: dict[str, Array] = {}
         linear = [i for i, layer in enumerate(self.layers) if isinstance(layer, Affine)]
@@ -147,20 +137,6 @@ class Network:
             if bias is not None:
                 named[f"linear{number}.bias"] = bias
         return named
-
-    def with_parameters(self, parameters: Mapping[str, ArrayLike]) -> Network:
-        """Return the same network with these parameters, rounded to float32.
-
-        Parameters
-        ----------
-        parameters : mapping
-            Arrays by the names and in the shapes of the attribute.
-
-        Returns
-        -------
-        Network
-        """
-        return self._renew(put(self._flat, self._named, parameters))
 
     def __repr__(self) -> str:
         return f"Network({', '.join(map(repr, self.layers))}, cost={_named_cost(self.cost)})"
@@ -325,20 +301,16 @@ class Network:
         n, variance = len(mean), (squares - total * total / draws) / max(1, draws - 1)
         return math.fsum(mean) / n, math.sqrt(max(0.0, math.fsum(variance)) / draws) / n
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an .npz file (no pickles), which appears whole or not at all.
+    def evaluate(
+        self, held_out: Any, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
+    ) -> tuple[float, float]:
+        """Return the expected cost of held-out items and its standard error, as `loss`: what `minimize` looks at."""
+        inputs("held_out", pair(held_out)[0], self.sizes[0])
+        return self.loss(held_out, n_draws=n_draws, seed=seed, n_threads=n_threads)
 
-        Parameters
-        ----------
-        path : path
-            Replaced if it exists. A cost of one's own is not in it.
-        """
-        about = {
-            "layers": [plain(layer) for layer in self.layers],
-            "cost": type(self.cost).__name__ if isinstance(self.cost, End) else None,
-        }
-        arrays = {"format": np.array(FORMAT), "about": np.array(json.dumps(about)), "parameters": self._flat}
-        _files.write_npz(Path(path), arrays)
+    def _about(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        words = [plain(layer) for layer in self.layers]
+        return {"layers": words, "cost": type(self.cost).__name__ if isinstance(self.cost, End) else None}, {}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, cost: Any = None) -> Network:
@@ -359,28 +331,21 @@ class Network:
         OSError, ValueError
             A file that cannot be read; one that is truncated, or something else.
         """
-        arrays = _files.read_npz(Path(path))
+        _, about, arrays = read(path, (cls.FORMAT,))
         try:
-            if str(arrays.get("format")) != FORMAT:
-                raise ValueError("it is of another kind")
-            about = json.loads(str(arrays["about"]))
             layers = tuple(from_plain(words) for words in about["layers"])
-            flat = arrays["parameters"]
-            n = Graph.chain(layers, sizes(layers), _network.GIVEN).places[1]
-            if flat.shape != (n,) or flat.dtype != np.float32:
-                raise ValueError("its parameters do not fit its layers")
-            kept = None if about["cost"] is None else COSTS[about["cost"]]()
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"`path` must be a {FORMAT!r} file, got {str(path)!r}: {error}") from None
-        if kept is None and cost is None:
-            raise TypeError("`cost` must be given: no file can hold the one that was used")
-        return _again(layers, kept if cost is None else cost, flat)
+            if cost is None and about["cost"] is None:
+                raise TypeError("`cost` must be given: no file can hold the one that was used")
+            own = COSTS[about["cost"]]() if cost is None else cost
+            return _again(layers, own).with_parameters(arrays)
+        except (KeyError, ValueError) as error:
+            raise not_read(path, cls.FORMAT, error) from None
 
 
 COSTS = {kind.__name__: kind for kind in End.__subclasses__()}
 
 
-def _again(layers: tuple[Layer, ...], cost: Any, flat: Array) -> Network:
+def _again(layers: tuple[Layer, ...], cost: Any, flat: Array | None = None) -> Network:
     made = Network.__new__(Network)
     made._set(layers, cost, flat)
     return made

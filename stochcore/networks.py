@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _check, _files, _layered, _networks
+from . import _check, _layered, _networks
 from ._autoencoder import Images, Shape, bounds, chances
 from ._graph import Graph
+from ._model import Model, not_read, read
 from ._rules import Rule
 from ._training import (
     KINDS,
     NAMES,
-    NEVER,
     Trainer,
     checked_images,
     checked_parameters,
     evaluation_noise,
+    padded,
+    padded_images,
     samples,
-    view,
 )
 from .distributions import Bernoulli
 from .estimators import Estimator, resolve
@@ -38,13 +36,12 @@ __all__ = ["BernoulliVAE"]
 
 Array = NDArray[Any]
 
-FORMAT = "stochcore.BernoulliVAE 2"
 FORMER = "stochcore.BernoulliVAE 1"  # one layer of units between linear maps
 MOST = 1 << 24  # pixels, units, samples: far beyond sense, and no size overflows
 MOST_LAYERS = 32  # of units, and of hidden ones between two
 
 
-class BernoulliVAE:
+class BernoulliVAE(Model):
     """BernoulliVAE(n_visible, n_latents=32, *, hidden=(), slope=0.3, mean=None, seed=0)
 
     A variational autoencoder with layers of Bernoulli units between linear maps or small nets, in float32.
@@ -125,7 +122,7 @@ class BernoulliVAE:
     BernoulliVAE(784, n_latents=(200, 100), hidden=(200,))
     """
 
-    _flat: Array  # all parameters, read-only
+    FORMAT = "stochcore.BernoulliVAE 2"
 
     def __init__(
         self,
@@ -171,21 +168,6 @@ class BernoulliVAE:
         flat = np.concatenate([arrays[name].reshape(-1) for name in NAMES]).astype(np.float32)
         return _again(cls, shape, flat, centre.astype(np.float32))
 
-    def with_parameters(self, parameters: Mapping[str, ArrayLike]) -> BernoulliVAE:
-        """Return the same model with these parameters, rounded to float32.
-
-        Parameters
-        ----------
-        parameters : mapping
-            Arrays by the names and in the shapes of the attribute.
-
-        Returns
-        -------
-        BernoulliVAE
-        """
-        flat = _layered.put(self._flat, self._shape.named, parameters)
-        return _again(type(self), self._shape, flat, self.mean)
-
     def _adopt(self, shape: Shape, flat: Array, mean: Array) -> None:
         flat.flags.writeable = mean.flags.writeable = False
         self._shape, self._flat, self.mean = shape, flat, mean
@@ -198,30 +180,19 @@ class BernoulliVAE:
 
     @functools.cached_property
     def _network(self) -> _networks.Network:
-        """The parameters as the kernels of bits want them: rows padded to 16, biases of padding NEVER."""
-        D, H = self.n_visible, self._shape.latents[0]
-        network = _networks.Network(D, H)
-        network.mean[:D] = self.mean
-        for name in ("b", "c", "prior"):
-            view(network.parameters, name, D, H, padding=True)[:] = NEVER
-        for name, array in self.parameters.items():
-            view(network.parameters, name, D, H)[...] = array
-        network.parameters.flags.writeable = network.mean.flags.writeable = False
-        return network
-
-    def _unpadded(self, flat: Array) -> Array:
-        """Return parameters of the kernels of bits in a row."""
-        D, H = self.n_visible, self._shape.latents[0]
-        return np.concatenate([view(flat, name, D, H).reshape(-1) for name in NAMES])
+        """The parameters as the kernels of bits want them."""
+        return padded(self.parameters, self.mean)
 
     def _renew(self, flat: Array) -> BernoulliVAE:
         """Return a model of the same shape with other parameters."""
         return _again(type(self), self._shape, flat, self.mean)
 
-    @property
-    def parameters(self) -> Mapping[str, Array]:
-        """The parameters by name, as read-only views."""
-        return MappingProxyType(self._shape.named(self._flat))
+    def _named(self, flat: Array) -> dict[str, Array]:
+        return self._shape.named(flat)
+
+    def _about(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        words = {"n_latents": self._shape.latents, "hidden": self.hidden, "slope": self._shape.slope}
+        return words, {"mean": self.mean}
 
     def __repr__(self) -> str:
         hidden = f", hidden={self.hidden}" if self.hidden else ""
@@ -274,9 +245,9 @@ class BernoulliVAE:
             raise ValueError(f"`batch_size` must be at most the number of images, {len(images)}, got {batch}")
         noise, threads = as_stream(seed), _check.threads(n_threads)
         if self._shape.bits and resolve(estimator).name in KINDS:
-            renew = lambda flat: self._renew(self._unpadded(flat))  # noqa: E731
-            weighed = samples(n_samples, estimator)
-            return Trainer(self._network.copy(), renew, self._padded(images), batch, weighed, noise, threads)
+            weighed, network = samples(n_samples, estimator), self._network.copy()
+            rows = padded_images(images, network.visible_stride)
+            return Trainer(network, self._renew, rows, batch, weighed, noise, threads)
         rule = Rule.of(n_samples, estimator, self._graph.layers, many=True)
         pixels = noise._replace(purpose=BINARISING)
         return _layered.Trainer(
@@ -316,8 +287,7 @@ class BernoulliVAE:
             images, batch_size=len(images), n_samples=n_samples, estimator=estimator, seed=seed, n_threads=n_threads
         )
         record, grad = trainer.gradient()
-        flat = self._unpadded(grad) if isinstance(trainer, Trainer) else grad
-        return float(record[0]), {name: np.array(g) for name, g in self._shape.named(flat).items()}
+        return float(record[0]), {name: g.copy() for name, g in self._named(grad).items()}
 
     def bound(
         self,
@@ -358,13 +328,22 @@ class BernoulliVAE:
         K, threads = _check.integer("n_samples", n_samples, 1, MOST), _check.threads(n_threads)
         pixels, units = evaluation_noise(seed)
         if self._shape.bits and K == 1:
-            mean, squares = _networks.bound(self._network, self._padded(images), n_draws, pixels, units, threads)
+            rows = padded_images(images, self._network.visible_stride)
+            mean, squares = _networks.bound(self._network, rows, n_draws, pixels, units, threads)
         else:
             mean, squares = bounds(self._graph, self._flat, Images(images), n_draws, K, pixels, units, threads)
         if not np.isfinite(mean).all():
             raise ValueError(f"the bound is not finite: {mean[~np.isfinite(mean)][0]}")
         n = len(images)
         return math.fsum(mean) / n, math.sqrt(math.fsum(squares) / (n_draws - 1) / n_draws) / n
+
+    def evaluate(
+        self, held_out: ArrayLike, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
+    ) -> tuple[float, float]:
+        """Return the mean cost of images, minus their `bound`, and its standard error: what `minimize` looks at."""
+        images = self._images("held_out", held_out)[:, : self.n_visible]
+        mean, se = self.bound(images, n_draws=n_draws, seed=seed, n_threads=n_threads)
+        return -mean, se
 
     def encode(self, x: ArrayLike) -> Array:
         """Return the probability of each unit of the first layer: with linear maps sigmoid(2 (x - mean) W + b).
@@ -444,25 +423,6 @@ class BernoulliVAE:
     def _images(self, name: str, data: ArrayLike) -> Array:
         return checked_images(name, np.asarray(data), self.n_visible)
 
-    def _padded(self, images: Array) -> Array:
-        """Return images in rows that are padded, as the kernels of bits want them."""
-        stride = self._network.visible_stride
-        out = _networks.aligned(len(images) * stride, np.float32).reshape(len(images), stride)
-        out[:, : self.n_visible] = images
-        return out
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to an .npz file (no pickles), which appears whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-            Replaced if it exists.
-        """
-        about = {"n_latents": self._shape.latents, "hidden": self.hidden, "slope": self._shape.slope}
-        arrays = {"format": np.array(FORMAT), "about": np.array(json.dumps(about)), "mean": self.mean}
-        _files.write_npz(Path(path), {**arrays, **{name: array.copy() for name, array in self.parameters.items()}})
-
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BernoulliVAE:
         """Return the model that `save` wrote, bit for bit.
@@ -480,18 +440,15 @@ class BernoulliVAE:
         OSError, ValueError
             A file that cannot be read; one that is truncated, or something else.
         """
-        arrays = _files.read_npz(Path(path))
+        written, about, arrays = read(path, (cls.FORMAT, FORMER))
         try:
-            written, mean = str(arrays.pop("format", None)), arrays.pop("mean", np.empty(0))
+            mean = arrays.pop("mean", np.empty(0))
             if written == FORMER:
                 return cls.from_parameters(arrays, mean=mean)
-            if written != FORMAT:
-                raise ValueError("it is of another kind")
-            about = json.loads(str(arrays.pop("about")))
             shape = Shape(len(mean), tuple(about["n_latents"]), tuple(about["hidden"]), about["slope"])
-            return _again(cls, shape, _layered.put(np.zeros(shape.size, np.float32), shape.named, arrays), mean)
+            return _again(cls, shape, np.zeros(shape.size, np.float32), mean).with_parameters(arrays)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"`path` must be a {FORMAT!r} file, got {str(path)!r}: {error}") from None
+            raise not_read(path, cls.FORMAT, error) from None
 
 
 def _again(cls: type[BernoulliVAE], shape: Shape, flat: Array, mean: Array) -> BernoulliVAE:

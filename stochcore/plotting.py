@@ -67,8 +67,13 @@ def thin(history: Mapping[str, ArrayLike], n_rows: int = 1000) -> dict[str, NDAr
     return {"step": np.cumsum(steps), "steps": steps, "bound": -mean, "se": se, "grad_norm": sums(grad_norm) / n}
 
 
-def learning_curve(axes: Axes, history: Mapping[str, ArrayLike], test_bound: tuple[float, float] | None = None) -> None:
-    """Draw the bound against the step with a band of two standard errors.
+def learning_curve(
+    axes: Axes,
+    history: Mapping[str, ArrayLike],
+    test_bound: tuple[float, float] | None = None,
+    evaluations: Mapping[str, ArrayLike] | None = None,
+) -> None:
+    """Draw the bound against the step with a band of two standard errors, and what evaluations found on the way.
 
     Parameters
     ----------
@@ -77,6 +82,8 @@ def learning_curve(axes: Axes, history: Mapping[str, ArrayLike], test_bound: tup
         As for `thin`.
     test_bound : (mean, standard error), optional
         Drawn as a line across.
+    evaluations : mapping, optional
+        Of a fit on its held-out images: ``step``, ``cost`` (minus the bound) and ``cost_se``.
     """
     rows = thin(history, 160)
     step, bound, se = rows["step"] - (rows["steps"] - 1) / 2, rows["bound"], rows["se"]
@@ -84,10 +91,11 @@ def learning_curve(axes: Axes, history: Mapping[str, ArrayLike], test_bound: tup
     axes.fill_between(step, bound - 2 * se, bound + 2 * se, color=BLUE, alpha=0.25, linewidth=0)
     marker = "o" if len(step) < 3 else None
     axes.plot(step, bound, color=BLUE, linewidth=1.6, marker=marker, label="training, with 2 standard errors")
+    held_out = [] if evaluations is None else _held_out_curve(axes, evaluations)
     if test_bound:
-        axes.axhline(test_bound[0], color=ORANGE, linewidth=1.4, dashes=(5, 3), label="held-out images, at the end")
+        axes.axhline(test_bound[0], color=ORANGE, linewidth=1.4, dashes=(5, 3), label="test images, at the end")
     levels = [*bound[np.isfinite(bound)], *(test_bound[:1] if test_bound else [])] or [0.0]
-    top = max(levels)
+    top = max([*levels, *held_out])
     # The first steps fall far below: the eye wants the rest.
     bottom = min(float(np.quantile(levels, 0.04)), top - 1.0)
     room = 0.1 * (top - bottom)
@@ -102,6 +110,20 @@ def learning_curve(axes: Axes, history: Mapping[str, ArrayLike], test_bound: tup
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
+
+
+def _held_out_curve(axes: Axes, evaluations: Mapping[str, ArrayLike]) -> list[float]:
+    """Draw the bound of held-out images, if there were evaluations; return it."""
+    step, bound, se = (np.asarray(evaluations[name], dtype=np.float64) for name in ("step", "cost", "cost_se"))
+    if not len(step):
+        return []
+    bound, best = -bound, int(bound.argmin())
+    axes.fill_between(step, bound - 2 * se, bound + 2 * se, color=INK, alpha=0.15, linewidth=0)
+    axes.plot(
+        step, bound, color=INK, linewidth=1.2, marker=".", markersize=3 if len(step) > 40 else 6, label="held out"
+    )
+    axes.plot(step[best], bound[best], "o", color=INK, markersize=8, label="held out, the best: this model is kept")
+    return list(bound)
 
 
 def image_grid(axes: Axes, rows: NDArray[np.float32], gap: int | None = None) -> None:
@@ -134,6 +156,7 @@ def report(
     title: str,
     subtitle: str = "",
     test_bound: tuple[float, float] | None = None,
+    evaluations: Mapping[str, ArrayLike] | None = None,
 ) -> Figure:
     """Draw the learning curve, originals beside their reconstructions, and fresh samples.
 
@@ -149,6 +172,8 @@ def report(
         Words above.
     test_bound : (mean, standard error), optional
         Drawn as a line across the learning curve.
+    evaluations : mapping, optional
+        As for `learning_curve`.
 
     Returns
     -------
@@ -163,7 +188,7 @@ def report(
         FigureCanvasAgg(figure)
         figure.text(0.045, 0.945, title, fontsize=19, fontweight="bold", va="center", parse_math=False)
         figure.text(0.045, 0.893, subtitle, fontsize=11, color=GREY, va="center", parse_math=False)
-        learning_curve(figure.add_axes((0.07, 0.1, 0.42, 0.7)), history, test_bound)
+        learning_curve(figure.add_axes((0.07, 0.1, 0.42, 0.7)), history, test_bound, evaluations)
         # The grids share the width: a row of images is as high in both.
         height, width = originals.shape[1:]
         row = WIDE * 12 / 6.6 / COLUMNS * height / width
@@ -172,7 +197,7 @@ def report(
         pairs = np.concatenate([_rows(originals, 1), _rows(reconstructions, 1)])
         grid = _rows(samples, n_rows)
         for images, bottom, words in (
-            (pairs, 0.1 + HIGH - 2 * share, "Held-out images, and below each its reconstruction"),
+            (pairs, 0.1 + HIGH - 2 * share, "Test images, and below each its reconstruction"),
             (grid, 0.1, "Fresh samples"),
         ):
             axes = figure.add_axes((0.56, bottom, WIDE, len(images) * share))

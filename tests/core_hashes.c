@@ -588,8 +588,10 @@ static void network(const char *name, int kind, ptrdiff_t samples_each)
     for (int h = H; h < HS; h++) a[sc_vae_b(&w.vae) + h] = a[sc_vae_prior(&w.vae) + h] = SC_VAE_NEVER;
     for (int d = D; d < DS; d++) a[sc_vae_c(&w.vae) + d] = SC_VAE_NEVER;
     for (uint64_t step = 0; step < 3; step++) {
-        t->vae_prepare(&w);
+        t->vae_prepare(&w, step == 0);
         for (ptrdiff_t b = 0; b < sc_vae_blocks(&w); b++) t->vae_forward(&w, rows, step * IMAGES, b, &cancel);
+        t->vae_turn(&w);
+        for (ptrdiff_t j = 0; j < sc_vae_tiles(&w.vae); j++) t->vae_decode(&w, j, &cancel);
         failed |= t->vae_summarise(&w, &cancel, record);
         for (ptrdiff_t c = 0; c < sc_vae_chunks(&w.vae); c++) t->vae_learn(&w, c, SC_ADAM, &scalars, m, v);
         TAKE(record), take(w.bound, sizeof(double) * (size_t)(IMAGES * samples_each));
@@ -598,7 +600,7 @@ static void network(const char *name, int kind, ptrdiff_t samples_each)
     print("vae_step_%s", name);
     w.n_samples = 1;
     sc_vae_place(&w, memset(memory, 0, sizeof memory)); /* other strides: bits that are left would be read */
-    t->vae_prepare(&w);
+    t->vae_prepare(&w, 1);
     failed |= t->vae_bound(&w, rows, IMAGES, 3, IMAGES - 3, 5, &cancel, bound, squares);
     TAKE(bound), TAKE(squares);
     print("vae_bound_%s", name);

@@ -274,3 +274,26 @@ def test_refusals():
     net_ = sc.Network(sc.Linear(3, 2), sc.BernoulliUnits(), sc.Linear(2, 3), cost=sc.costs.BernoulliLikelihood())
     with pytest.raises(ValueError, match=r"`estimator` must be .*gumbel_softmax for a Network, got Vimco"):
         net_.gradient(X, estimator="vimco")
+
+
+@pytest.mark.parametrize("shape", [{"n_latents": (200, 100)}, {"n_latents": 200, "hidden": (200, 200)}])
+def test_estimators_agree_on_a_model_as_large_as_mnist(shape):
+    """Means along 20 directions of each parameter's gradient, and along what a pilot takes for the gradient."""
+    x = (np.random.default_rng(0).random((50, 784)) < 0.2).astype(np.float32)
+    model = sc.BernoulliVAE(784, **shape, mean=x.mean(axis=0))
+    pilot = model.gradient(x, n_samples=300, seed=99)[1]
+    rng = np.random.default_rng(1)
+    directions = {
+        name: np.column_stack([rng.normal(size=(a.size, 20)) / np.sqrt(a.size), a.reshape(-1) / np.linalg.norm(a)])
+        for name, a in pilot.items()
+    }
+    height = -model.bound(x, n_draws=10)[0]
+    found = []
+    for rule, K in [("leave_one_out", 4), ("disarm", 6), (sc.estimators.ScoreFunction(height), 4)]:
+        grads = [model.gradient(x, n_samples=K, estimator=rule, seed=seed)[1] for seed in range(30)]
+        found.append({name: np.array([g[name].reshape(-1) @ d for g in grads]) for name, d in directions.items()})
+    for name in directions:
+        for one, other in itertools.combinations((of[name] for of in found), 2):
+            gap = one.mean(axis=0) - other.mean(axis=0)
+            error = np.sqrt((one.var(axis=0, ddof=1) + other.var(axis=0, ddof=1)) / 30)
+            assert np.abs(gap / error).max() < 5  # of some 1,300, with 58 degrees of freedom

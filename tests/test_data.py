@@ -204,3 +204,13 @@ def test_archive_with_a_flipped_byte(tmp_path):
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     assert "truncated or damaged" in message_of(path)
+
+
+def test_holding_out_takes_the_last_sixth_of_the_images_to_train_on():
+    pytest.importorskip("sklearn")
+    images = load_images("digits")
+    part = images.holding_out()
+    assert (len(part.train), len(part.held_out)) == (1250, 250)
+    assert np.concatenate([part.train, part.held_out]).tobytes() == images.train.tobytes()
+    assert part.test is images.test
+    assert images.held_out is None

@@ -107,6 +107,21 @@ def test_hard_decisions(tmp_path):
     assert max(wrong.values()) < 15
 
 
+def test_denoising(tmp_path):
+    out = run(tmp_path, "denoising.py", "--steps", "300", "--every", "100", panels=2)
+    costs = {
+        rule: float(cost)
+        for rule, cost in re.findall(
+            r"^(\w+): 300 steps, the best at [23]00, cost of the test pictures ([\d.]+) ", out, re.MULTILINE
+        )
+    }
+    assert set(costs) == {"leave_one_out", "disarm", "straight_through"}
+    assert max(costs.values()) < 23.5  # it begins at 46
+    told = r"corrupted ([\d.]+), restored ([\d.]+), the mean picture ([\d.]+)"
+    corrupted, restored, blank = map(float, re.search(told, out).groups())
+    assert restored < 0.75 * blank < blank < corrupted
+
+
 def test_max_cut(tmp_path, tmp_path_factory):
     rng = np.random.default_rng(5)
     edges = [(i, j) for i, j in itertools.combinations(range(14), 2) if rng.random() < 0.4]
@@ -230,7 +245,8 @@ def test_simulators_without_numba(tmp_path, tmp_path_factory, name, options, pan
 
 
 @pytest.mark.parametrize(
-    "name", ["staircase.py", "best_subset.py", "mm1_queue.py", "inventory.py", "epidemic.py", "cartpole.py"]
+    "name",
+    ["staircase.py", "best_subset.py", "mm1_queue.py", "inventory.py", "epidemic.py", "cartpole.py", "denoising.py"],
 )
 def test_a_misspelled_option_is_refused(name):
     done = subprocess.run(

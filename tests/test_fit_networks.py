@@ -57,6 +57,17 @@ def test_network_learns_and_resumes(tmp_path):
         sc.Fit.load(tmp_path / "fit.npz", sc.BernoulliVAE(16, 6), data=images())
 
 
+def test_a_resumed_fit_keeps_the_images_it_began_with():
+    whole = sc.minimize(network(), n_steps=30, **vae_options())
+    data = images()
+    part = sc.minimize(network(), n_steps=10, **vae_options(data=data))
+    bits = vae_bits(part)
+    data[:] = 0.5
+    other = part.resume(20)
+    assert vae_bits(other) == vae_bits(whole)
+    assert vae_bits(part) == bits  # which stays as it is
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

@@ -161,6 +161,26 @@ def test_threads_leave_the_bits_alone(estimator):
     assert np.isfinite(fits[0].history.grad_norm).all()
 
 
+def test_wide_layers_of_bits():
+    """Maps of 64 units and more are sums by tables, but for relaxed units: the gradient by the last map, by hand."""
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(70, 8)), rng.random((70, 20))
+    model = sc.Network(sc.Linear(8, 80), sc.BernoulliUnits(), sc.Linear(80, 20), cost=sc.costs.BernoulliLikelihood())
+    W, b = model.parameters["linear1.weight"], model.parameters["linear1.bias"]
+    for rule, K in [("arm", 4), ("local_expectation", 2), ("double_cv", 3), ("gumbel_softmax", 2), ("nvil", 2)]:
+        trainer = model.trainer((x, target), batch_size=70, n_samples=K, estimator=rule)
+        grad = model._named(trainer.gradient()[1])["linear1.weight"]
+        y, every = trainer._work.values(1)[0], trainer._work.every
+        rows = y[::every].astype(float)
+        wanted = np.repeat(target, len(rows) // 70, axis=0)
+        error = 1 / (1 + np.exp(-(rows @ W + b))) - wanted
+        np.testing.assert_allclose(grad, rows.T @ error / len(rows), rtol=1e-3, atol=1e-5)
+        assert every == (81 if rule == "local_expectation" else 1)
+        assert bool(((y == 0) | (y == 1)).all()) == (rule != "gumbel_softmax")
+        if every > 1:  # each branch differs from its trunk in one unit
+            assert (np.abs(y.reshape(-1, every, 80) - y[::every, None]).sum(axis=2) == [0, *[1] * 80]).all()
+
+
 def test_the_norm_is_that_of_the_models_gradient():
     model, target = NETS["units"]
     options = {"data": (X, target), "batch_size": 2, "n_samples": 2, "n_steps": 1}

@@ -77,6 +77,23 @@ def test_the_band_is_two_standard_errors():
     assert low < -24.0 < high
 
 
+def test_evaluations_are_drawn_as_bounds_with_the_best():
+    from matplotlib.figure import Figure
+
+    axes, found = Figure().add_subplot(), {"step": [0, 50, 100], "cost": [40.0, 24.0, 24.5], "cost_se": [0.1, 0.2, 0.1]}
+    plotting.learning_curve(axes, history(100), None, found)
+    _, curve, best = axes.lines
+    assert (list(curve.get_xdata()), list(curve.get_ydata())) == ([0, 50, 100], [-40.0, -24.0, -24.5])
+    assert (list(best.get_xdata()), list(best.get_ydata())) == ([50], [-24.0])
+    corners = axes.collections[1].get_paths()[0].vertices
+    assert np.ptp(corners[corners[:, 0] == 50][:, 1]) == pytest.approx(0.8)
+    low, high = axes.get_ylim()
+    assert -40 < low < -24.0 < high  # the start is below
+    empty = Figure().add_subplot()
+    plotting.learning_curve(empty, history(100), None, {"step": [], "cost": [], "cost_se": []})
+    assert len(empty.lines) == 1
+
+
 def test_image_grid_puts_each_image_in_its_place():
     from matplotlib.figure import Figure
 

@@ -123,7 +123,7 @@ def test_threads_and_instruction_sets_change_no_bit(tmp_path):
     ways = [(_dispatch.isa(), 1), (_dispatch.isa(), 2), *((isa, 2) for isa in sets)]
     results = []
     for isa, threads in ways:
-        sizes = ("--latents", 64, "--steps", 10, "--batch", 400, "--samples", 3, "--threads", threads)
+        sizes = ("--layers", 64, "--steps", 10, "--batch", 400, "--samples", 3, "--threads", threads)
         environment = {**os.environ, "STOCHCORE_ISA": isa}
         done = run("train", "--data", data, *sizes, "--out", tmp_path / "out", env=environment)
         assert done.returncode == 0, done.stderr
@@ -135,7 +135,7 @@ def test_threads_and_instruction_sets_change_no_bit(tmp_path):
 
 
 def test_train_on_a_file_with_every_option(capsys, small, tmp_path):
-    options = "--latents 5 --steps 30 --batch 60 --samples 1 --estimator score_function --learning-rate 1e-2"
+    options = "--layers 5 --steps 30 --batch 60 --samples 1 --estimator score_function --learning-rate 1e-2"
     options += f" --seed {2**64 - 1} --data {small} --out {tmp_path / 'out'}"
     assert cli.main(["train", *options.split()]) == 0
     said = capsys.readouterr().out
@@ -145,10 +145,65 @@ def test_train_on_a_file_with_every_option(capsys, small, tmp_path):
 
 
 def test_one_step_of_one_image(capsys, small, tmp_path):
-    options = f"--steps 1 --batch 1 --latents 1 --data {small} --out {tmp_path / 'out'}"
+    options = f"--steps 1 --batch 1 --layers 1 --data {small} --out {tmp_path / 'out'}"
     assert cli.main(["train", *options.split()]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("test bound: -")
     assert png_size(tmp_path / "out" / "report.png") == (1440, 792)
+
+
+def test_held_out_images_choose_the_model(tmp_path):
+    """The last sixth of the images to train on; none of the test images."""
+    images, out = stochcore.data.load_images("digits"), tmp_path / "out"
+    done = run("train", "--steps", 1100, "--held-out-every", 200, "--learning-rate", 0.03, "--out", out)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "data:     digits: 1,250 images of 8 x 8 to train, 250 held out, 297 to test"
+    assert lines[3] == "held out: evaluated every 200 steps"
+    assert lines[7].endswith(" steps/s, evaluations apart")
+    assert re.search(r", held out -\d+\.\d\d, ", done.stderr.splitlines()[-1])
+    fit = stochcore.minimize(
+        stochcore.BernoulliVAE(64, 32, mean=images.train[:1250].mean(axis=0, dtype=np.float64), seed=0),
+        data=images.train[:1250], held_out=images.train[1250:], evaluate_every=200, n_draws=80, n_steps=1100,
+        n_samples=2, optimizer=stochcore.Adam(0.03),
+    )  # fmt: skip
+    with (out / "held_out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [0, 200, 400, 600, 800, 1000, 1100]
+    assert [row["bound"] for row in rows] == [f"{-cost:.6g}" for cost in fit.evaluations.cost]
+    assert [row["se"] for row in rows] == [f"{se:.6g}" for se in fit.evaluations.cost_se]
+    best = int(fit.evaluations.cost.argmin())
+    bound = _train.plus_minus(-fit.evaluations.cost[best], fit.evaluations.cost_se[best])
+    assert lines[8] == f"held-out bound: {bound} nats at step {fit.evaluations.step[best]:,}, the best"
+    assert lines[9] == f"wrote model.npz, history.csv, held_out.csv, report.png, checkpoint.npz in {out}"
+    model = stochcore.BernoulliVAE.load(out / "model.npz")
+    assert all(np.array_equal(array, fit.best_model.parameters[name]) for name, array in model.parameters.items())
+    bound = model.bound(images.test, n_draws=100, seed=0)
+    assert lines[10] == f"test bound: {_train.plus_minus(*bound)} nats"
+    assert run("train", "--steps", 5, "--out", out).returncode == 0
+    check_results(out, 5)  # and nothing of the run before
+
+
+def test_layers_make_the_model(small, tmp_path):
+    out = tmp_path / "out"
+    options = "--layers 6,4 --hidden 5 --estimator disarm --samples 3 --steps 60 --held-out-every 25 --threads 1"
+    done = run("train", *options.split(), "--data", small, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "model:    12 pixels, 6 + 4 Bernoulli units with a learned prior (LeakyReLU 5 between), 12 pixels\n"
+        in done.stdout
+    )
+    assert done.stdout.splitlines()[-1].startswith("test bound: -")
+    model = stochcore.BernoulliVAE.load(out / "model.npz")
+    assert repr(model) == repr(stochcore.BernoulliVAE(12, (6, 4), hidden=(5,)))
+    assert png_size(out / "report.png") == (1440, 792)
+
+
+def test_units_in_words():
+    for words, told in (
+        ("--layers 7", "7 Bernoulli units"),
+        ("--layers 200,50 --hidden 20,30", "200 + 50 Bernoulli units (LeakyReLU 20-30 between)"),
+    ):
+        assert _train.units(cli.build_parser().parse_args(["train", *words.split()])) == told
 
 
 # ---- in a terminal, and Ctrl-C -------------------------------------------------------------------
@@ -259,8 +314,19 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
         (["--steps", "9" * 30], f"--steps must be a whole number from 1 to 1,000,000,000, got '{'9' * 30}'"),
         (["--steps"], "--steps expected one argument"),
         (["--batch", "0"], "--batch must be a whole number from 1 to 1,000,000,000, got '0'"),
-        (["--latents", "none"], "--latents must be a whole number from 1 to 100,000, got 'none'"),
+        (["--layers", "none"], "--layers must be whole numbers from 1 to 100,000 with commas between, got 'none'"),
+        (["--layers", "20,"], "--layers must be whole numbers from 1 to 100,000 with commas between, got '20,'"),
+        (["--layers", "20,0"], "--layers must be whole numbers from 1 to 100,000 with commas between, got '20,0'"),
+        (["--hidden", "100001"], "--hidden must be whole numbers from 1 to 100,000 with commas between, got '100001'"),
+        (["--held-out-every", "0"], "--held-out-every must be a whole number from 1 to 1,000,000,000, got '0'"),
+        (["--patience", "0"], "--patience must be a whole number from 1 to 1,000,000,000, got '0'"),
+        (["--patience", "3"], "--patience needs --held-out-every, whose evaluations it counts"),
         (["--samples", "0"], "--samples must be a whole number from 1 to 1,000,000, got '0'"),
+        (["--estimator", "disarm", "--samples", "3"], "--samples must be a multiple of 2 for disarm, got 3"),
+        (
+            ["--layers", "9,8", "--estimator", "disarm"],
+            "--samples must be a multiple of 3 for disarm (a trunk and a branch for each of 2 layers of units), got 2",
+        ),
         (["--samples", "1"], "--samples must be at least 2 for leave_one_out, got 1"),
         (["--seed", "-1"], "--seed must be a whole number from 0 to 2^64 - 1, got '-1'"),
         (["--seed", str(2**64)], f"--seed must be a whole number from 0 to 2^64 - 1, got '{2**64}'"),
@@ -282,6 +348,12 @@ def test_batch_larger_than_the_data(capsys, small, tmp_path):
     line = refused(capsys, "train", "--data", small, "--batch", 61, "--out", tmp_path / "out")
     assert line == "--batch must be at most the number of images, 60, got 61"
     assert not (tmp_path / "out").exists()
+
+
+def test_too_few_images_to_hold_some_out(capsys, tmp_path):
+    np.savez(tmp_path / "two.npz", x=np.eye(4)[:2].reshape(2, 2, 2) > 0)
+    line = refused(capsys, "train", "--data", tmp_path / "two.npz", "--batch", 1, "--held-out-every", 5)
+    assert line == "--data must have at least 2 images to train on to hold some out, got 1"
 
 
 def test_bad_data(capsys, tmp_path):
@@ -365,8 +437,8 @@ def test_a_descent_that_diverges(capsys, small, tmp_path):
 def test_help_names_every_option_and_fits_a_terminal():
     told = run("train", "--help", env={**os.environ, "COLUMNS": "80"})
     assert told.returncode == 0
-    options = "data latents steps batch estimator samples learning-rate seed threads out checkpoint"
-    for option in options.split():
+    options = "data layers hidden steps batch estimator samples learning-rate seed threads out checkpoint"
+    for option in [*options.split(), "held-out-every", "patience"]:
         assert f"--{option} " in told.stdout
     assert max(map(len, told.stdout.splitlines())) <= 80
     assert "stochcore train --help" in run("--help").stdout

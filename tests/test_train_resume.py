@@ -1,5 +1,6 @@
 """`stochcore train --resume`: killed at any moment, it goes on with the bits of a run that never stopped."""
 
+import re
 import resource
 import signal
 import subprocess
@@ -41,9 +42,22 @@ def unbroken(tmp_path_factory):
     return out
 
 
-def test_killed_and_resumed_is_unbroken(unbroken, tmp_path):
+LOOKS = ["--held-out-every", 700, "--patience", 30]
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluated")
+    assert run(*options(out, *LOOKS)).returncode == 0
+    return out
+
+
+@pytest.mark.parametrize("what", ["unbroken", "evaluated"])
+def test_killed_and_resumed_is_unbroken(request, what, tmp_path):
     """Killed by SIGKILL twice; each time some steps were done and some were not."""
-    checkpoint, more, since = tmp_path / "checkpoint.npz", [], 0.0
+    unbroken = request.getfixturevalue(what)
+    checkpoint, more, since = tmp_path / "checkpoint.npz", LOOKS if what == "evaluated" else [], 0.0
+    plain = more
     for _ in range(2):
         words = [*COMMAND, *map(str, options(tmp_path, "--checkpoint", 0.05, *more))]
         with subprocess.Popen(words, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -53,13 +67,41 @@ def test_killed_and_resumed_is_unbroken(unbroken, tmp_path):
         assert process.returncode == -signal.SIGKILL
         with np.load(checkpoint) as file:
             assert 0 < len(file["records"]) < STEPS
-        more = ["--resume"]
-    done = run(*options(tmp_path, "--resume"))
+        more = [*plain, "--resume"]
+    done = run(*options(tmp_path, *more))
     assert done.returncode == 0, done.stderr
     assert "resumed:  at step" in done.stdout.replace(",", "")
     for name in ("model.npz", "checkpoint.npz"):
         assert contents(tmp_path / name) == contents(unbroken / name)
-    assert (tmp_path / "history.csv").read_bytes() == (unbroken / "history.csv").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in unbroken.iterdir()}
+    for path in tmp_path.glob("*.csv"):
+        assert path.read_bytes() == (unbroken / path.name).read_bytes()
+    assert ("evaluations" in contents(checkpoint)) == (tmp_path / "held_out.csv").exists() == (what == "evaluated")
+
+
+def test_patience_may_change(evaluated, tmp_path):
+    """Stopped early, resumed to no avail, resumed with more patience: the bits of a run that never stopped."""
+    short, more = [*LOOKS[:3], 2], ["--learning-rate", 0.05]  # too large: evaluations are soon worse
+    first = run(*options(tmp_path, *short, *more))
+    stopped = int(re.search(r"^stopped at step ([\d,]+): ", first.stdout, re.MULTILINE)[1].replace(",", ""))
+    assert stopped < 20_000
+    kept = contents(tmp_path / "checkpoint.npz")
+    again = run(*options(tmp_path, *short, *more, "--resume"))
+    assert f"stopped at step {stopped:,}: no better evaluation among the last 2\n" in again.stdout
+    assert contents(tmp_path / "checkpoint.npz") == kept
+    on = run(*options(tmp_path, *LOOKS[:2], *more, "--resume", steps=20_000))
+    assert "stopped" not in on.stdout
+    assert run(*options(tmp_path / "whole", *LOOKS[:2], *more, steps=20_000)).returncode == 0
+    for name in ("model.npz", "checkpoint.npz"):
+        assert contents(tmp_path / name) == contents(tmp_path / "whole" / name)
+
+
+def test_other_evaluations_are_refused(unbroken, evaluated, capsys):
+    rule = "--held-out-every must be that of the checkpoint, 700, to --resume, got"
+    assert refused(capsys, *options(evaluated, "--resume", "--held-out-every", 500)) == f"{rule} 500"
+    assert refused(capsys, *options(evaluated, "--resume")) == f"{rule} nothing"
+    line = refused(capsys, *options(unbroken, "--resume", "--held-out-every", 500))
+    assert line == "--held-out-every must be left out, as for the checkpoint, to --resume, got 500"
 
 
 @pytest.mark.slow
@@ -90,7 +132,7 @@ def test_another_training_is_refused(unbroken, capsys, arguments, line):
 
 
 def test_another_model_is_refused(unbroken, capsys):
-    line = refused(capsys, *options(unbroken, "--resume", "--latents", 5))
+    line = refused(capsys, *options(unbroken, "--resume", "--layers", 5))
     assert line.startswith("--resume needs a checkpoint of the same training, ")
     assert "BernoulliVAE(64, n_latents=32), got BernoulliVAE(64, n_latents=5)" in line
 

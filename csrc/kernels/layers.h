@@ -151,6 +151,65 @@ static void sc_sparse_gradient(const sc_net *n, const sc_layer *l, ptrdiff_t row
     }
 }
 
+/* ---- inputs that are units' bits ---------------------------------------------------------------------------------- */
+
+/* out = start + the sum of the rows of a matrix that bits name, for n (1 or 2) times sixteen columns from j on and `count`
+ * rows; with a centre of 1/2 twice that, for a start of half. A start of NULL is 0. */
+static void sc_bit_tile(ptrdiff_t n, int twice, ptrdiff_t inner, const float *matrix, ptrdiff_t stride, ptrdiff_t count,
+                        const uint32_t *bits, ptrdiff_t word_step, ptrdiff_t step, const float *start, float *out)
+{
+    const float half = twice ? 0.5f : 1.0f;
+    float from[SC_NEAR] = {0};
+    for (ptrdiff_t k = 0; start && k < 16 * n; k++) from[k] = half * start[k];
+    sc_add_bits(n, inner, matrix, stride, count, bits, word_step, step, from, out, stride);
+    for (ptrdiff_t i = 0; twice && i < count; i++)
+        for (ptrdiff_t k = 0; k < 16 * n; k += 16) {
+            const vf sum = vf_load(out + i * stride + k);
+            vf_store(out + i * stride + k, vf_add(sum, sum));
+        }
+}
+
+/* Where a tile of the columns first .. stop begins and how many lanes it has, at most as many as stay near. */
+static ptrdiff_t sc_near_tile(ptrdiff_t stop, ptrdiff_t *at)
+{
+    const ptrdiff_t lanes = SC_MIN(SC_NEAR, stop - *at) / 16;
+    if (lanes) return lanes;
+    *at = stop - 16;
+    return 1;
+}
+
+/* Rows first .. stop of a linear layer. */
+static void sc_bit_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t out = l->outputs, lines = sc_net_lines(n, l->before);
+    const float *W = n->parameters + l->weight, *start = sc_net_start(n, l);
+    for (ptrdiff_t j = 0, lanes; j < out; j += 16 * lanes) {
+        lanes = sc_near_tile(out, &j);
+        sc_bit_tile(lanes, l->centre != NULL, l->inputs, W + j, out, stop - first, l->bits + first, lines, 1,
+                    start ? start + j : NULL, l->out + first * out + j);
+    }
+}
+
+/* Columns first .. stop of its weights' gradient. */
+static void sc_bit_gradient(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t out = l->outputs, words = sc_net_lines(n, l->before) / 32;
+    float *g = n->gradient + l->weight;
+    for (ptrdiff_t j = first, lanes; j < stop; j += 16 * lanes) {
+        lanes = sc_near_tile(stop, &j);
+        sc_bit_tile(lanes, l->centre != NULL, n->batch * l->after, l->delta_out + j, out, l->inputs, l->columns, 1,
+                    words, NULL, g + j);
+    }
+}
+
+/* The bits of the units' outputs, by unit. Between the loops, by the calling thread. */
+static void sc_turn_units(const sc_net *n, const sc_layer *l)
+{
+    const ptrdiff_t lines = sc_net_lines(n, l->after);
+    for (ptrdiff_t h = 0; h < l->outputs; h += 32)
+        sc_columns(l->bits + h / 32 * lines, 0, SC_MIN(32, l->outputs - h), lines, l->columns + h * (lines / 32));
+}
+
 /* ---- forward: rows that go, [first, stop) ------------------------------------------------------------------------ */
 
 static void sc_drop(const sc_net *n, const sc_layer *l, uint64_t noise, ptrdiff_t first, ptrdiff_t stop, float *keep)

@@ -52,6 +52,10 @@ static void sc_linear_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, 
         sc_sparse_rows(n, l, first, stop);
         return;
     }
+    if (l->bits) {
+        sc_bit_rows(n, l, first, stop);
+        return;
+    }
     for (ptrdiff_t r = 0; start && r < stop - first; r++) memcpy(y + r * out, start, (size_t)out * sizeof *y);
     if (!in) return; /* numbers that learn, the same for all rows */
     sc_multiply(n, 'N', 'N', out, stop - first, in, sc_factor(l), n->parameters + l->weight, out, l->in + first * in,
@@ -167,8 +171,10 @@ static int sc_net_summarise(const sc_net *n, sc_cancel *cancel, double *record)
     record[0] = sum / B;
     for (ptrdiff_t i = 0; i < n->batch; i++) squares += (n->mean[i] - record[0]) * (n->mean[i] - record[0]);
     record[1] = n->batch > 1 ? sqrt(squares / (B * (B - 1.0))) : HUGE_VAL;
-    for (const sc_layer *l = n->layers; l < n->layers + n->n_layers; l++)
+    for (const sc_layer *l = n->layers; l < n->layers + n->n_layers; l++) {
+        if (l->unit && l->bits) sc_turn_units(n, l);
         if (l->centre) sc_sum_rows(n->batch * l->after, l->outputs, l->delta_out, l->sum);
+    }
     return isfinite(record[0]) ? SC_OK : SC_COST_NOT_FINITE;
 }
 
@@ -215,6 +221,7 @@ static void sc_net_learn(const sc_net *n, ptrdiff_t chunk, int kind, const sc_st
         return;
     }
     if (n->bits && !c->layer) sc_sparse_gradient(n, l, c->row, c->rows);
+    else if (l->bits) sc_bit_gradient(n, l, c->column, c->column + c->columns);
     else
         sc_multiply(n, 'N', 'T', c->columns, c->rows, rows, sc_factor(l), l->delta_out + c->column, out, l->in + c->row,
                     l->inputs, 0, n->gradient + at, out);

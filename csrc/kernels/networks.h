@@ -14,9 +14,10 @@
  *
  * x and z are bits, so every product of matrices is a sum of the rows whose bit is set: no multiplications, and no work
  * for a pixel or unit that is off. Such sums run over samples in order, in float32; those of the bound are in float64.
- * A step is two loops. Blocks of images (sc_vae_forward) draw, and leave bits, errors and scores behind; chunks of
- * parameters (sc_vae_learn) sum them up over the whole batch and move their parameters at once. Nothing is folded, so
- * the bits depend neither on threads nor on how the batch was cut.
+ * A step is three loops. Blocks of images (sc_vae_forward) draw, and leave bits behind; tiles of pixels (sc_vae_decode)
+ * find the whole batch's errors there, and what V gets of them; chunks of parameters (sc_vae_learn) sum what W gets of
+ * the scores, and move parameters. What is folded between the loops has a share for each tile or chunk, in order, so the
+ * bits depend neither on threads nor on how the batch was cut.
  */
 #ifndef SC_KERNELS_NETWORKS_H
 #define SC_KERNELS_NETWORKS_H
@@ -25,108 +26,7 @@
 #include "../vae.h"
 #include "distributions.h"
 #include "optimize.h"
-
-enum {
-    SC_TILE = 64,     /* columns of the decoder that are finished before the next */
-    SC_NEAR = 32,     /* columns of a matrix that stay in the nearest cache */
-    SC_SEGMENT = 256, /* rows of a batch whose places are listed at a time */
-};
-
-/* ---- bits -------------------------------------------------------------------------------------------------------- */
-
-/* Sixteen outcomes k < T(p) as bits, for float32 p. u = (word >> 8) 2^-24 is exact, u <= k 2^-53 < u + 2^-24: only
- * where p falls strictly between do the other bits of k count. */
-SC_INLINE uint32_t sc_below32(vw words, const float *p, const sc_stream *s, uint64_t e)
-{
-    vf u = vf_mul(vw_to_f32(vw_shr(words, 8)), vf_set1(0x1p-24f)), at = vf_load(p);
-    uint32_t below = vn_bits(vf_lt(u, at));
-    uint32_t ties = below & ~vn_bits(vf_le(vf_add(u, vf_set1(0x1p-24f)), at));
-    for (; ties; ties &= ties - 1) {
-        int i = __builtin_ctz(ties);
-        if (sc_k(s, e + (uint64_t)i) >= sc_threshold((double)p[i])) below &= ~(UINT32_C(1) << i);
-    }
-    return below;
-}
-
-/* The lanes whose bit is set. */
-SC_INLINE vn sc_lanes_of(uint32_t bits)
-{
-    static const uint32_t own[16] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
-    const vw bit = vw_load(own);
-    return vw_eq(vw_and(vw_set1(bits), bit), bit);
-}
-
-/* Sixteen bits to or from a place of a plane. */
-static inline void sc_put_bits(uint32_t *plane, ptrdiff_t feature, uint32_t bits)
-{
-    *plane = feature & 16 ? *plane | bits << 16 : bits;
-}
-
-static inline uint32_t sc_get_bits(uint32_t plane, ptrdiff_t feature) { return plane >> (feature & 16); }
-
-/* Rows of bits by feature: column f has bit r where row r of the plane has bit shift + f. */
-static void sc_columns(const uint32_t *plane, int shift, ptrdiff_t features, ptrdiff_t rows, uint32_t *columns)
-{
-    for (ptrdiff_t f = 0; f < features; f++) {
-        const vw bit = vw_set1(UINT32_C(1) << (shift + f));
-        for (ptrdiff_t r = 0; r < rows; r += 32) {
-            uint32_t low = vn_bits(vw_eq(vw_and(vw_load(plane + r), bit), bit));
-            *columns++ = low | vn_bits(vw_eq(vw_and(vw_load(plane + r + 16), bit), bit)) << 16;
-        }
-    }
-}
-
-/* Where a row of planes has ones: the numbers of set bits, in order. The words of bits come in pairs, `step` apart. */
-static ptrdiff_t sc_list_bits(const uint32_t *bits, ptrdiff_t step, ptrdiff_t words, uint32_t *list)
-{
-    uint32_t *end = list;
-    for (ptrdiff_t k = 0; k < words; k += 2) {
-        uint64_t left = bits[k * step] | (uint64_t)bits[(k + 1) * step] << 32;
-        for (; left; left &= left - 1) *end++ = (uint32_t)(32 * k + __builtin_ctzll(left));
-    }
-    return end - list;
-}
-
-/* Two sums of rows at a time, n (1 or 2, a constant) times sixteen columns: each begins with what `a` and `b` hold and
- * goes in the order of its list. So narrow, since that much of a matrix stays in the nearest cache. */
-SC_INLINE void sc_add_rows_n(int n, sc_list x, sc_list y, const float *matrix, ptrdiff_t stride, float *a, float *b)
-{
-    vf a0 = vf_load(a), a1 = n > 1 ? vf_load(a + 16) : a0, b0 = vf_load(b), b1 = n > 1 ? vf_load(b + 16) : b0;
-    const ptrdiff_t both = SC_MIN(x.count, y.count);
-    for (ptrdiff_t k = 0; k < both; k++) {
-        const float *p = matrix + (ptrdiff_t)x.rows[k] * stride, *q = matrix + (ptrdiff_t)y.rows[k] * stride;
-        a0 = vf_add(a0, vf_load(p));
-        if (n > 1) a1 = vf_add(a1, vf_load(p + 16));
-        b0 = vf_add(b0, vf_load(q));
-        if (n > 1) b1 = vf_add(b1, vf_load(q + 16));
-    }
-    for (ptrdiff_t k = both; k < x.count; k++) {
-        const float *p = matrix + (ptrdiff_t)x.rows[k] * stride;
-        a0 = vf_add(a0, vf_load(p));
-        if (n > 1) a1 = vf_add(a1, vf_load(p + 16));
-    }
-    for (ptrdiff_t k = both; k < y.count; k++) {
-        const float *q = matrix + (ptrdiff_t)y.rows[k] * stride;
-        b0 = vf_add(b0, vf_load(q));
-        if (n > 1) b1 = vf_add(b1, vf_load(q + 16));
-    }
-    vf_store(a, a0), vf_store(b, b0);
-    if (n > 1) vf_store(a + 16, a1), vf_store(b + 16, b1);
-}
-
-/* out[i] += the rows of list i, for `lists` lists and `width` columns (a multiple of 16); outs are `step` apart. */
-static void sc_add_lists(ptrdiff_t lists, const sc_list *list, ptrdiff_t width, const float *matrix, ptrdiff_t stride,
-                         float *out, ptrdiff_t step)
-{
-    float nobody[SC_NEAR] = {0};
-    for (ptrdiff_t d = 0; d < width; d += SC_NEAR)
-        for (ptrdiff_t i = 0; i < lists; i += 2) {
-            float *a = out + i * step + d, *b = i + 1 < lists ? a + step : nobody;
-            const sc_list other = i + 1 < lists ? list[i + 1] : (sc_list){list[i].rows, 0};
-            if (width - d > 16) sc_add_rows_n(2, list[i], other, matrix + d, stride, a, b);
-            else sc_add_rows_n(1, list[i], other, matrix + d, stride, a, b);
-        }
-}
+#include "sums.h"
 
 /* ---- forward: a block of images ---------------------------------------------------------------------------------- */
 
@@ -150,15 +50,31 @@ static double sc_sigmoids(ptrdiff_t n, const float *l, float *p)
     return vd_sum(sum);
 }
 
-/* What a step needs of the parameters alone. By the calling thread, before the blocks. */
-static void sc_vae_prepare(sc_vae_work *w)
+enum { SC_VAE_RUN = 1024 }; /* parameters that are moved together */
+
+/* The share of minus mean W that `count` rows of W from d on have. */
+static void sc_vae_offset(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
 {
-    const sc_vae *v = &w->vae;
-    const ptrdiff_t hs = v->latent_stride;
+    const ptrdiff_t hs = w->vae.latent_stride;
+    const float *mean = w->vae.mean + d, *rows = w->vae.parameters + d * hs;
     for (ptrdiff_t h = 0; h < hs; h += 16) {
         vf sum = vf_set1(0);
-        const float *row = v->parameters + h;
-        for (ptrdiff_t d = 0; d < v->n_visible; d++, row += hs) sum = vf_fma(vf_set1(-v->mean[d]), vf_load(row), sum);
+        for (ptrdiff_t u = 0; u < count; u++) sum = vf_fma(vf_set1(-mean[u]), vf_load(rows + u * hs + h), sum);
+        vf_store(w->offsets + d / SC_VAE_ROWS * hs + h, sum);
+    }
+}
+
+/* What a step needs of the parameters alone, by the calling thread, before the blocks. sc_vae_learn leaves the shares of
+ * the offset behind: they are worked out where somebody else may have moved the parameters. */
+static void sc_vae_prepare(sc_vae_work *w, int moved)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t hs = v->latent_stride, chunks = sc_vae_W_chunks(v);
+    for (ptrdiff_t d = 0; moved && d < v->n_visible; d += SC_VAE_ROWS)
+        sc_vae_offset(w, d, SC_MIN(SC_VAE_ROWS, v->n_visible - d));
+    for (ptrdiff_t h = 0; h < hs; h += 16) {
+        vf sum = vf_set1(0);
+        for (ptrdiff_t k = 0; k < chunks; k++) sum = vf_add(sum, vf_load(w->offsets + k * hs + h));
         vf_store(w->offset + h, sum);
     }
     w->prior_softplus = sc_sigmoids(hs, v->parameters + sc_vae_prior(v), w->prior);
@@ -193,9 +109,8 @@ static void sc_vae_encode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
     for (ptrdiff_t i = 0; i < n; i++) {
         uint32_t *list = w->words + (first + i) * sc_vae_words(w); /* the pixels' noise has been used */
         on[i] = (sc_list){list, sc_list_bits(w->x_bits + first + i, bs, sc_vae_x_planes(v), list)};
-        memcpy(w->logits + (first + i) * hs, w->offset, (size_t)hs * sizeof(float));
     }
-    sc_add_lists(n, on, hs, v->parameters, hs, w->logits + first * hs, hs);
+    sc_add_lists(n, on, hs, v->parameters, hs, w->offset, 0, w->logits + first * hs, hs);
     for (float *l = w->logits + first * hs; l < w->logits + (first + n) * hs; l += hs)
         for (ptrdiff_t h = 0; h < hs; h += 16) vf_store(l + h, vf_fma(vf_set1(2), vf_load(l + h), vf_load(b + h)));
 }
@@ -231,46 +146,110 @@ static void sc_vae_draw(const sc_vae_work *w, uint64_t number, ptrdiff_t first, 
     }
 }
 
-/* A tile of decoder logits o becomes sigmoid(o) - x; returns its share of log p(x|z) = sum_d log sigmoid(a_d), where
- * a = o for a pixel that is on, -o for one that is off: min(a, 0) - log(1 + e^-|o|), and sigmoid(o) - x is sigmoid(-a)
- * with the sign of off minus on. `planes` are the image's bits, `step` apart. The tile's sums are per lane, of 4. */
-SC_INLINE double sc_vae_pixels(ptrdiff_t lanes, ptrdiff_t d, const uint32_t *planes, ptrdiff_t step, float *o)
+/* Images first .. first + n, up to the bits of their units. */
+static void sc_vae_images(const sc_vae_work *w, const int64_t *rows, uint64_t number, ptrdiff_t first, ptrdiff_t n)
 {
-    const vf zero = vf_set1(0), one = vf_set1(1);
+    sc_vae_binarise(w, rows, number, first, n);
+    sc_vae_encode(w, first, n);
+    sc_vae_draw(w, number, first, n);
+}
+
+/* One block of the batch. */
+static void sc_vae_forward(const sc_vae_work *w, const int64_t *rows, uint64_t number, ptrdiff_t block,
+                           sc_cancel *cancel)
+{
+    const ptrdiff_t blocks = sc_vae_blocks(w), first = block * w->batch / blocks;
+    if (sc_cancelled(cancel)) return;
+    sc_vae_images(w, rows, number, first, (block + 1) * w->batch / blocks - first);
+}
+
+/* ---- decode: a tile of pixels ------------------------------------------------------------------------------------ */
+
+/* A tile of decoder logits o becomes (sigmoid(o) - x) scale; returns its share of log p(x|z) = sum_d log sigmoid(a_d),
+ * where a = o for a pixel that is on, -o for one that is off: min(a, 0) - log(1 + e^-|o|), and sigmoid(o) - x is
+ * sigmoid(-a) with the sign of off minus on. The tile's sums are per lane, of up to 4. */
+SC_INLINE double sc_vae_pixels(ptrdiff_t lanes, uint64_t x_bits, float scale, float *o)
+{
+    const vf zero = vf_set1(0), one = vf_set1(1), size = vf_set1(scale);
     const vw top = vw_set1(UINT32_C(1) << 31), none = vw_set1(0);
     vf product = one, sum = zero;
-    for (ptrdiff_t j = 0; j < lanes; j++, d += 16, o += 16) {
-        const vn on = sc_lanes_of(sc_get_bits(planes[d / 32 * step], d));
+    for (ptrdiff_t j = 0; j < lanes; j++, x_bits >>= 16, o += 16) {
+        const vn on = sc_lanes_of((uint32_t)x_bits);
         const vw minus = vw_select(on, top, none);
         vf x = vf_load(o), t = sc_exp_minus_abs32(x), above = vf_add(one, t);
         vf a = vf_from_bits(vw_xor(vw_from_bits(vf_neg(x)), minus));
         product = vf_mul(product, above);
         sum = vf_add(sum, vf_min(a, zero));
         vf miss = vf_div(vf_select(vf_lt(zero, a), t, one), above);
-        vf_store(o, vf_from_bits(vw_xor(vw_from_bits(miss), minus)));
+        vf_store(o, vf_mul(vf_from_bits(vw_xor(vw_from_bits(miss), minus)), size));
     }
     sum = vf_sub(sum, sc_log32(product));
     return vd_sum(vd_add(vf_lo_f64(sum), vf_hi_f64(sum)));
 }
 
-static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t first, ptrdiff_t n)
+/* A tile of the images' errors, and what each sample's bound has of it. */
+static void sc_vae_errors(const sc_vae_work *w, ptrdiff_t tile, ptrdiff_t images)
 {
     const sc_vae *v = &w->vae;
-    const ptrdiff_t ds = v->visible_stride, K = w->n_samples, rs = sc_vae_row_stride(w), bs = sc_vae_batch_stride(w);
-    const float *V = v->parameters + sc_vae_V(v), *c = v->parameters + sc_vae_c(v);
-    for (ptrdiff_t r = first * K; r < (first + n) * K; r++) {
-        uint32_t *list = w->words + r / K * sc_vae_words(w) + r % K * v->latent_stride; /* the units' noise was here */
-        w->on[r] = (sc_list){list, sc_list_bits(w->z_bits + r, rs, sc_vae_z_planes(v), list)};
-    }
-    for (ptrdiff_t d = 0; d < ds; d += SC_TILE) {
-        const ptrdiff_t lanes = SC_MIN(SC_TILE, ds - d) / 16;
-        float *o = w->delta + first * K * ds + d;
-        for (ptrdiff_t r = 0; r < n * K; r++) memcpy(o + r * ds, c + d, (size_t)lanes * 16 * sizeof(float));
-        sc_add_lists(n * K, w->on + first * K, 16 * lanes, V + d, ds, o, ds);
-        for (ptrdiff_t r = first * K; r < (first + n) * K; r++, o += ds)
-            w->bound[r] += sc_vae_pixels(lanes, d, w->x_bits + r / K, bs, o);
+    const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w), d = tile * SC_VAE_TILE, bs = sc_vae_batch_stride(w);
+    const ptrdiff_t n = SC_MIN(SC_VAE_TILE, ds - d), K = w->n_samples;
+    const uint32_t *x_bits = w->x_bits + 2 * tile * bs;
+    const float *V = v->parameters + sc_vae_V(v) + d, *c = v->parameters + sc_vae_c(v) + d;
+    const float scale = (float)(1.0 / (double)rows);
+    float *o = w->delta + d * rows;
+    double *share = w->shares + tile * rows;
+    for (ptrdiff_t j = 0; j < n; j += SC_NEAR)
+        sc_add_bits(n - j, v->n_latents, V + j, ds, images * K, w->z_bits, sc_vae_row_stride(w), 1, c + j, o + j,
+                    SC_VAE_TILE);
+    for (ptrdiff_t i = 0; i < images; i++)
+        for (ptrdiff_t k = 0; k < K; k++, o += SC_VAE_TILE) {
+            const uint64_t on = x_bits[i] | (uint64_t)x_bits[bs + i] << 32;
+            *share++ = n == SC_VAE_TILE ? sc_vae_pixels(4, on, scale, o) : sc_vae_pixels(n / 16, on, scale, o);
+        }
+}
+
+/* Gradient of a tile of V and c. */
+static void sc_vae_V_tile(const sc_vae_work *w, ptrdiff_t tile)
+{
+    const sc_vae *v = &w->vae;
+    const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w), words = sc_vae_row_stride(w) / 32;
+    const ptrdiff_t d = tile * SC_VAE_TILE, n = SC_MIN(SC_VAE_TILE, ds - d);
+    const float *delta = w->delta + d * rows, zeros[SC_NEAR] = {0};
+    float *V = w->gradient + sc_vae_V(v) + d, *c = w->gradient + sc_vae_c(v) + d;
+    for (ptrdiff_t j = 0; j < n; j += SC_NEAR)
+        sc_add_bits(n - j, rows, delta + j, SC_VAE_TILE, v->n_latents, w->z_columns, 1, words, zeros, V + j, ds);
+    for (ptrdiff_t j = 0; j < n; j += 16) {
+        vf sum = vf_set1(0);
+        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load(delta + r * SC_VAE_TILE + j));
+        vf_store(c + j, sum);
     }
 }
+
+/* The bits of the units turned to rows by unit. Between the first two loops, by the calling thread. */
+static void sc_vae_turn(const sc_vae_work *w)
+{
+    const ptrdiff_t H = w->vae.n_latents, rs = sc_vae_row_stride(w);
+    for (ptrdiff_t h = 0; h < H; h += 32)
+        sc_columns(w->z_bits + h / 32 * rs, 0, SC_MIN(32, H - h), rs, w->z_columns + h * (rs / 32));
+}
+
+/* A tile of the batch: errors, and the gradients of V and c that they make. */
+static void sc_vae_decode(const sc_vae_work *w, ptrdiff_t tile, sc_cancel *cancel)
+{
+    if (sc_cancelled(cancel)) return;
+    sc_vae_errors(w, tile, w->batch);
+    sc_vae_V_tile(w, tile);
+}
+
+/* The shares of n samples' bounds are added up. */
+static void sc_vae_fold(const sc_vae_work *w, ptrdiff_t n)
+{
+    const double *share = w->shares;
+    for (ptrdiff_t tile = 0; tile < sc_vae_tiles(&w->vae); tile++, share += sc_vae_rows(w))
+        for (ptrdiff_t r = 0; r < n; r++) w->bound[r] += share[r];
+}
+
+/* ---- between: scores --------------------------------------------------------------------------------------------- */
 
 /* The gradient of the cost of image i by the logits of the units, from pairs. */
 static void sc_vae_weigh_pairs(const sc_vae_work *w, ptrdiff_t i)
@@ -318,28 +297,8 @@ static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
     }
 }
 
-/* Images first .. first + n, up to the bound of each sample. */
-static void sc_vae_images(const sc_vae_work *w, const int64_t *rows, uint64_t number, ptrdiff_t first, ptrdiff_t n)
-{
-    sc_vae_binarise(w, rows, number, first, n);
-    sc_vae_encode(w, first, n);
-    sc_vae_draw(w, number, first, n);
-    sc_vae_decode(w, first, n);
-}
-
-/* One block of the batch. */
-static void sc_vae_forward(const sc_vae_work *w, const int64_t *rows, uint64_t number, ptrdiff_t block,
-                           sc_cancel *cancel)
-{
-    const ptrdiff_t blocks = sc_vae_blocks(w), first = block * w->batch / blocks;
-    const ptrdiff_t n = (block + 1) * w->batch / blocks - first;
-    if (sc_cancelled(cancel)) return;
-    sc_vae_images(w, rows, number, first, n);
-    for (ptrdiff_t i = first; i < first + n; i++) sc_vae_weigh(w, i);
-}
-
-/* Between the two loops, by the calling thread: the step's cost, its standard error over images (infinite for a single
- * one, of which nothing can be known), and the sum of the scores. Not 0: the step must not be taken. */
+/* Between the loops, by the calling thread: the samples' bounds, the step's cost, its standard error over images (infinite for a single
+ * one, of which nothing can be known), the scores, and their sum. Not 0: the step must not be taken. */
 static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *record)
 {
     const ptrdiff_t hs = w->vae.latent_stride;
@@ -347,7 +306,11 @@ static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *rec
     double sum = 0.0, squares = 0.0;
     int status = sc_cancelled(cancel);
     if (status) return status;
-    for (ptrdiff_t i = 0; i < w->batch; i++) sum += w->cost[i];
+    sc_vae_fold(w, sc_vae_rows(w));
+    for (ptrdiff_t i = 0; i < w->batch; i++) {
+        sc_vae_weigh(w, i);
+        sum += w->cost[i];
+    }
     for (ptrdiff_t i = 0; i < w->batch; i++) squares += (w->cost[i] - sum / n) * (w->cost[i] - sum / n);
     record[0] = sum / n;
     record[1] = w->batch > 1 ? sqrt(squares / (n * (n - 1.0))) : HUGE_VAL;
@@ -362,54 +325,23 @@ static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *rec
 
 /* ---- learning: a chunk of parameters ----------------------------------------------------------------------------- */
 
-/* Parameters at .. at + n have their gradient: add up its squares, and move them. */
+/* Parameters at .. at + n have their gradient: add up its squares, and move them. In runs that stay near between the
+ * two. */
 static void sc_vae_move(const sc_vae_work *w, ptrdiff_t at, ptrdiff_t n, int kind, const sc_step_scalars *s, float *m,
                         float *v, double *squares)
 {
     vd low = vd_set1(0), high = vd_set1(0);
-    for (ptrdiff_t i = at; i < at + n; i += 16) {
-        vf g = vf_load(w->gradient + i);
-        low = vd_fma(vf_lo_f64(g), vf_lo_f64(g), low);
-        high = vd_fma(vf_hi_f64(g), vf_hi_f64(g), high);
+    for (ptrdiff_t stop = at + n, run; at < stop; at += run) {
+        run = SC_MIN(SC_VAE_RUN, stop - at);
+        for (ptrdiff_t i = at; i < at + run; i += 16) {
+            vf g = vf_load(w->gradient + i);
+            low = vd_fma(vf_lo_f64(g), vf_lo_f64(g), low);
+            high = vd_fma(vf_hi_f64(g), vf_hi_f64(g), high);
+        }
+        if (kind != SC_VAE_NO_UPDATE)
+            sc_update32(kind, s, run, w->gradient + at, w->vae.parameters + at, m ? m + at : NULL, v ? v + at : NULL);
     }
     *squares += vd_sum(vd_add(low, high));
-    if (kind != SC_VAE_NO_UPDATE)
-        sc_update32(kind, s, n, w->gradient + at, w->vae.parameters + at, m ? m + at : NULL, v ? v + at : NULL);
-}
-
-/* out[i] = the rows of the matrix whose bit column i has, for at most SC_VAE_ROWS columns of so many words. */
-static void sc_add_columns(ptrdiff_t count, const uint32_t *columns, ptrdiff_t words, ptrdiff_t width,
-                           const float *matrix, ptrdiff_t stride, float *out)
-{
-    enum { WORDS = SC_SEGMENT / 32 };
-    uint32_t places[SC_VAE_ROWS][SC_SEGMENT];
-    sc_list on[SC_VAE_ROWS];
-    memset(out, 0, (size_t)(count * width) * sizeof *out);
-    for (ptrdiff_t k = 0; k < words; k += WORDS) {
-        for (ptrdiff_t i = 0; i < count; i++)
-            on[i] = (sc_list){places[i], sc_list_bits(columns + i * words + k, 1, SC_MIN(WORDS, words - k), places[i])};
-        sc_add_lists(count, on, width, matrix + 32 * k * stride, stride, out, width);
-    }
-}
-
-/* Gradient of `count` rows of V from unit h on, and of their units' prior. */
-static void sc_vae_V_rows(const sc_vae_work *w, ptrdiff_t h, ptrdiff_t count)
-{
-    const sc_vae *v = &w->vae;
-    const ptrdiff_t ds = v->visible_stride, rs = sc_vae_row_stride(w), words = rs / 32;
-    const double rows = (double)sc_vae_rows(w);
-    uint32_t *columns = w->z_columns + h * words;
-    float *prior = w->gradient + sc_vae_prior(v) + h;
-    float *out = w->gradient + sc_vae_V(v) + h * ds;
-    sc_columns(w->z_bits + h / 32 * rs, (int)(h & 16), count, rs, columns);
-    sc_add_columns(count, columns, words, ds, w->delta, ds, out);
-    for (ptrdiff_t j = 0; j < count * ds; j += 16)
-        vf_store(out + j, vf_mul(vf_load(out + j), vf_set1((float)(1.0 / rows))));
-    for (ptrdiff_t u = 0; u < count; u++) {
-        int on = 0;
-        for (ptrdiff_t k = 0; k < words; k++) on += __builtin_popcount(columns[u * words + k]);
-        prior[u] = w->prior[h + u] - (float)(on / rows);
-    }
 }
 
 /* Gradient of `count` rows of W from pixel d on: sum_i 2 (x_i - mean) score_i. */
@@ -419,8 +351,8 @@ static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
     const ptrdiff_t hs = v->latent_stride, bs = sc_vae_batch_stride(w), words = bs / 32;
     uint32_t *columns = w->x_columns + d * words;
     float *out = w->gradient + d * hs;
-    sc_columns(w->x_bits + d / 32 * bs, (int)(d & 16), count, bs, columns);
-    sc_add_columns(count, columns, words, hs, w->score, hs, out);
+    sc_columns(w->x_bits + d / 32 * bs, 0, count, bs, columns);
+    sc_add_columns(count, columns, words, hs, w->score, hs, w->zeros, out);
     for (ptrdiff_t u = 0; u < count; u++, out += hs)
         for (ptrdiff_t h = 0; h < hs; h += 16) {
             const vf own = vf_fma(vf_set1(-v->mean[d + u]), vf_load(w->score_sum + h), vf_load(out + h));
@@ -428,16 +360,18 @@ static void sc_vae_W_rows(const sc_vae_work *w, ptrdiff_t d, ptrdiff_t count)
         }
 }
 
-/* Gradients of b and c. */
-static void sc_vae_biases(const sc_vae_work *w)
+/* Gradients of b and the prior. */
+static void sc_vae_units(const sc_vae_work *w)
 {
     const sc_vae *v = &w->vae;
-    const ptrdiff_t ds = v->visible_stride, rows = sc_vae_rows(w);
+    const ptrdiff_t words = sc_vae_row_stride(w) / 32;
+    const double rows = (double)sc_vae_rows(w);
+    float *prior = w->gradient + sc_vae_prior(v);
     memcpy(w->gradient + sc_vae_b(v), w->score_sum, (size_t)v->latent_stride * sizeof(float));
-    for (ptrdiff_t d = 0; d < ds; d += 16) {
-        vf sum = vf_set1(0);
-        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load(w->delta + r * ds + d));
-        vf_store(w->gradient + sc_vae_c(v) + d, vf_mul(sum, vf_set1((float)(1.0 / (double)rows))));
+    for (ptrdiff_t h = 0; h < v->n_latents; h++) {
+        int on = 0;
+        for (ptrdiff_t k = 0; k < words; k++) on += __builtin_popcount(w->z_columns[h * words + k]);
+        prior[h] = w->prior[h] - (float)(on / rows);
     }
 }
 
@@ -450,17 +384,17 @@ static void sc_vae_learn(const sc_vae_work *w, ptrdiff_t chunk, int kind, const 
     *squares = 0.0;
     if (chunk < V_chunks) {
         const ptrdiff_t h = chunk * SC_VAE_ROWS, count = SC_MIN(SC_VAE_ROWS, a->n_latents - h);
-        sc_vae_V_rows(w, h, count);
         sc_vae_move(w, sc_vae_V(a) + h * a->visible_stride, count * a->visible_stride, kind, s, m, v, squares);
-        sc_vae_move(w, sc_vae_prior(a) + h, SC_VAE_ROWS, kind, s, m, v, squares);
     } else if (chunk < V_chunks + W_chunks) {
         const ptrdiff_t d = (chunk - V_chunks) * SC_VAE_ROWS, count = SC_MIN(SC_VAE_ROWS, a->n_visible - d);
         sc_vae_W_rows(w, d, count);
         sc_vae_move(w, d * a->latent_stride, count * a->latent_stride, kind, s, m, v, squares);
+        sc_vae_offset(w, d, count);
     } else {
-        sc_vae_biases(w);
+        sc_vae_units(w);
         sc_vae_move(w, sc_vae_b(a), a->latent_stride, kind, s, m, v, squares);
         sc_vae_move(w, sc_vae_c(a), a->visible_stride, kind, s, m, v, squares);
+        sc_vae_move(w, sc_vae_prior(a), a->latent_stride, kind, s, m, v, squares);
     }
 }
 
@@ -476,6 +410,8 @@ static int sc_vae_bound(const sc_vae_work *w, const int64_t *rows, ptrdiff_t ima
         int status = sc_cancelled(cancel);
         if (status) return status;
         sc_vae_images(w, rows + first, (uint64_t)draw * (uint64_t)images + (uint64_t)first, 0, n);
+        for (ptrdiff_t tile = 0; tile < sc_vae_tiles(&w->vae); tile++) sc_vae_errors(w, tile, n);
+        sc_vae_fold(w, n);
         for (ptrdiff_t i = 0; i < n; i++) {
             const double gap = w->bound[i] - mean[first + i];
             mean[first + i] += gap / (double)(draw + 1);

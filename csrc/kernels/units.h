@@ -121,6 +121,10 @@ static void sc_discrete_units(const sc_net *n, const sc_layer *l, uint64_t noise
             sc_relaxed_units(n, l, row, l->in + sc_net_source(n, l->before, l->after, r) * units, scratch, y);
         else if (bits) sc_bernoulli32(r % M < m ? &l->noise : &opposite, e, units, p, y);
         else sc_class_units(l, &l->noise, e, p, scratch, y);
+        for (ptrdiff_t j = 0; l->bits && j < units; j += 16) {
+            const uint32_t on = vn_bits(vf_eq(vf_load_part(y + j, units - j, 0), vf_set1(1)));
+            sc_put_bits(l->bits + j / 32 * sc_net_lines(n, l->after) + r, j, on);
+        }
     }
 }
 

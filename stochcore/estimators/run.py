@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from .._estimators import Job
+from .._progress import checked_progress
 from ..costs import BuiltIn, Cost, evaluate, fitting
 from ..distributions import Compiled, Family
 from ..distributions.family import Simulated
@@ -31,10 +35,12 @@ from ..estimate import (
 from ..exact import exact
 from ..noise import Stream, as_stream
 from ..version import __version__
+from . import workers
 from .ahead import shards_ahead
 from .auto import Auto
 from .base import Estimator, resolve
 from .control import Adjusted, ControlVariate
+from .folding import Way, folded
 from .stopping import Stopping
 from .terms import Terms, keep_least
 from .values import ValueBaseline
@@ -59,6 +65,9 @@ def estimate(
     seed: int | Stream = 0,
     first_sample: int = 0,
     n_threads: int | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | Callable[[Estimate], object] = False,
 ) -> Estimate:
     """Estimate E[J(y)] and its gradient by the model's parameters, each with a standard error.
 
@@ -92,7 +101,18 @@ def estimate(
     first_sample : int
         Begin with this sample of the stream; a multiple of the shard's size. The estimate merges with its neighbours.
     n_threads : int, optional
-        At most so many threads; the bits do not depend on it.
+        At most so many threads; the bits do not depend on it. With an executor: in each worker, 1 by default.
+    executor : concurrent.futures.Executor, or a function that makes one, optional
+        Whose workers make the shards of samples: a process pool, ``dask.distributed.Client().get_executor()``,
+        ``mpi4py.futures.MPIPoolExecutor()``, loky. Any number of workers, in whatever order they finish, gives the bits
+        of one process. Where a worker's death breaks the executor, a function makes another one and what was lost is
+        made again. docs/scale.md has more.
+    checkpoint : path, optional
+        Keep every shard in this file as soon as it is made. If it is there already, from the same estimate, go on from
+        it: a run that was killed ends with the bits of one that was not. The file stays.
+    progress : bool or callable
+        True shows a bar of shards on stderr, with the error bars as they shrink (needs tqdm). A function is called with
+        the Estimate so far a few times a second, and at the end.
 
     Returns
     -------
@@ -102,6 +122,9 @@ def estimate(
     ------
     TypeError, ValueError
         Arguments that break a rule; a cost of the wrong shape or not finite (the message names the sample).
+
+    RuntimeError
+        A worker died, and nobody makes another executor.
 
     Warns
     -----
@@ -129,7 +152,12 @@ def estimate(
         as_stream(seed),
         first_sample=first_sample,
         n_threads=None if n_threads is None else _check.threads(n_threads),
-        stopping=stopping,
+        way=Way(
+            stopping=stopping if stopping and stopping.watches else None,
+            executor=workers.checked(executor),
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            progress=checked_progress(progress, "Estimate"),
+        ),
     )
     if stopping and stopping.levels and found._tree and (short := stopping.short_of(found._tree)):
         told = ", ".join(f"{name} {error:.3g} > {stopping.levels[name]:.3g}" for name, error in short.items())
@@ -155,25 +183,20 @@ def sample_estimate(
     *,
     first_sample: int = 0,
     n_threads: int | None = None,
-    stopping: Stopping | None = None,
+    way: Way | None = None,
 ) -> Estimate:
     """Estimate with arguments that are resolved already; says nothing where all costs are equal."""
     started = time.perf_counter()
-    if stopping and stopping.levels:  # a bound need not be a multiple
+    if way and way.stopping and way.stopping.levels:  # a bound need not be a multiple
         n_samples -= n_samples % estimator.samples_per_unit
     run = prepared(model, cost, n_samples, estimator, stream, first_sample)
     if run is None:
         return exact(model, fitting(model, cost))
     _check.addresses(stream.offset, (first_sample + run.n_samples) * model.n_elements)
-    tree = run.tree(model, stream, n_threads, (stopping, started) if stopping and stopping.watches else None)
-    return from_tree(
-        tree,
-        source=Source(model, run.cost, run.estimator, stream, __version__),
-        first_sample=first_sample,
-        seconds=time.perf_counter() - started,
-        unbiased=run.unbiased,
-        evals=run.evals,
-    )
+    if way is not None:
+        way.started = started
+    tree = run.tree(model, stream, n_threads, None if way is None or way.plain else way)
+    return run.read(tree, model, stream, time.perf_counter() - started)
 
 
 def prepared(
@@ -327,29 +350,29 @@ class Run:
         weighing: Weighing | None = self.inner.weighing(model, self.priced(model), self.n_samples)
         return weighing
 
-    def tree(
-        self, model: Family, stream: Stream, n_threads: int | None, stopping: tuple[Stopping, float] | None = None
-    ) -> Tree:
+    def tree(self, model: Family, stream: Stream, n_threads: int | None, way: Way | None = None) -> Tree:
         """Fold the shards of samples of a model, all of them or until it is time to stop."""
-        layout, end = self.layout, self.first_sample + self.n_samples
-        if self.inside and self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
-            node, bad = self.jobs[0][0].whole(stream, 0, self.blocks, end, n_threads)
-            return Tree(layout, [(0, 1, node if bad < 0 else _finite(node, bad))])
-        shard = self._maker(model, stream, n_threads, stopping is not None)
-        if self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
-            return Tree(layout, [(0, 1, shard(0, self.blocks, end))])
-        tree = Tree(layout)
-        first_block = self.first_sample // layout.block_rows
-        last_block = first_block + self.blocks
-        for start in range(first_block, last_block, BLOCKS_PER_SHARD):
-            blocks = min(BLOCKS_PER_SHARD, last_block - start)
-            stop = end if start + blocks == last_block else (start + blocks) * layout.block_rows
-            tree.push(start // BLOCKS_PER_SHARD, 1, shard(start, blocks, stop))
-            if stopping and stop < end and stopping[0].ends(tree, stop - self.first_sample, stopping[1]):
-                break
-        return tree
+        if way is None and self.blocks <= BLOCKS_PER_SHARD and not self.first_sample:
+            end = self.n_samples
+            if self.inside:
+                node, bad = self.jobs[0][0].whole(stream, 0, self.blocks, end, n_threads)
+                return Tree(self.layout, [(0, 1, node if bad < 0 else _finite(node, bad))])
+            return Tree(self.layout, [(0, 1, self.maker(model, stream, n_threads, False)(0, self.blocks, end))])
+        return folded(self, model, stream, n_threads, way or Way(), lambda tree: self.read(tree, model, stream, 0.0))
 
-    def _maker(
+    def read(self, tree: Tree, model: Family, stream: Stream, seconds: float) -> Estimate:
+        """Return the estimate of a tree."""
+        source = Source(model, self.cost, self.estimator, stream, __version__)
+        return from_tree(
+            tree,
+            source=source,
+            first_sample=self.first_sample,
+            seconds=seconds,
+            unbiased=self.unbiased,
+            evals=self.evals,
+        )
+
+    def maker(
         self, model: Family, stream: Stream, n_threads: int | None, may_stop: bool
     ) -> Callable[[int, int, int], Array]:
         """Return what makes the node of the blocks first .. first + blocks, the last up to sample `stop`."""
@@ -471,6 +494,18 @@ class Run:
             if block > first:
                 self.layout.merge(node, one)
         return node
+
+
+def shard_maker(
+    model: Family, cost: Any, estimator: Estimator, stream: Stream, n_samples: int, first_sample: int, n_threads: int
+) -> Callable[[int, int, int], Array]:
+    """Return what makes the node of any shard of an estimate, for a worker."""
+    run = prepared(model, cost, n_samples, estimator, stream, first_sample)
+    assert run is not None
+    if isinstance(model, Simulated):
+        make = model.maker(run, run.weights, stream, n_threads)
+        return lambda *shard: _finite(*make(*shard))[0]
+    return run.maker(model, stream, n_threads, False)
 
 
 def _finite(node: Array, bad: int) -> Array:

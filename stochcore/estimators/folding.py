@@ -1,0 +1,168 @@
+"""folding: the shards of a long estimate one after the other, whoever makes them: here, workers, or a run before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._progress import BAR_SECONDS, CALL_SECONDS, bar_of
+from ..estimate import BLOCKS_PER_SHARD, Estimate, Layout, Tree
+from ..noise import Stream
+from .journal import Journal
+from .stopping import Stopping
+from .workers import Crew, Message, Shard, packed
+
+if TYPE_CHECKING:
+    from .run import Run
+
+Array = NDArray[Any]
+Show = bool | Callable[[Estimate], object]
+
+BAR = "{percentage:3.0f}%|{bar}| shard {n_fmt}/{total_fmt}{postfix}, {remaining} left"
+
+
+@dataclass
+class Way:
+    """How an estimate goes: when it stops, who makes its shards, where they are kept, who is told."""
+
+    stopping: Stopping | None = None
+    started: float = 0.0
+    executor: Executor | Callable[[], Executor] | None = None
+    checkpoint: Path | None = None
+    progress: Show = False
+
+    @property
+    def plain(self) -> bool:
+        """Is there nothing to do but to fold all shards here?"""
+        return not (self.stopping or self.executor or self.checkpoint or self.progress)
+
+
+class Watch:
+    """A bar on stderr, or a function that is told now and then: of the estimate as far as it is."""
+
+    def __init__(
+        self, progress: bool | Callable[[Estimate], object], shards: int, read: Callable[[Tree], Estimate]
+    ) -> None:
+        self._read, self._due = read, 0.0
+        self._call = progress if callable(progress) else None
+        self._bar = bar_of(shards, " shards", BAR) if progress and self._call is None else None
+
+    def show(self, tree: Tree, done: int, last: bool) -> None:
+        """Say how far the tree is, `done` shards, unless that was said a moment ago."""
+        now = time.perf_counter()
+        if (self._bar is None and self._call is None) or (now < self._due and not last):
+            return
+        found = self._read(tree)
+        if self._bar is None:
+            assert self._call is not None
+            self._due = now + CALL_SECONDS
+            self._call(found)
+            return
+        self._due = now + BAR_SECONDS
+        worst = np.max(found._flat_grad_se(), initial=0.0)
+        told = f"cost {found.cost:.6g} +- {found.cost_se:.2g}, " if np.ndim(found.cost) == 0 else ""
+        self._bar.set_postfix_str(f"{told}gradient's error <= {worst:.2g}", refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+@dataclass
+class Shards:
+    """The shards of samples first_sample .. end, by number, and the nodes of some that are known."""
+
+    layout: Layout
+    first_sample: int
+    end: int
+    blocks: int
+    known: dict[int, tuple[int, Array]]
+
+    @property
+    def first(self) -> int:
+        """The first one."""
+        return self.first_sample // self.layout.shard_rows
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return -(-self.blocks // BLOCKS_PER_SHARD)
+
+    def of(self, number: int) -> Shard:
+        """Return first block, blocks, and the sample where a shard ends."""
+        start, last = number * BLOCKS_PER_SHARD, self.first * BLOCKS_PER_SHARD + self.blocks
+        blocks = min(BLOCKS_PER_SHARD, last - start)
+        return start, blocks, self.end if start + blocks == last else (start + blocks) * self.layout.block_rows
+
+    def __iter__(self) -> Iterator[tuple[int, int, Array | None]]:
+        """Yield first shard, shards, and their node where it is known, in order."""
+        at = self.first
+        while at < self.first + self.count:
+            size, node = self.known.get(at, (1, None))
+            yield at, size, node
+            at += size
+
+    def unknown(self) -> Iterator[tuple[int, Shard]]:
+        """Yield those that must be made."""
+        return ((first, self.of(first)) for first, _, node in self if node is None)
+
+
+def folded(
+    run: Run, model: Any, stream: Stream, n_threads: int | None, way: Way, read: Callable[[Tree], Estimate]
+) -> Tree:
+    """Fold the shards of samples of a model, all of them or until it is time to stop."""
+    layout, end = run.layout, run.first_sample + run.n_samples
+    parts = {
+        "model": model, "cost": run.cost, "estimator": run.estimator, "stream": stream, "n_samples": run.n_samples,
+        "first_sample": run.first_sample,
+    }  # fmt: skip
+    journal = None
+    if way.checkpoint is not None:
+        about = {name: packed(name, part) for name, part in parts.items()}
+        journal = Journal(way.checkpoint, about, layout.node_size)
+    shards = Shards(layout, run.first_sample, end, run.blocks, journal.nodes if journal else {})
+    watch = Watch(way.progress, shards.count, read)
+
+    def arrived(number: int, node: Array) -> None:
+        if journal is not None:
+            journal.add(number, node)
+
+    def here() -> Generator[Array, None, None]:
+        make = run.maker(model, stream, n_threads, way.stopping is not None)
+        for number, shard in shards.unknown():
+            node = make(*shard)
+            arrived(number, node)
+            yield node
+
+    if way.executor is None:
+        nodes = here()
+    else:
+        message = Message(parts | {"n_threads": n_threads or 1})
+        nodes = Crew(way.executor, message, layout.node_size).nodes(shards.unknown(), arrived)
+    tree = Tree(layout)
+    try:
+        with closing(nodes):
+            for first, size, known in shards:
+                tree.push(first, size, next(nodes) if known is None else known)
+                samples = min(end, (first + size) * layout.shard_rows) - run.first_sample
+                if journal is not None:
+                    journal.tidy(tree)
+                over = samples < run.n_samples and way.stopping and way.stopping.ends(tree, samples, way.started)
+                watch.show(tree, first + size - shards.first, bool(over) or samples == run.n_samples)
+                if over:
+                    break
+    finally:
+        watch.close()
+        if journal is not None:
+            journal.close()
+    return tree
