@@ -113,6 +113,8 @@ def truth():
 RULES = [
     ("leave_one_out", 2), ("leave_one_out", 3), ("score_function", 1), (sc.estimators.ScoreFunction(2.0), 3),
     (sc.estimators.MovingAverage(initial=2.0), 2), ("disarm", 1), ("disarm", 2),
+    ("arm", 1), ("arm", 2), ("local_expectation", 1), ("local_expectation", 2), ("double_cv", 2), ("double_cv", 3),
+    ("nvil", 2),
 ]  # fmt: skip
 
 
@@ -120,8 +122,10 @@ RULES = [
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_against_enumeration(truth, name, rule):
     model, (estimator, K) = MODELS[name], rule
-    if estimator == "disarm":
+    if estimator in ("disarm", "arm"):
         K *= len(model._shape.latents) + 1  # groups of a trunk and its branches
+    if estimator == "double_cv" and len(model._shape.latents) > 1:
+        pytest.skip("it is for one layer of units")
     found = estimates(model, X, 100, 200, n_samples=K, estimator=estimator)
     assert largest_z(found, truth[name]) < 4
 
@@ -158,7 +162,7 @@ def test_vimco_in_a_tail(truth):
     assert all(np.isfinite(g).all() for g in grad.values())
 
 
-@pytest.mark.parametrize("estimator", ["leave_one_out", "disarm", "vimco", "moving_average"])
+@pytest.mark.parametrize("estimator", ["leave_one_out", "disarm", "vimco", "moving_average", "arm", "nvil"])
 @pytest.mark.parametrize("shape", [{"n_latents": (70, 40)}, {"n_latents": 60, "hidden": (50, 40)}])
 def test_threads_leave_the_bits_alone(tmp_path, shape, estimator):
     images = np.random.default_rng(0).uniform(size=(150, 90)) ** 3
@@ -255,14 +259,21 @@ def test_refusals():
         model.gradient(X, n_samples=4, estimator="disarm")
     with pytest.raises(ValueError, match="`n_samples` must be at least 2 for vimco, got 1"):
         model.gradient(X, n_samples=1, estimator="vimco")
-    with pytest.raises(ValueError, match=r"`estimator` must be .*vimco for a BernoulliVAE, got StraightThrough"):
-        model.gradient(X, estimator="straight_through")
+    for name, kind in (("straight_through", "StraightThrough"), ("gumbel_softmax", "GumbelSoftmax")):
+        with pytest.raises(
+            ValueError, match=rf"`estimator` must be .*double_cv or vimco for a BernoulliVAE, got {kind}"
+        ):
+            model.gradient(X, estimator=name)
+    with pytest.raises(ValueError, match="`estimator` double_cv is for a BernoulliVAE with one layer of units, got 2"):
+        model.gradient(X, estimator="double_cv")
+    with pytest.raises(ValueError, match=r"`n_samples` must be a multiple of 3 for arm .*, got 4"):
+        model.gradient(X, n_samples=4, estimator="arm")
     with pytest.raises(ValueError, match=r"`parameters` must hold encoder0\.linear0\.weight, "):
         model.with_parameters({"W": np.zeros((3, 2))})
     with pytest.raises(ValueError, match=r"`z` must have the shape \(n, n_latents = 2\)"):
         model.decode(np.zeros((1, 3)))
     net_ = sc.Network(sc.Linear(3, 2), sc.BernoulliUnits(), sc.Linear(2, 3), cost=sc.costs.BernoulliLikelihood())
-    with pytest.raises(ValueError, match=r"`estimator` must be .*straight_through for a Network, got Vimco"):
+    with pytest.raises(ValueError, match=r"`estimator` must be .*gumbel_softmax for a Network, got Vimco"):
         net_.gradient(X, estimator="vimco")
 
 
