@@ -15,7 +15,7 @@ from .costs import BuiltIn, Cost
 from .distributions import Bernoulli, Compiled, Family
 from .distributions.parameters import Structure
 from .estimate import BLOCKS_PER_SHARD
-from .estimators import Estimator, MovingAverage, ValueBaseline, prepared
+from .estimators import Estimator, MovingAverage, ValueBaseline, Way, Workers, prepared
 from .exact import exact
 from .noise import Stream
 from .optimizers import Rate
@@ -53,6 +53,7 @@ class FamilyTrainer:
     """
 
     best: tuple[Any, Any] | None
+    workers: Workers | None = None
 
     def __init__(
         self,
@@ -146,7 +147,7 @@ class FamilyTrainer:
         _check.addresses(self._stream.offset, (first_step + len(scalars)) * width)
         weights = None if self._entropy is None else entropy_weights(self._entropy, first_step, len(scalars))
         steps = kind, scalars, first_step, moments, self.records, weights
-        if run and run.inside and run.blocks <= BLOCKS_PER_SHARD:
+        if run and run.inside and run.blocks <= BLOCKS_PER_SHARD and self.workers is None:
             job = run.jobs[0][0]
             self._descent.run(job, self._stream, width, run.blocks, *steps, self._n_threads)
         else:
@@ -162,7 +163,8 @@ class FamilyTrainer:
             assert self.average is not None
             self._value.weights[:] = self._value.fit(self.average)
             self._value.learned[:] = 0.0
-        return self._run.tree(self._now, self._stream.at(step * self._width), self._n_threads).total()
+        way = None if self.workers is None else Way(workers=self.workers)
+        return self._run.tree(self._now, self._stream.at(step * self._width), self._n_threads, way).total()
 
     def _listed(self) -> Array:
         """Return the node of all outcomes: no sample among them is the best."""

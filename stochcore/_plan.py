@@ -15,7 +15,7 @@ from ._held_out import HeldOut
 from .costs import BuiltIn, Cost, fitting
 from .distributions import Family
 from .distributions.family import Simulated
-from .estimators import Estimator, resolve
+from .estimators import Estimator, ValueBaseline, Workers, resolve
 from .estimators.base import as_plain as plain_estimator
 from .estimators.base import from_plain as estimator_of_plain
 from .network import Network
@@ -40,6 +40,7 @@ class Plan:
     n_threads: int | None
     maximize: bool
     entropy: Rate | None = None
+    workers: Workers | None = None  # not in files: who makes the shards of a step's estimate
     held_out: HeldOut | None = None
 
     def trainer(self) -> Trainer:
@@ -59,6 +60,8 @@ class Plan:
             raise TypeError(f"`entropy` must be left out for a {name}{why}")
         if self.cost is not None:
             raise TypeError(f"`cost` must be left out for a {name}, which brings its own")
+        if self.workers is not None:
+            raise TypeError(f"`executor` must be left out for a {name}: its steps go over threads")
         if self.data is None:
             raise TypeError(f"`data` must be given for a {name}")
         if self.maximize:
@@ -88,7 +91,13 @@ class Plan:
             cost, estimator = negative(cost), estimator.negated()
         stream = as_stream(self.seed)
         natural = isinstance(self.optimizer, Natural)
-        return FamilyTrainer(model, cost, self.n_samples, estimator, stream, self.n_threads, self.entropy, natural)
+        if self.workers is not None and isinstance(estimator, ValueBaseline) and estimator.weights is None:
+            raise ValueError(
+                "`executor` must be left out for a value_baseline that learns: what it has seen stays here"
+            )
+        made = FamilyTrainer(model, cost, self.n_samples, estimator, stream, self.n_threads, self.entropy, natural)
+        made.workers = self.workers
+        return made
 
     @property
     def shows(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from . import _check
 from .costs import BuiltIn, Cost, fitting
 from .distributions import Compiled, Family
 from .estimate import Estimate
-from .estimators import Estimator, resolve, sample_estimate
+from .estimators import Estimator, Way, resolve, sample_estimate
 from .estimators.auto import candidates, samples_for, variance_per_eval
+from .estimators.workers import checked
 from .exact import exact
 from .noise import Stream, as_stream
 from .unbiased import z_scores
@@ -123,6 +125,7 @@ def compare(
     n_rounds: int = 3,
     oracle: bool | None = None,
     n_threads: int | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
 ) -> Comparison:
     """Put estimators side by side, all at about the same number of evaluations of J.
 
@@ -142,6 +145,8 @@ def compare(
     oracle : bool, optional
         Hold the gradients against enumeration. Left out: where the model has at most 2^14 outcomes.
     n_threads : int, optional
+    executor : concurrent.futures.Executor, or a function that makes one, optional
+        As in `estimate`; the seconds are those of its workers and of the way to them.
 
     Returns
     -------
@@ -175,10 +180,14 @@ def compare(
             continue
         estimator.check(model, price, n)
         work.append((name, estimator, n, stream.spawn(number + 1)[number]))
-    found = [
-        [sample_estimate(model, price, n, estimator, own, n_threads=threads) for _, estimator, n, own in work]
-        for _ in range(rounds)
-    ]
+    with Way(workers=checked(executor)) as way:
+        found = [
+            [
+                sample_estimate(model, price, n, estimator, own, n_threads=threads, way=way)
+                for _, estimator, n, own in work
+            ]
+            for _ in range(rounds)
+        ]
     best = [min(runs, key=lambda e: e.seconds) for runs in zip(*found, strict=True)]
     rows = [_row(name, e, truth) for (name, *_), e in zip(work, best, strict=True)]
     return Comparison(rows, left_out)

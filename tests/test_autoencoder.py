@@ -9,6 +9,7 @@ import pytest
 from stacks import largest_z
 
 import stochcore as sc
+from stochcore import _graph
 from stochcore._graph import INPUT
 
 X = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
@@ -297,3 +298,24 @@ def test_estimators_agree_on_a_model_as_large_as_mnist(shape):
             gap = one.mean(axis=0) - other.mean(axis=0)
             error = np.sqrt((one.var(axis=0, ddof=1) + other.var(axis=0, ddof=1)) / 30)
             assert np.abs(gap / error).max() < 5  # of some 1,300, with 58 degrees of freedom
+
+
+@pytest.mark.parametrize("shape", [{"n_latents": (70, 40)}, {"n_latents": 66, "hidden": (33, 20)}])
+@pytest.mark.parametrize("estimator", ["disarm", "leave_one_out"])
+def test_tables_of_subsets_are_products(monkeypatch, shape, estimator):
+    """Widths that are no multiples of 16 or 32, and again where memory holds the gradient of another step."""
+    x = (np.random.default_rng(0).random((150, 90)) < 0.3).astype(float)
+    model = sc.BernoulliVAE(90, **shape, mean=x.mean(axis=0))
+    rows = model._graph.rows(2, estimator == "disarm")
+    assert any(model._graph.by_bits(rows, 150))
+    fast = [model.gradient(x, n_samples=6, estimator=estimator, seed=seed) for seed in range(2)]
+    trainer = model.trainer(x, batch_size=150, n_samples=6, estimator=estimator)
+    again = [trainer.gradient()[1].copy() for _ in range(3)]
+    assert all(grad.tobytes() == again[0].tobytes() for grad in again)
+    monkeypatch.setattr(_graph, "LEAST", 1 << 30)
+    assert not any(model._graph.by_bits(rows, 150))
+    for seed, (cost, grad) in enumerate(fast):
+        other_cost, other = model.gradient(x, n_samples=6, estimator=estimator, seed=seed)
+        assert cost == pytest.approx(other_cost, rel=1e-6)
+        for name in grad:
+            np.testing.assert_allclose(grad[name], other[name], rtol=1e-3, atol=2e-6 * np.abs(other[name]).max() + 1e-7)

@@ -199,7 +199,7 @@ static void sc_vae_errors(const sc_vae_work *w, ptrdiff_t tile, ptrdiff_t images
     float *o = w->delta + d * rows;
     double *share = w->shares + tile * rows;
     for (ptrdiff_t j = 0; j < n; j += SC_NEAR)
-        sc_add_bits(n - j, v->n_latents, V + j, ds, images * K, w->z_bits, sc_vae_row_stride(w), 1, c + j, o + j,
+        sc_add_bits((n - j) / 16, v->n_latents, V + j, ds, images * K, w->z_bits, sc_vae_row_stride(w), 1, c + j, o + j,
                     SC_VAE_TILE);
     for (ptrdiff_t i = 0; i < images; i++)
         for (ptrdiff_t k = 0; k < K; k++, o += SC_VAE_TILE) {
@@ -217,7 +217,7 @@ static void sc_vae_V_tile(const sc_vae_work *w, ptrdiff_t tile)
     const float *delta = w->delta + d * rows, zeros[SC_NEAR] = {0};
     float *V = w->gradient + sc_vae_V(v) + d, *c = w->gradient + sc_vae_c(v) + d;
     for (ptrdiff_t j = 0; j < n; j += SC_NEAR)
-        sc_add_bits(n - j, rows, delta + j, SC_VAE_TILE, v->n_latents, w->z_columns, 1, words, zeros, V + j, ds);
+        sc_add_bits((n - j) / 16, rows, delta + j, SC_VAE_TILE, v->n_latents, w->z_columns, 1, words, zeros, V + j, ds);
     for (ptrdiff_t j = 0; j < n; j += 16) {
         vf sum = vf_set1(0);
         for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load(delta + r * SC_VAE_TILE + j));
@@ -297,8 +297,8 @@ static void sc_vae_weigh(const sc_vae_work *w, ptrdiff_t i)
     }
 }
 
-/* Between the loops, by the calling thread: the samples' bounds, the step's cost, its standard error over images (infinite for a single
- * one, of which nothing can be known), the scores, and their sum. Not 0: the step must not be taken. */
+/* Between the loops, by the calling thread: the samples' bounds, the step's cost, its standard error over images
+ * (infinite for a single one, of which nothing can be known), the scores, and their sum. Not 0: the step must not be taken. */
 static int sc_vae_summarise(const sc_vae_work *w, sc_cancel *cancel, double *record)
 {
     const ptrdiff_t hs = w->vae.latent_stride;

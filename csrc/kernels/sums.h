@@ -189,14 +189,14 @@ SC_INLINE void sc_add_bits_n(int n, ptrdiff_t rows, const float *matrix, ptrdiff
     }
 }
 
-/* out[i] = start + the sum of the rows of the matrix (at least one) that word i of each plane of bits names, for `count`
- * sums of 16 columns, or SC_NEAR where the width is that much or more. Planes are `word_step` words apart, their words
+/* out[i] = start + the sum of the rows of the matrix (at least one) that word i of each plane of bits names, for
+ * `count` sums of sixteen columns, or with n > 1 of twice as many. Planes are `word_step` words apart, their words
  * `step`, outs `out_step` floats. */
-static void sc_add_bits(ptrdiff_t width, ptrdiff_t rows, const float *matrix, ptrdiff_t stride, ptrdiff_t count,
+static void sc_add_bits(ptrdiff_t n, ptrdiff_t rows, const float *matrix, ptrdiff_t stride, ptrdiff_t count,
                         const uint32_t *bits, ptrdiff_t word_step, ptrdiff_t step, const float *start, float *out,
                         ptrdiff_t out_step)
 {
-    if (width > 16) sc_add_bits_n(2, rows, matrix, stride, count, bits, word_step, step, start, out, out_step);
+    if (n > 1) sc_add_bits_n(2, rows, matrix, stride, count, bits, word_step, step, start, out, out_step);
     else sc_add_bits_n(1, rows, matrix, stride, count, bits, word_step, step, start, out, out_step);
 }
 

@@ -7,6 +7,7 @@ from .classes import Coupled
 from .control import ControlVariate
 from .differences import FiniteDifference
 from .enumerated import Exact
+from .folding import Way
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
 from .networks import DoubleCV, GumbelSoftmax, Nvil, StraightThrough, Vimco
@@ -15,6 +16,7 @@ from .terms import Block, Terms
 from .unordered import UnorderedSet
 from .values import ValueBaseline
 from .weights import Antithetic, Disarm, LeaveOneOut, MovingAverage, OptimalBaseline, ScoreFunction, WholeReturn
+from .workers import Workers
 
 __all__ = [
     "ESTIMATORS",
@@ -44,7 +46,9 @@ __all__ = [
     "UnorderedSet",
     "ValueBaseline",
     "Vimco",
+    "Way",
     "WholeReturn",
+    "Workers",
     "available",
     "estimate",
     "prepared",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..estimate import BLOCKS_PER_SHARD, Estimate, Layout, Tree
 from ..noise import Stream
 from .journal import Journal
 from .stopping import Stopping
-from .workers import Crew, Message, Shard, packed
+from .workers import Message, Shard, Workers, packed
 
 if TYPE_CHECKING:
     from .run import Run
@@ -35,14 +34,21 @@ class Way:
 
     stopping: Stopping | None = None
     started: float = 0.0
-    executor: Executor | Callable[[], Executor] | None = None
+    workers: Workers | None = None
     checkpoint: Path | None = None
     progress: Show = False
+
+    def __enter__(self) -> Way:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.workers is not None:
+            self.workers.close()
 
     @property
     def plain(self) -> bool:
         """Is there nothing to do but to fold all shards here?"""
-        return not (self.stopping or self.executor or self.checkpoint or self.progress)
+        return not (self.stopping or self.workers or self.checkpoint or self.progress)
 
 
 class Watch:
@@ -144,11 +150,11 @@ def folded(
             arrived(number, node)
             yield node
 
-    if way.executor is None:
+    if way.workers is None:
         nodes = here()
     else:
-        message = Message(parts | {"n_threads": n_threads or 1})
-        nodes = Crew(way.executor, message, layout.node_size).nodes(shards.unknown(), arrived)
+        message = Message(parts | {"n_threads": n_threads or 1, "baseline": run.moving_baseline})
+        nodes = way.workers.nodes(message, layout.node_size, shards.unknown(), arrived)
     tree = Tree(layout)
     try:
         with closing(nodes):

@@ -44,7 +44,7 @@ from .folding import Way, folded
 from .stopping import Stopping
 from .terms import Terms, keep_least
 from .values import ValueBaseline
-from .weights import Weighing
+from .weights import MovingAverage, Weighing
 
 Array = NDArray[Any]
 
@@ -144,21 +144,24 @@ def estimate(
     if n_samples is None or not (target_se is min_samples is max_samples is max_seconds is None):
         stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
         n_samples = stopping.max_samples
-    found = sample_estimate(
-        model,
-        cost,
-        n_samples,
-        resolve(estimator, baseline),
-        as_stream(seed),
-        first_sample=first_sample,
-        n_threads=None if n_threads is None else _check.threads(n_threads),
-        way=Way(
-            stopping=stopping if stopping and stopping.watches else None,
-            executor=workers.checked(executor),
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            progress=checked_progress(progress, "Estimate"),
-        ),
+    way = Way(
+        stopping=stopping if stopping and stopping.watches else None,
+        workers=workers.checked(executor),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        progress=checked_progress(progress, "Estimate"),
     )
+    threads = None if n_threads is None else _check.threads(n_threads)
+    with way:
+        found = sample_estimate(
+            model,
+            cost,
+            n_samples,
+            resolve(estimator, baseline),
+            as_stream(seed),
+            first_sample=first_sample,
+            n_threads=threads,
+            way=way,
+        )
     if stopping and stopping.levels and found._tree and (short := stopping.short_of(found._tree)):
         told = ", ".join(f"{name} {error:.3g} > {stopping.levels[name]:.3g}" for name, error in short.items())
         warnings.warn(
@@ -416,6 +419,11 @@ class Run:
         """One number a problem, live."""
         return self.weights.baseline if self.weights is not None else self.jobs[0][0].baseline
 
+    @property
+    def moving_baseline(self) -> Array | None:
+        """The baseline that `minimize` sets before each step, if there is one."""
+        return self.baseline if isinstance(self.estimator, MovingAverage) else None
+
     def move(self, model: Family) -> None:
         """Go over to a model of the same shapes."""
         if self.jobs:
@@ -497,11 +505,14 @@ class Run:
 
 
 def shard_maker(
-    model: Family, cost: Any, estimator: Estimator, stream: Stream, n_samples: int, first_sample: int, n_threads: int
-) -> Callable[[int, int, int], Array]:
+    model: Family, cost: Any, estimator: Estimator, stream: Stream, n_samples: int, first_sample: int, n_threads: int,
+    baseline: Array | None,
+) -> Callable[[int, int, int], Array]:  # fmt: skip
     """Return what makes the node of any shard of an estimate, for a worker."""
     run = prepared(model, cost, n_samples, estimator, stream, first_sample)
     assert run is not None
+    if baseline is not None:
+        run.baseline[:] = baseline
     if isinstance(model, Simulated):
         make = model.maker(run, run.weights, stream, n_threads)
         return lambda *shard: _finite(*make(*shard))[0]

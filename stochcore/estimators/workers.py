@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from typing import Any
@@ -26,10 +26,12 @@ KEPT = 4  # estimates that a worker remembers
 made = threading.local()  # by a worker: what makes the shards of an estimate, by its message
 
 
-def checked(executor: Any) -> Executor | Callable[[], Executor] | None:
-    """Return an executor, or a function that makes one."""
-    if executor is None or callable(getattr(executor, "submit", None)) or callable(executor):
-        return executor  # type: ignore[no-any-return]
+def checked(executor: Any) -> Workers | None:
+    """Return the workers of an executor, or of a function that makes one."""
+    if executor is None:
+        return None
+    if not isinstance(executor, type) and (callable(getattr(executor, "submit", None)) or callable(executor)):
+        return Workers(executor)
     raise TypeError(
         "`executor` must have the interface of concurrent.futures.Executor, or be a function that returns such a one, "
         f"got {_check._short(executor)}"
@@ -75,55 +77,63 @@ def work(data: bytes, token: bytes, shard: Shard) -> bytes:
     return node.tobytes()
 
 
-class Crew:
-    """An executor with shards on their way, a bounded number of them."""
+class Workers:
+    """An executor, or a function that makes one whenever there is none that works, with shards on their way."""
 
-    def __init__(self, executor: Executor | Callable[[], Executor], message: Message, node_size: int) -> None:
-        self._make: Callable[[], Executor] | None = None
-        if callable(getattr(executor, "submit", None)):
-            self._executor: Any = executor
-        else:
-            assert callable(executor)
-            self._make, self._executor = executor, executor()
-        self._message, self._losses = message, 0
-        known = getattr(self._executor, "_max_workers", None)
-        ahead = max(16, 4 * known) if isinstance(known, int) else MOST_AHEAD
-        self._ahead = max(4, min(ahead, MOST_BYTES // (8 * node_size)))
+    def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
+        ready = callable(getattr(executor, "submit", None))
+        self._make: Any = None if ready else executor
+        self._executor: Any = executor if ready else None
+        self._losses = 0
         self._going: dict[Future[bytes], tuple[int, Shard]] = {}
 
     def nodes(
-        self, shards: Iterator[tuple[int, Shard]], arrived: Callable[[int, Array], None]
+        self,
+        message: Message,
+        node_size: int,
+        shards: Iterator[tuple[int, Shard]],
+        arrived: Callable[[int, Array], None],
     ) -> Generator[Array, None, None]:
         """Yield the nodes of numbered shards in order; `arrived` is told of each as soon as it is there."""
         early: dict[int, Array] = {}
-        order: list[int] = []
+        order: deque[int] = deque()
         try:
             for number, shard in shards:
                 order.append(number)
-                self._send(number, shard)
-                while len(self._going) >= self._ahead or (order and order[0] in early):
-                    if order[0] in early:
-                        yield early.pop(order.pop(0))
-                    else:
-                        self._take(early, arrived)
+                self._send(message, number, shard)
+                while order and (order[0] in early or len(self._going) >= self._most(node_size)):
+                    if order[0] not in early:
+                        self._take(message, early, arrived)
+                        continue
+                    yield early.pop(order.popleft())
             for number in order:
                 while number not in early:
-                    self._take(early, arrived)
+                    self._take(message, early, arrived)
                 yield early.pop(number)
         finally:
-            self.close()
+            for future in self._going:
+                future.cancel()
+            self._going.clear()
 
-    def _send(self, number: int, shard: Shard) -> None:
-        for _ in range(MOST_LOSSES + 1):
+    def _most(self, node_size: int) -> int:
+        """How many shards may be on their way."""
+        known = getattr(self._executor, "_max_workers", None)
+        ahead = max(16, 4 * known) if isinstance(known, int) else MOST_AHEAD
+        return max(4, min(ahead, MOST_BYTES // (8 * node_size)))
+
+    def _send(self, message: Message, number: int, shard: Shard) -> None:
+        while True:
+            if self._executor is None:
+                self._executor = self._make()
             try:
-                future = self._executor.submit(work, self._message.data, self._message.token, shard)
+                future = self._executor.submit(work, message.data, message.token, shard)
             except BrokenExecutor as error:
-                self._renew(error)
+                self._lose(error)
                 continue
             self._going[future] = number, shard
             return
 
-    def _take(self, early: dict[int, Array], arrived: Callable[[int, Array], None]) -> None:
+    def _take(self, message: Message, early: dict[int, Array], arrived: Callable[[int, Array], None]) -> None:
         """Wait for a shard at least; what was lost with its worker is sent again."""
         done, _ = wait(self._going, return_when=FIRST_COMPLETED)
         lost: list[tuple[int, Shard]] = []
@@ -142,31 +152,25 @@ class Crew:
         if broken is not None:
             lost += self._going.values()
             self._going.clear()
-            self._renew(broken)
+            self._lose(broken)
             for number, shard in sorted(lost):
-                self._send(number, shard)
+                self._send(message, number, shard)
 
-    def _renew(self, error: BaseException) -> None:
-        """Go on with another executor, where there is a function that makes one."""
+    def _lose(self, error: BaseException) -> None:
+        """Give up an executor that does not work any more, if there is a function that makes another."""
         self._losses += 1
         if self._make is None:
             raise RuntimeError(
-                "a worker of `executor` died, and its executor with it. Give a function that makes the executor "
-                "(executor=lambda: ProcessPoolExecutor(8)), and what was lost is made again; or a `checkpoint`, and a "
-                "second call goes on from there"
+                "a worker of `executor` died, and its executor with it. Give a function that makes the executor, such "
+                "as lambda: ProcessPoolExecutor(8), and what was lost is made again; or a `checkpoint`, and a second "
+                "call goes on from there"
             ) from error
         if self._losses > MOST_LOSSES:
             raise RuntimeError(f"workers of `executor` died {MOST_LOSSES} times without a shard between") from error
-        self._shut()
-        self._executor = self._make()
-
-    def _shut(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self.close()
 
     def close(self) -> None:
-        """Let nothing be on its way; an executor that was made here ends."""
-        for future in self._going:
-            future.cancel()
-        self._going.clear()
-        if self._make is not None:
-            self._shut()
+        """End an executor that was made here."""
+        if self._make is not None and self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
