@@ -2,7 +2,7 @@
  *
  *   bernoulli  y = [k < T(q)], q = sigmoid(x)     categorical  y one-hot, as a family's with the same logits
  *   relaxed    y = sigmoid((x - e)/t), e logistic noise; y = softmax((x + e)/t), e Gumbel noise, each class's its own
- *              (Maddison, Mnih and Teh 2017; Jang, Gu and Poole 2017). As t goes to 0 bernoulli units are those of k.
+ *              (Maddison et al. 2017; Jang, Gu and Poole 2017). As t goes to 0 bernoulli units are those of k.
  *
  * Noise is addressed by (row, unit): element row * units + unit. Backwards, with w the weight of a sample (its cost J less
  * a baseline, over how many there are) and d the gradient of the cost by y:

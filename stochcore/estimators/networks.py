@@ -144,7 +144,7 @@ class GumbelSoftmax(Estimator):
     Units become continuous while they learn, and the gradient passes through them: for comparison.
 
     A unit is sigmoid((x - e)/t), e logistic noise, in place of [x > e]; a site softmax((x + e)/t), e Gumbel noise, in
-    place of the class where x + e is largest. Maddison, Mnih and Teh, "The Concrete distribution: a continuous
+    place of the class where x + e is largest. Maddison et al., "The Concrete distribution: a continuous
     relaxation of discrete random variables", ICLR 2017; Jang, Gu and Poole, "Categorical
     reparameterization with Gumbel-softmax", ICLR 2017, eq. 2. Exact for the relaxed network, whose costs the history
     holds; biased for the network itself. As t falls, the bias does, and the variance grows. `predict` and `loss` have
