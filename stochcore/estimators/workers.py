@@ -53,8 +53,9 @@ def packed(name: str, part: Any) -> bytes:
     except ImportError:
         dumps = pickle.dumps
     try:
-        data: bytes = dumps(part)
-        pickle.loads(data)
+        data: bytes = dumps(
+            part
+        )  # not read back here: cloudpickle would put the copy of a class in the place of the class
     except Exception as error:
         raise TypeError(
             f"`{name}` must be picklable to travel to the workers of an executor: {error}. Functions at the top of a "
@@ -95,7 +96,7 @@ class Workers:
         arrived: Callable[[int, Array], None],
     ) -> Generator[Array, None, None]:
         """Yield the nodes of numbered shards in order; `arrived` is told of each as soon as it is there."""
-        early: dict[int, Array] = {}
+        early: dict[int, Array | Exception] = {}  # an error waits for its turn: the first sample's is told
         order: deque[int] = deque()
         try:
             for number, shard in shards:
@@ -105,11 +106,11 @@ class Workers:
                     if order[0] not in early:
                         self._take(message, early, arrived)
                         continue
-                    yield early.pop(order.popleft())
+                    yield _good(early.pop(order.popleft()))
             for number in order:
                 while number not in early:
                     self._take(message, early, arrived)
-                yield early.pop(number)
+                yield _good(early.pop(number))
         finally:
             for future in self._going:
                 future.cancel()
@@ -133,7 +134,9 @@ class Workers:
             self._going[future] = number, shard
             return
 
-    def _take(self, message: Message, early: dict[int, Array], arrived: Callable[[int, Array], None]) -> None:
+    def _take(
+        self, message: Message, early: dict[int, Array | Exception], arrived: Callable[[int, Array], None]
+    ) -> None:
         """Wait for a shard at least; what was lost with its worker is sent again."""
         done, _ = wait(self._going, return_when=FIRST_COMPLETED)
         lost: list[tuple[int, Shard]] = []
@@ -145,6 +148,9 @@ class Workers:
             except (BrokenExecutor, CancelledError) as error:
                 lost.append((number, shard))
                 broken = error
+                continue
+            except Exception as error:
+                early[number] = error
                 continue
             self._losses = 0
             early[number] = node
@@ -174,3 +180,10 @@ class Workers:
         if self._make is not None and self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+def _good(came: Array | Exception) -> Array:
+    """Return a node, or raise what came instead."""
+    if isinstance(came, Exception):
+        raise came
+    return came
