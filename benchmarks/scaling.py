@@ -105,7 +105,7 @@ class Simulated(Executor):
     def __init__(self, n_workers: int, mean_seconds: float) -> None:
         self.rng, self.mean = np.random.default_rng(0), mean_seconds
         self.free = [0.0] * n_workers
-        self.events: list[tuple[float, int, Future[Any], int]] = []
+        self.events: list[tuple[float, int, Future[Any], int, int]] = []
         self.clock, self.count, self.nodes = 0.0, 0, b""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -113,14 +113,14 @@ class Simulated(Executor):
         begin = max(heapq.heappop(self.free), self.clock)
         end = begin + sum(self.rng.exponential(self.mean, len(args[2])))
         heapq.heappush(self.free, end)
-        heapq.heappush(self.events, (end, self.count, future, len(args[2])))
+        heapq.heappush(self.events, (end, self.count, future, args[2][0][0], len(args[2])))
         self.count += 1
         return future
 
     def advance(self) -> None:
         """Let the next worker be ready."""
-        self.clock, _, future, shards = heapq.heappop(self.events)
-        future.set_result((self.mean * shards, [self.nodes] * shards))
+        self.clock, _, future, first, shards = heapq.heappop(self.events)
+        future.set_result((self.mean * shards, [(first, shards, self.nodes)]))
 
 
 class Stepping(workers.Workers):
@@ -149,8 +149,8 @@ def merge_of_thousands() -> None:
         message = workers.Message({"nothing": None})
         began = time.perf_counter()
         todo = ((number, (64 * number, 64, 0)) for number in range(shards))
-        for number, made in enumerate(crew.nodes(message, run.layout.node_size, todo, lambda *_: None, False)):
-            tree.push(number, 1, made)
+        for first, size, made in crew.nodes(message, run.layout.node_size, todo, lambda *_: None, False):
+            tree.push(first, size, made)
             most = max(most, len(crew._going))
         spent = time.perf_counter() - began
         print(

@@ -82,10 +82,10 @@ class Tree:
         self.layout = layout
         self.nodes = [] if nodes is None else nodes.copy()
 
-    def push(self, first: int, size: int, node: Array) -> None:
+    def push(self, first: int, size: int, node: Array, *, merge: bool = True) -> None:
         """Append the node of shards first .. first + size."""
         self.nodes.append((first, size, node))
-        while len(self.nodes) > 1:
+        while merge and len(self.nodes) > 1:
             (a, n, left), (_, m, right) = self.nodes[-2:]
             if n != m or a % (2 * n):
                 break

@@ -195,11 +195,11 @@ def test_a_full_disk(tmp_path, monkeypatch, serial):
     path = tmp_path / "shards"
     add, left = journal.Journal.add, [3]
 
-    def full(self, first, node):
+    def full(self, first, shards, node):
         if not left[0]:
             raise OSError(28, "No space left on device")
         left[0] -= 1
-        add(self, first, node)
+        add(self, first, shards, node)
 
     monkeypatch.setattr(journal.Journal, "add", full)
     with pytest.raises(OSError, match="No space left"):

@@ -17,7 +17,7 @@ from ..estimate import BLOCKS_PER_SHARD, Estimate, Layout, Tree
 from ..noise import Stream
 from .journal import Journal
 from .stopping import Stopping
-from .workers import Message, Shard, Workers, packed
+from .workers import Message, Node, Shard, Workers, packed
 
 if TYPE_CHECKING:
     from .run import Run
@@ -110,17 +110,22 @@ class Shards:
         blocks = min(BLOCKS_PER_SHARD, last - start)
         return start, blocks, self.end if start + blocks == last else (start + blocks) * self.layout.block_rows
 
-    def __iter__(self) -> Iterator[tuple[int, int, Array | None]]:
-        """Yield first shard, shards, and their node where it is known, in order."""
-        at = self.first
-        while at < self.first + self.count:
-            size, node = self.known.get(at, (1, None))
-            yield at, size, node
-            at += size
-
     def unknown(self) -> Iterator[tuple[int, Shard]]:
         """Yield those that must be made."""
-        return ((first, self.of(first)) for first, _, node in self if node is None)
+        at = self.first
+        while at < self.first + self.count:
+            size, _ = self.known.get(at, (0, None))
+            if not size:
+                yield at, self.of(at)
+            at += size or 1
+
+    def filled(self, made: Iterator[Node]) -> Iterator[Node]:
+        """Yield the nodes of all in order, those that are known and those that are made."""
+        at = self.first
+        while at < self.first + self.count:
+            first, size, node = (at, *self.known[at]) if at in self.known else next(made)
+            yield first, size, node
+            at = first + size
 
 
 def folded(
@@ -139,16 +144,16 @@ def folded(
     shards = Shards(layout, run.first_sample, end, run.blocks, journal.nodes if journal else {})
     watch = Watch(way.progress, shards.count, read)
 
-    def arrived(number: int, node: Array) -> None:
+    def arrived(first: int, size: int, node: Array) -> None:
         if journal is not None:
-            journal.add(number, node)
+            journal.add(first, size, node)
 
-    def here() -> Generator[Array, None, None]:
+    def here() -> Generator[Node, None, None]:
         make = run.maker(model, stream, n_threads, way.stopping is not None)
         for number, shard in shards.unknown():
             node = make(*shard)
-            arrived(number, node)
-            yield node
+            arrived(number, 1, node)
+            yield number, 1, node
 
     if way.workers is None:
         nodes = here()
@@ -158,8 +163,8 @@ def folded(
     tree = Tree(layout)
     try:
         with closing(nodes):
-            for first, size, known in shards:
-                tree.push(first, size, next(nodes) if known is None else known)
+            for first, size, node in shards.filled(nodes):
+                tree.push(first, size, node)
                 samples = min(end, (first + size) * layout.shard_rows) - run.first_sample
                 if journal is not None:
                     journal.tidy(tree)

@@ -38,7 +38,7 @@ class Journal:
         self._about = {name: hashlib.sha256(data).hexdigest() for name, data in about.items()}
         self._synced = 0.0
         self.nodes: dict[int, tuple[int, Array]] = {}  # that were there, by the first shard
-        self._waiting: dict[int, Array] = {}  # written down, not yet merged
+        self._waiting: dict[int, tuple[int, Array]] = {}  # written down, not yet merged
         file = path.open("r+b") if path.exists() else path.open("x+b")
         try:
             _lock(file, path)
@@ -100,10 +100,10 @@ class Journal:
             at += size + HEAD.size
         return at
 
-    def add(self, first: int, node: Array) -> None:
-        """Write down a shard."""
-        self._waiting[first] = node
-        self._write(self._file, first, 1, node)
+    def add(self, first: int, shards: int, node: Array) -> None:
+        """Write down a shard, or a run of them."""
+        self._waiting[first] = shards, node
+        self._write(self._file, first, shards, node)
         self._file.flush()
         now = time.monotonic()
         if now - self._synced > SYNC_SECONDS:
@@ -132,8 +132,8 @@ class Journal:
             self._size = file.tell()
             for first, shards, node in tree.nodes:
                 self._write(file, first, shards, node)
-            for number, node in self._waiting.items():
-                self._write(file, number, 1, node)
+            for number, (size, node) in self._waiting.items():
+                self._write(file, number, size, node)
             file.flush()
             os.fsync(file.fileno())
             beside.replace(self.path)

@@ -507,16 +507,16 @@ class Run:
 def shard_maker(
     model: Family, cost: Any, estimator: Estimator, stream: Stream, n_samples: int, first_sample: int, n_threads: int,
     baseline: Array | None,
-) -> Callable[[int, int, int], Array]:  # fmt: skip
-    """Return what makes the node of any shard of an estimate, for a worker."""
+) -> tuple[Callable[[int, int, int], Array], Layout]:  # fmt: skip
+    """Return what makes the node of any shard of an estimate, for a worker, and what is in a node."""
     run = prepared(model, cost, n_samples, estimator, stream, first_sample)
     assert run is not None
     if baseline is not None:
         run.baseline[:] = baseline
     if isinstance(model, Simulated):
         make = model.maker(run, run.weights, stream, n_threads)
-        return lambda *shard: _finite(*make(*shard))[0]
-    return run.maker(model, stream, n_threads, False)
+        return (lambda *shard: _finite(*make(*shard))[0]), run.layout
+    return run.maker(model, stream, n_threads, False), run.layout
 
 
 def _finite(node: Array, bad: int) -> Array:

@@ -11,7 +11,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -19,17 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
+from ..estimate import Tree
 
 Array = NDArray[Any]
 Shard = tuple[int, int, int]  # first block, blocks, the sample where it ends
 Bundle = list[tuple[int, Shard]]  # with their numbers
+Node = tuple[int, int, Array]  # first shard, shards, numbers
+Came = tuple[int, Array] | Exception
 
 MOST_AHEAD = 1 << 14  # shards on their way where nobody knows how many workers there are,
 LEAST_AHEAD = 16
 FIRST = 4  # shards that go one by one, to see how long they take
 MOST_BYTES = 1 << 31  # if what they take along and bring back is no more than that
 BUNDLE_SECONDS = 0.05  # of work in a message, where shards are short,
-MOST_BUNDLED = 64  # of them
+MOST_BUNDLED = 1 << 12  # of them
 MOST_LOSSES = 5  # of workers, without a shard between
 KEPT = 4  # estimates that a worker remembers
 
@@ -72,8 +74,11 @@ def packed(name: str, part: Any) -> bytes:
     return data
 
 
-def work(data: bytes, token: bytes, shards: list[Shard]) -> tuple[float, list[bytes]]:
-    """Make the nodes of shards: what a worker does. What all shards need is made ready once in each thread of it."""
+def work(data: bytes, token: bytes, bundle: Bundle, merged: bool) -> tuple[float, list[tuple[int, int, bytes]]]:
+    """Make the nodes of shards: what a worker does. What all shards need is made ready once in each thread of it.
+
+    Returns seconds, and first shard, shards and bytes of each node: `merged` as the tree would merge them.
+    """
     from .run import shard_maker
 
     known: OrderedDict[bytes, Any] = made.__dict__.setdefault("known", OrderedDict())
@@ -83,15 +88,18 @@ def work(data: bytes, token: bytes, shards: list[Shard]) -> tuple[float, list[by
         while len(known) > KEPT:
             known.popitem(last=False)
     began = time.perf_counter()
-    nodes = [known[token](*shard).tobytes() for shard in shards]
-    return time.perf_counter() - began, nodes
+    make, layout = known[token]
+    tree = Tree(layout)
+    for number, shard in bundle:
+        tree.push(number, 1, make(*shard), merge=merged)
+    return time.perf_counter() - began, [(first, shards, node.tobytes()) for first, shards, node in tree.nodes]
 
 
 class Workers:
     """An executor, or a function that makes one whenever there is none that works, with shards on their way.
 
-    Shards that are over in no time go several in a bundle, some 50 ms of work: then it does not matter what a message
-    costs, and bits know nothing of it.
+    Shards that are over in no time go several in a bundle, some 50 ms of work: an aligned run of them, which the worker
+    merges as the tree would, so that it comes back as one node and the bits know nothing of it.
     """
 
     def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
@@ -108,32 +116,33 @@ class Workers:
         message: Message,
         node_size: int,
         shards: Iterator[tuple[int, Shard]],
-        arrived: Callable[[int, Array], None],
+        arrived: Callable[[int, int, Array], None],
         may_stop: bool,
-    ) -> Generator[Array, None, None]:
-        """Yield the nodes of numbered shards in order; `arrived` is told of each as soon as it is there.
+    ) -> Generator[Node, None, None]:
+        """Yield first shard, shards and node in the order of shards; `arrived` is told of each as soon as it is there.
 
-        A run that may stop goes ahead by at most a quarter of what it has done.
+        A run that may stop looks at each shard, and goes ahead by at most a quarter of what it has done.
         """
-        early: dict[int, Array | Exception] = {}  # an error waits for its turn: the first sample's is told
+        early: dict[int, Came] = {}  # an error waits for its turn: the first sample's is told
+        most, given, self._pace, self._merged = self._most(node_size, len(message.data)), 0, math.inf, not may_stop
         order: deque[int] = deque()
-        most, given, self._pace = self._most(node_size, len(message.data)), 0, math.inf
+        todo = Runs(shards)
         try:
-            while bundle := list(islice(shards, self._size())):
+            while bundle := todo.take(self._size()):
                 order.extend(number for number, _ in bundle)
                 self._send(message, bundle)
                 ahead = FIRST if self._pace == math.inf else most
                 ahead = min(ahead, max(LEAST_AHEAD, given // 4)) if may_stop else ahead
                 while order and (order[0] in early or self._asked >= ahead):
-                    if order[0] not in early:
+                    if order[0] in early:
+                        given += 1
+                        yield _next(order, early)
+                    else:
                         self._take(message, early, arrived)
-                        continue
-                    given += 1
-                    yield _good(early.pop(order.popleft()))
-            for number in order:
-                while number not in early:
+            while order:
+                while order[0] not in early:
                     self._take(message, early, arrived)
-                yield _good(early.pop(number))
+                yield _next(order, early)
         finally:
             for future in self._going:
                 future.cancel()
@@ -155,7 +164,7 @@ class Workers:
             if self._executor is None:
                 self._executor = self._make()
             try:
-                future = self._executor.submit(work, message.data, message.token, [shard for _, shard in bundle])
+                future = self._executor.submit(work, message.data, message.token, bundle, self._merged)
             except BrokenExecutor as error:
                 self._lose(error)
                 continue
@@ -164,9 +173,7 @@ class Workers:
             future.add_done_callback(self._done.put)
             return
 
-    def _take(
-        self, message: Message, early: dict[int, Array | Exception], arrived: Callable[[int, Array], None]
-    ) -> None:
+    def _take(self, message: Message, early: dict[int, Came], arrived: Callable[[int, int, Array], None]) -> None:
         """Wait for a bundle at least; what was lost with its worker is sent again."""
         done = [self._done.get()]
         with contextlib.suppress(Empty):
@@ -193,9 +200,10 @@ class Workers:
                         self._send(message, [one])
                 continue
             self._losses, self._pace = 0, spent / len(bundle)
-            for (number, _), node in zip(bundle, nodes, strict=True):
-                early[number] = of_bytes = np.frombuffer(node).copy()
-                arrived(number, of_bytes)
+            for first, size, data in nodes:
+                node = np.frombuffer(data).copy()
+                early[first] = size, node
+                arrived(first, size, node)
         if broken is not None:
             lost += self._going.values()
             self._going.clear()
@@ -224,8 +232,34 @@ class Workers:
             self._executor = None
 
 
-def _good(came: Array | Exception) -> Array:
-    """Return a node, or raise what came instead."""
+def _next(order: deque[int], early: dict[int, Came]) -> Node:
+    """Return the next node, or raise what came instead."""
+    first = order.popleft()
+    came = early.pop(first)
     if isinstance(came, Exception):
         raise came
-    return came
+    size, node = came
+    for _ in range(size - 1):
+        order.popleft()
+    return first, size, node
+
+
+class Runs:
+    """Numbered shards by bundles: runs whose first number is a multiple of a power of two, and no longer than that."""
+
+    def __init__(self, shards: Iterator[tuple[int, Shard]]) -> None:
+        self._shards = shards
+        self._next = next(shards, None)
+
+    def take(self, most: int) -> Bundle:
+        """Return a bundle of at most so many shards; none are left where it is empty."""
+        bundle: Bundle = []
+        if self._next is None:
+            return bundle
+        first = self._next[0]
+        size = 1 << (most.bit_length() - 1)
+        size = min(size, first & -first) if first else size
+        while self._next is not None and len(bundle) < size and self._next[0] == first + len(bundle):
+            bundle.append(self._next)
+            self._next = next(self._shards, None)
+        return bundle
