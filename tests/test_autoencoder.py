@@ -168,6 +168,7 @@ def test_vimco_in_a_tail(truth):
     assert all(np.isfinite(g).all() for g in grad.values())
 
 
+@pytest.mark.usefixtures("teams")
 @pytest.mark.parametrize("estimator", ["leave_one_out", "disarm", "vimco", "moving_average", "arm", "nvil"])
 @pytest.mark.parametrize("shape", [{"n_latents": (70, 40)}, {"n_latents": 60, "hidden": (50, 40)}])
 def test_threads_leave_the_bits_alone(tmp_path, shape, estimator):
@@ -177,6 +178,7 @@ def test_threads_leave_the_bits_alone(tmp_path, shape, estimator):
     options = {"data": images, "batch_size": 130, "n_samples": K, "estimator": estimator, "seed": 3}
     fits = [sc.minimize(model, n_steps=8, n_threads=n, **options) for n in (1, 2, 3)]
     assert len({fit.model._flat.tobytes() for fit in fits}) == 1
+    assert len({fits[0].model.bound(images, n_draws=3, n_samples=2, n_threads=n) for n in (1, 2, 3)}) == 1
     half = sc.minimize(model, n_steps=3, **options)
     half.save(tmp_path / "fit.npz")
     loaded = sc.optimize.Fit.load(tmp_path / "fit.npz", model, data=images)
