@@ -59,7 +59,8 @@ class Plan:
             why = ": its cost has the entropy of its units" if self.shows == "bound" else ""
             raise TypeError(f"`entropy` must be left out for a {name}{why}")
         if self.cost is not None:
-            raise TypeError(f"`cost` must be left out for a {name}, which brings its own")
+            data = ": `data` is what it learns from" if self.data is None else ""
+            raise TypeError(f"`cost` must be left out for a {name}, which brings its own{data}")
         if self.workers is not None:
             raise TypeError(f"`executor` must be left out for a {name}: its steps go over threads")
         if self.data is None:

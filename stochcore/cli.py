@@ -99,6 +99,9 @@ class Parser(argparse.ArgumentParser):
         if choice:
             options = choice[2].replace("'", "")  # newer Pythons leave the quotes out
             message = f"{message[: choice.start()]}must be one of {options}, got {choice[1]}"
+        stray = re.fullmatch(r"unrecognized arguments: ([\d, ]+)", message)
+        if stray:
+            message = f"--layers and --hidden take numbers with commas and no spaces between, got {stray[1]} apart"
         fail(re.sub(r"^argument (\S+): ", r"\1 ", message))
         sys.exit(2)
 

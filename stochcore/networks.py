@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -300,8 +300,10 @@ def _again(cls: type[BernoulliVAE], shape: Shape, flat: Array, mean: Array) -> B
 
 def _widths(name: str, given: int | Sequence[int]) -> tuple[int, ...]:
     """Return numbers of units, checked."""
-    single = isinstance(given, (int, np.integer)) or np.ndim(given) == 0
-    widths = tuple(_check.integer(name, n, 1, MOST) for n in ([given] if single else given))  # type: ignore[union-attr]
+    listed = [given] if isinstance(given, (int, np.integer)) else given
+    if isinstance(listed, (str, bytes, Mapping)) or not isinstance(listed, Iterable):
+        raise TypeError(f"`{name}` must be an integer or a sequence of them, such as (200, 100), got {given!r}")
+    widths = tuple(_check.integer(name, n, 1, MOST) for n in listed)
     if len(widths) > MOST_LAYERS:
         raise ValueError(f"`{name}` must name at most {MOST_LAYERS} layers, got {len(widths)}")
     return widths

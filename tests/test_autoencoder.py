@@ -256,6 +256,14 @@ def test_it_learns():
 def test_refusals():
     with pytest.raises(ValueError, match=re.escape("`n_latents` must hold the units of at least one layer, got none")):
         sc.BernoulliVAE(3, ())
+    for name, given in (("n_latents", "32,16"), ("n_latents", None), ("n_latents", 8.0), ("hidden", None)):
+        rule = f"`{name}` must be an integer or a sequence of them, such as (200, 100), got {given!r}"
+        with pytest.raises(TypeError, match=f"^{re.escape(rule)}$"):
+            sc.BernoulliVAE(4, **{name: given})
+    with pytest.raises(TypeError, match=r"^`data` must be an array of numbers, got 'digits'$"):
+        sc.BernoulliVAE(4, (3, 2)).bound("digits")
+    with pytest.raises(TypeError, match=r", which brings its own: `data` is what it learns from$"):
+        sc.minimize(sc.BernoulliVAE(4, (3, 2)), X, n_steps=1, n_samples=3)
     with pytest.raises(ValueError, match=r"`n_latents` must be in .*, got 0"):
         sc.BernoulliVAE(3, (2, 0))
     with pytest.raises(TypeError, match="`hidden` must be"):

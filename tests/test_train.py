@@ -355,6 +355,10 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
             "unit): at most 4,096, got 4,097",
         ),
         (["--bound-samples", "0"], "--bound-samples must be a whole number from 1 to 1,000,000, got '0'"),
+        (
+            ["--layers", "32", "16"],
+            "--layers and --hidden take numbers with commas and no spaces between, got 16 apart",
+        ),
         (["--stesp", "5"], "unrecognized arguments: --stesp 5"),
     ],
 )
