@@ -28,8 +28,9 @@ Bounds = dict[str, dict[int, Bound]]  # on which images, with how many samples i
 
 CHECKPOINT, HELD_OUT = "checkpoint.npz", "held_out.csv"
 FILES = ("model.npz", "history.csv", HELD_OUT, "report.png", CHECKPOINT)
-DRAWS = 100  # for each test image, times samples of a draw: about
-LEAST, EVALUATED = 5, 20_000  # draws for each held-out image; images times draws times samples: about
+DRAWS = 100  # for each image, at most
+LEAST, EVALUATED = 5, 20_000  # draws for each held-out image, images times draws: about
+MANY, MANY_EVALUATED = 10**6, 10**5  # images times draws times samples of bounds with many, at the end and on the way
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,17 +102,18 @@ def last_bounds(args: argparse.Namespace, images: Images, fit: Any) -> Bounds:
     model, more = kept_model(fit), {"seed": args.seed, "n_threads": args.threads}
     found: Bounds = {"test": {}, "held-out": {}}
     for n_samples in sorted({1, args.bound_samples}):
-        draws = max(2, DRAWS // n_samples)
+        draws = DRAWS if n_samples == 1 else draws_of(images.test, n_samples, MANY)
         found["test"][n_samples] = model.bound(images.test, n_draws=draws, n_samples=n_samples, **more)
     if images.held_out is not None and args.bound_samples > 1:  # evaluations have told the other one
         found["held-out"][1] = model.bound(images.held_out, n_draws=draws_of(images.held_out, 1), **more)
     return found
 
 
-def draws_of(held_out: Any, n_samples: int) -> int:
-    """Return how many draws an evaluation takes of each held-out image."""
-    at_least = LEAST if n_samples == 1 else 2
-    return max(at_least, min(DRAWS, EVALUATED // len(held_out)) // n_samples)
+def draws_of(images: Any, n_samples: int, many: int = MANY_EVALUATED) -> int:
+    """Return how many draws an evaluation takes of each image."""
+    if n_samples == 1:
+        return max(LEAST, min(DRAWS, EVALUATED // len(images)))
+    return max(2, min(DRAWS, many // (len(images) * n_samples)))
 
 
 def start(args: argparse.Namespace, n_pixels: int, mean: Any) -> Any:

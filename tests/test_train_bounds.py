@@ -80,7 +80,7 @@ def test_bounds_with_many_samples(small, tmp_path):
     images = _train.load_images(small).holding_out()
     fit = sc.minimize(
         sc.BernoulliVAE(12, 6, mean=images.train.mean(0, dtype=float)), data=images.train, n_steps=40, n_samples=2,
-        held_out=images.held_out, evaluate_every=15, n_draws=12, bound_samples=8, optimizer=sc.Adam(0.1),
+        held_out=images.held_out, evaluate_every=15, n_draws=100, bound_samples=8, optimizer=sc.Adam(0.1),
     )  # fmt: skip
     found, model = fit.evaluations, fit.best_model
     rows = table(tmp_path / "held_out.csv")
@@ -92,7 +92,7 @@ def test_bounds_with_many_samples(small, tmp_path):
         f"8-sample held-out bound: {_shown.plus_minus(-found.cost[best], found.cost_se[best])} nats at step "
         f"{found.step[best]}, the best",
         f"held-out bound: {_shown.plus_minus(*model.bound(images.held_out, n_draws=100))} nats at that step",
-        f"8-sample test bound: {_shown.plus_minus(*model.bound(images.test, n_draws=12, n_samples=8))} nats",
+        f"8-sample test bound: {_shown.plus_minus(*model.bound(images.test, n_draws=100, n_samples=8))} nats",
         f"test bound: {_shown.plus_minus(*model.bound(images.test, n_draws=100))} nats",
     ]
     assert [line for line in lines if " nats" in line] == told
@@ -115,10 +115,17 @@ def test_vimco_is_told_as_what_it_learns(monkeypatch, capsys, small, tmp_path):
     assert (drawn["n_samples"], drawn["bound_samples"]) == (4, 4)
     model, test = sc.BernoulliVAE.load(tmp_path / "model.npz"), _train.load_images(small).test
     assert drawn["test_bound"] == model.bound(test, n_draws=100)
-    assert drawn["many_bound"] == model.bound(test, n_draws=25, n_samples=4)
+    assert drawn["many_bound"] == model.bound(test, n_draws=100, n_samples=4)
     words = [_shown.plus_minus(*drawn[name], sign="±") for name in ("test_bound", "many_bound")]
     title = f"Test bound {words[0]} nats, {words[1]} with 4 samples"
     assert drawn["title"] == title.replace("-", "\N{MINUS SIGN}")
+
+
+def test_draws_for_many_images_are_few():
+    for n, K, at_the_end, on_the_way in ((297, 1, 67, 67), (10_000, 1, 5, 5), (297, 50, 67, 6), (10_000, 50, 2, 2)):
+        images = np.zeros((n, 1))
+        assert _train.draws_of(images, K, _train.MANY) == at_the_end
+        assert _train.draws_of(images, K) == on_the_way
 
 
 class Nothing:
