@@ -298,7 +298,8 @@ class History(Columns):
     Attributes
     ----------
     cost, cost_se : ndarray of shape (n_steps, *batch)
-        Estimated cost before the step, and its standard error.
+        Estimated cost before the step, and its standard error. For a BernoulliVAE minus the bound, with ``vimco`` the
+        one with n_samples samples.
     grad_norm : ndarray of shape (n_steps,)
         Euclidean norm of the gradient that the optimiser was given, that of the entropy included.
     best_cost : ndarray of shape (n_steps, *batch)

@@ -184,7 +184,7 @@ class Fit:
     def _descend(self, n_steps: int, progress: bool | Callable[[Fit], object]) -> None:
         """Take steps in runs of some 50 ms. Whatever ends them, the fit is left at a completed step."""
         plan, trainer, watch = self._plan, self._trainer, self._watch
-        shown = Progress(progress, n_steps, plan.shows)
+        shown = Progress(progress, n_steps, plan.label)
         first = start = self.n_steps
         stop, steps = start + n_steps, 1
         try:

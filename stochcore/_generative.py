@@ -99,11 +99,17 @@ class Generative(Model):
         return math.fsum(mean) / n, math.sqrt(math.fsum(squares) / (n_draws - 1) / n_draws) / n
 
     def evaluate(
-        self, held_out: ArrayLike, *, n_draws: int = 100, seed: int | Stream = 0, n_threads: int | None = None
+        self,
+        held_out: ArrayLike,
+        *,
+        n_draws: int = 100,
+        n_samples: int = 1,
+        seed: int | Stream = 0,
+        n_threads: int | None = None,
     ) -> tuple[float, float]:
         """Return the mean cost of images, minus their `bound`, and its standard error: what `minimize` looks at."""
         images = self._images("held_out", held_out)[:, : self.n_visible]
-        mean, se = self.bound(images, n_draws=n_draws, seed=seed, n_threads=n_threads)
+        mean, se = self.bound(images, n_draws=n_draws, n_samples=n_samples, seed=seed, n_threads=n_threads)
         return -mean, se
 
     def encode(self, x: ArrayLike) -> Array:

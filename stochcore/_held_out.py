@@ -27,28 +27,36 @@ class HeldOut:
     every: int
     n_draws: int
     patience: int | None
+    bound_samples: int = 1  # within the logarithm of a bound
 
     @staticmethod
-    def checked(held_out: Any, evaluate_every: Any, n_draws: Any, patience: Any) -> HeldOut | None:
+    def checked(
+        held_out: Any, evaluate_every: Any, n_draws: Any, patience: Any, bound_samples: Any = 1
+    ) -> HeldOut | None:
         """Return what `minimize` was given, checked; None without held-out items."""
         every, draws = _check.integer("evaluate_every", evaluate_every, 1), _check.integer("n_draws", n_draws, 2)
-        waits = checked_patience(patience)
+        waits, samples = checked_patience(patience), _check.integer("bound_samples", bound_samples, 1)
         if held_out is not None:
-            return HeldOut(held_out, every, draws, waits)
+            return HeldOut(held_out, every, draws, waits, samples)
+        if samples > 1:
+            raise TypeError("`bound_samples` must be left out without `held_out`: it is of evaluations")
         if waits is not None:
             raise TypeError("`patience` must be left out without `held_out`: it counts evaluations")
         return None
 
     def evaluate(self, model: Any, seed: int | Stream, n_threads: int | None) -> tuple[float, float]:
         """Return a model's cost on the held-out items and its standard error: the same noise for every model."""
-        cost, se = map(float, model.evaluate(self.data, n_draws=self.n_draws, seed=seed, n_threads=n_threads))
+        more = {"n_samples": self.bound_samples} if self.bound_samples > 1 else {}
+        found = model.evaluate(self.data, n_draws=self.n_draws, seed=seed, n_threads=n_threads, **more)
+        cost, se = map(float, found)
         if not math.isfinite(cost):
             raise ValueError(f"the held-out cost is not finite: {cost}")
         return cost, se
 
     def about(self) -> dict[str, Any]:
         """Return what a file holds of it."""
-        return {"evaluate_every": self.every, "n_draws": self.n_draws, "patience": self.patience}
+        about = {"evaluate_every": self.every, "n_draws": self.n_draws, "patience": self.patience}
+        return about | ({"bound_samples": self.bound_samples} if self.bound_samples > 1 else {})
 
     @staticmethod
     def again(kept: dict[str, Any] | None, held_out: Any) -> HeldOut | None:
@@ -75,8 +83,9 @@ class Evaluations(Columns):
     step : ndarray of int64, shape (n,)
         How many steps the model had taken.
     cost, cost_se : ndarray of float64, shape (n,)
-        Its cost on the held-out items, for a BernoulliVAE minus the bound, and the standard error of that: how much
-        another seed would move it. All evaluations have the same noise, so that their differences are known better.
+        Its cost on the held-out items, for a BernoulliVAE minus the bound (with `bound_samples` samples), and the
+        standard error of that: how much another seed would move it. All evaluations have the same noise, so that
+        their differences are known better.
     """
 
     step: Array

@@ -30,6 +30,7 @@ GUMBEL: int
 DOUBLE: int
 
 def aligned(n: int, dtype: DTypeLike) -> Array: ...
+def sums_a_unit(sums: float) -> float: ...
 
 class Work:
     completed: int

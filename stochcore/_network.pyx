@@ -23,8 +23,18 @@ CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO, NVIL, ARM, LOCAL, GUMBEL, DOUB
 # What cython_blas says of sgemm: four floats in C's eyes, ints of 32 bits.
 cdef object SIGNATURE = "void (char *, char *, int *, int *, int *, "
 
-# A product of fewer multiplications than some 2^22 takes one thread less time than two need to meet.
-cdef double SUMS_A_UNIT = 128
+# A step's loops meet twice or more: microseconds, and 10 to 30 ms where another process holds a core. One thread takes
+# steps of fewer than 2^24 sums, which it does in 0.8 ms. Of a batch in one block only the chunks go over threads; there
+# two gain nothing below some 2^25 sums and a tenth at 2^26: one thread takes fewer than these. `team` counts in units.
+cdef double SUMS_A_UNIT = 512
+cdef double OF_ONE_BLOCK = 0.25
+
+
+def sums_a_unit(double sums):
+    """Let a unit of work be so many sums, and return how many it was: tests want teams for small steps."""
+    global SUMS_A_UNIT
+    before, SUMS_A_UNIT = SUMS_A_UNIT, sums
+    return before
 
 
 cdef sc_sgemm sgemm_of(object capsule) except *:
@@ -220,7 +230,8 @@ cdef class Work:
         """
         cdef Py_ssize_t n_steps = rows.shape[0], step, i
         cdef Py_ssize_t blocks = self.net.blocks, chunks = self.net.n_chunks
-        cdef int threads = team(n_threads, <Py_ssize_t>min(3 * self.sums / SUMS_A_UNIT, 1e15)), status = 0
+        cdef double share = 1.0 if blocks > 1 else OF_ONE_BLOCK
+        cdef int threads = team(n_threads, <Py_ssize_t>min(3 * self.sums * share / SUMS_A_UNIT, 1e15)), status = 0
         cdef bint given = judge is not None
         cdef const sc_table *t = kernels()
         cdef sc_net *net = &self.net
@@ -323,8 +334,8 @@ cdef class Work:
 
     def forward(self, const int64_t[::1] rows, uint64_t noise, object n_threads):
         """Let rows go forward: `output`, and where it is not given also `cost`, that of the last level, and `mean`."""
-        cdef int threads = team(n_threads, <Py_ssize_t>min(self.sums / SUMS_A_UNIT, 1e15))
         cdef Py_ssize_t blocks = self.net.blocks, i
+        cdef int threads = team(n_threads, 0 if blocks == 1 else <Py_ssize_t>min(self.sums / SUMS_A_UNIT, 1e15))
         cdef const sc_table *t = kernels()
         cdef sc_net *net = &self.net
         cdef sc_cancel cancel

@@ -15,7 +15,7 @@ from ._held_out import HeldOut
 from .costs import BuiltIn, Cost, fitting
 from .distributions import Family
 from .distributions.family import Simulated
-from .estimators import Estimator, ValueBaseline, Workers, resolve
+from .estimators import Estimator, ValueBaseline, Vimco, Workers, resolve
 from .estimators.base import as_plain as plain_estimator
 from .estimators.base import from_plain as estimator_of_plain
 from .network import Network
@@ -59,7 +59,8 @@ class Plan:
             why = ": its cost has the entropy of its units" if self.shows == "bound" else ""
             raise TypeError(f"`entropy` must be left out for a {name}{why}")
         if self.cost is not None:
-            raise TypeError(f"`cost` must be left out for a {name}, which brings its own")
+            data = ": `data` is what it learns from" if self.data is None else ""
+            raise TypeError(f"`cost` must be left out for a {name}, which brings its own{data}")
         if self.workers is not None:
             raise TypeError(f"`executor` must be left out for a {name}: its steps go over threads")
         if self.data is None:
@@ -69,6 +70,8 @@ class Plan:
             raise ValueError(f"`maximize` must be False for a {name}: {why}")
         if self.held_out is not None and not hasattr(self.model, "evaluate"):
             raise TypeError(f"`held_out` must be left out for a {name}: it has no `evaluate`")
+        if self.held_out is not None and self.held_out.bound_samples > 1 and not hasattr(self.model, "bound"):
+            raise TypeError(f"`bound_samples` must be left out for a {name}: it has no `bound`")
         trainer: Trainer = self.model.trainer(
             self.data,
             batch_size=self.batch_size,
@@ -103,6 +106,12 @@ class Plan:
     def shows(self) -> str:
         """What a bar shows: the cost, or minus that, the bound of a model of the data."""
         return "cost" if self.data is None or isinstance(self.model, Network) else "bound"
+
+    @property
+    def label(self) -> str:
+        """What it is called: a bound with many samples is another one."""
+        of_many = self.shows == "bound" and resolve(self.estimator).name == Vimco.name
+        return f"{self.n_samples:,}-sample bound" if of_many else self.shows
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ class Progress:
             self._bar.update(done - self._bar.n)
 
     def _turned(self, cost: float) -> float:
-        return -cost if self._label == "bound" else cost
+        return -cost if self._label.endswith("bound") else cost
 
     def close(self) -> None:
         """Leave the bar as it stands and end its line."""

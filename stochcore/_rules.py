@@ -25,6 +25,17 @@ from .layers import Layer
 
 MOST_BRANCHES = 4096
 MOST = 1 << 24  # samples: far beyond sense, and no size overflows
+COMMON = (
+    "score_function",
+    "moving_average",
+    "nvil",
+    "leave_one_out",
+    "disarm",
+    "arm",
+    "local_expectation",
+    "double_cv",
+)
+OF_BOUNDS = (*COMMON, "vimco")  # for a BernoulliVAE
 
 
 @dataclass(frozen=True)
@@ -100,12 +111,18 @@ class Rule:
         elif isinstance(chosen, DoubleCV):
             made = _double(K, units, chosen, many)
         else:
-            names = "score_function, moving_average, nvil, leave_one_out, disarm, arm, local_expectation, double_cv"
+            names = ", ".join(COMMON)
             others = "vimco for a BernoulliVAE" if many else "straight_through or gumbel_softmax for a Network"
             raise ValueError(f"`estimator` must be {names}{' or' if many else ','} {others}, got {chosen!r}")
         if any(layer.noise for layer in layers):
             return made
         return Rule(_network.CONSTANT, 1)  # all samples of an input are alike
+
+
+def needed(estimator: str, n_layers: int) -> int:
+    """Return the least number of samples that an estimator can do with on so many layers of units."""
+    chosen = resolve(estimator)
+    return n_layers + 1 if isinstance(chosen, (Disarm, Arm)) else chosen.least
 
 
 def _bits(units: list[Layer], name: str) -> None:

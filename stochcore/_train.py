@@ -6,9 +6,7 @@ import _thread
 import argparse
 import contextlib
 import importlib
-import math
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -19,17 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from . import _dispatch, _fit, networks, optimize, plotting
+from . import _blas, _dispatch, _fit, networks, optimize, plotting
+from ._rules import needed
+from ._shown import Progress, many, plus_minus, undisturbed
 from .data import Images, load_images
 from .noise import Stream
 
 Bound = tuple[float, float]  # with its standard error
+Bounds = dict[str, dict[int, Bound]]  # on which images, with how many samples in the logarithm
 
 CHECKPOINT, HELD_OUT = "checkpoint.npz", "held_out.csv"
 FILES = ("model.npz", "history.csv", HELD_OUT, "report.png", CHECKPOINT)
-SMOOTH = 500  # the bound in the bar is the mean of a tenth of the steps, at most so many
-DRAWS = 100  # for each test image
+DRAWS = 100  # for each image, at most
 LEAST, EVALUATED = 5, 20_000  # draws for each held-out image, images times draws: about
+MANY, MANY_EVALUATED = 10**6, 10**5  # images times draws times samples of bounds with many, at the end and on the way
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.batch > len(images.train):
         most = f"at most the number of images, {len(images.train):,}"
         raise ValueError(f"--batch must be {most}, got {args.batch:,}")
+    settle(args)
     mean = images.train.mean(axis=0, dtype=np.float64)
     model = start(args, images.train.shape[1], mean)
     one = images.train[: args.batch]
@@ -55,28 +57,63 @@ def run(args: argparse.Namespace) -> int:
     if fit is None or fit.n_steps == 0:
         raise KeyboardInterrupt
     with undisturbed():
-        save(fit, args.out)
-    bound: Bound | None = None
+        save(fit, args.out, learned(args))
+    found: Bounds = {}
     with contextlib.suppress(KeyboardInterrupt):
         if not interrupted:
-            bound = kept_model(fit).bound(images.test, n_draws=DRAWS, seed=args.seed, n_threads=args.threads)
+            found = last_bounds(args, images, fit)
     try:
         with insistent():
-            draw_report(args, images, fit, bound)
+            draw_report(args, images, fit, found.get("test", {}))
     except KeyboardInterrupt:  # a second one: leave no picture of an earlier run beside this model
-        bound = None
+        found = {}
         (args.out / "report.png").unlink(missing_ok=True)
-    if bound is None:
+    if not found:
         kept = f"kept what was learned in {fit.n_steps:,} steps in {args.out}"
         print(f"stochcore: interrupted, {kept}", file=sys.stderr)
         return 130
     apart = ", evaluations apart" if args.held_out_every else ""
     print(f"trained in {fit.seconds:.1f} s, {fit.n_steps / fit.seconds:,.0f} steps/s{apart}")
     if len(fit.evaluations.step):
-        print_held_out(fit)
+        print_held_out(fit, found["held-out"])
     print(f"wrote {', '.join(name for name in FILES if (args.out / name).exists())} in {args.out}")
-    print(f"test bound: {plus_minus(*bound)} nats")
+    for n_samples, bound in sorted(found["test"].items(), reverse=True):
+        print(f"{many(n_samples)}test bound: {plus_minus(*bound)} nats")
     return 0
+
+
+def settle(args: argparse.Namespace) -> None:
+    """Choose the numbers of samples that were left out."""
+    if args.samples is None:
+        args.samples = needed(args.estimator, len(args.layers))
+    if args.bound_samples is None:
+        args.bound_samples = learned(args)
+    if args.bound_samples > 1:
+        _blas.sgemm()  # or says, before the work, that it is not there
+
+
+def learned(args: argparse.Namespace) -> int:
+    """Return how many samples are in the logarithm of the bound that steps climb."""
+    return int(args.samples) if args.estimator == "vimco" else 1
+
+
+def last_bounds(args: argparse.Namespace, images: Images, fit: Any) -> Bounds:
+    """Return the bounds of the model that is kept, on images that it has not learned from."""
+    model, more = kept_model(fit), {"seed": args.seed, "n_threads": args.threads}
+    found: Bounds = {"test": {}, "held-out": {}}
+    for n_samples in sorted({1, args.bound_samples}):
+        draws = DRAWS if n_samples == 1 else draws_of(images.test, n_samples, MANY)
+        found["test"][n_samples] = model.bound(images.test, n_draws=draws, n_samples=n_samples, **more)
+    if images.held_out is not None and args.bound_samples > 1:  # evaluations have told the other one
+        found["held-out"][1] = model.bound(images.held_out, n_draws=draws_of(images.held_out, 1), **more)
+    return found
+
+
+def draws_of(images: Any, n_samples: int, many: int = MANY_EVALUATED) -> int:
+    """Return how many draws an evaluation takes of each image."""
+    if n_samples == 1:
+        return max(LEAST, min(DRAWS, EVALUATED // len(images)))
+    return max(2, min(DRAWS, many // (len(images) * n_samples)))
 
 
 def start(args: argparse.Namespace, n_pixels: int, mean: Any) -> Any:
@@ -89,14 +126,17 @@ def kept_model(fit: Any) -> Any:
     return fit.best_model or fit.model
 
 
-def print_held_out(fit: Any) -> None:
+def print_held_out(fit: Any, others: dict[int, Bound]) -> None:
     """Say what the evaluations on held-out images found."""
     found = fit.evaluations
     best = int(found.cost.argmin())
     if fit.stopped_early:
         print(f"stopped at step {fit.n_steps:,}: no better evaluation among the last {fit._plan.held_out.patience:,}")
     bound = plus_minus(-found.cost[best], found.cost_se[best])
-    print(f"held-out bound: {bound} nats at step {found.step[best]:,}, the best")
+    n_samples = fit._plan.held_out.bound_samples
+    print(f"{many(n_samples)}held-out bound: {bound} nats at step {found.step[best]:,}, the best")
+    for n_samples, other in others.items():
+        print(f"{many(n_samples)}held-out bound: {plus_minus(*other)} nats at that step")
 
 
 def need_extras() -> None:
@@ -151,6 +191,8 @@ def checkpoint(args: argparse.Namespace, images: Images, model: Any) -> Any:
         "learning_rate": getattr(plan.optimizer, "learning_rate", None),
         "seed": plan.seed.seed if isinstance(plan.seed, Stream) else plan.seed,
     }
+    if plan.held_out is not None:
+        has["bound_samples"] = plan.held_out.bound_samples
     for name, kept in has.items():
         if getattr(args, name) != kept:
             option = name.replace("_", "-")
@@ -171,22 +213,31 @@ def print_plan(args: argparse.Namespace, images: Images, isa: str, begun: Any) -
     sizes = f"{len(images.train):,} images of {height} x {width} to train, {held_out}{len(images.test):,} to test"
     steps = f"{args.steps:,} steps of {args.batch} images, Adam at {args.learning_rate:g}"
     old = begun is None and any((args.out / name).exists() for name in FILES)
+    by_many = f" by the {many(args.bound_samples)}bound" if args.bound_samples > 1 else ""
     lines = {
         "data": f"{images.name}: {sizes}",
         "model": f"{n_pixels} pixels, {units(args, ' with a learned prior')}, {n_pixels} pixels",
         "training": f"{steps}, seed {args.seed}",
-        "held out": f"evaluated every {args.held_out_every or 0:,} steps{patience(args)}",
-        "gradient": f"{args.estimator}, {args.samples} sample{'s' * (args.samples > 1)}",
+        "held out": f"evaluated every {args.held_out_every or 0:,} steps{by_many}{patience(args)}",
+        "gradient": f"{args.estimator}, {args.samples} sample{'s' * (args.samples > 1)}{climbed(args)}",
+        "bound": f"{many(args.bound_samples)}bound at the end besides the usual one",
         "machine": f"{isa}, {threads} thread{'s' * (threads > 1)}",
         "out": f"{args.out}{' (replaces the results that are there)' if old else ''}",
     }
     if not args.held_out_every:
         del lines["held out"]
+    if args.bound_samples == 1:
+        del lines["bound"]
     if begun is not None:
         lines["resumed"] = f"at step {begun.n_steps:,}"
     for name, text in lines.items():
         print(f"{name + ':':<10}{text}")
     sys.stdout.flush()
+
+
+def climbed(args: argparse.Namespace) -> str:
+    """Say which bound steps climb, if it is not the usual one."""
+    return f", of the {many(learned(args))}bound" if learned(args) > 1 else ""
 
 
 def units(args: argparse.Namespace, more: str = "") -> str:
@@ -202,7 +253,8 @@ def patience(args: argparse.Namespace) -> str:
 
 def descend(args: argparse.Namespace, images: Images, model: Any, begun: Any) -> tuple[Any, bool]:
     """Train; return the fit, or what there is of it, and whether Ctrl-C ended it."""
-    with Progress(args.steps, begun.n_steps if begun else 0) as bar:
+    of = {"n_samples": learned(args), "bound_samples": args.bound_samples}
+    with Progress(args.steps, begun.n_steps if begun else 0, **of) as bar:
         last = time.monotonic()
 
         def progress(fit: Any) -> None:
@@ -219,8 +271,8 @@ def descend(args: argparse.Namespace, images: Images, model: Any, begun: Any) ->
                 return begun.resume(left, n_threads=args.threads, progress=progress, **more), False
             looks: dict[str, Any] = {}
             if images.held_out is not None:
-                draws = max(LEAST, min(DRAWS, EVALUATED // len(images.held_out)))
-                looks = {"held_out": images.held_out, "n_draws": draws}
+                looks = {"held_out": images.held_out, "bound_samples": args.bound_samples}
+                looks["n_draws"] = draws_of(images.held_out, args.bound_samples)
                 looks |= {"evaluate_every": args.held_out_every, "patience": args.patience}
             fit = optimize.minimize(
                 model,
@@ -240,60 +292,24 @@ def descend(args: argparse.Namespace, images: Images, model: Any, begun: Any) ->
     return fit, False
 
 
-class Progress:
-    """Shows how far training is: a live bar on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, n_steps: int, begun: int = 0) -> None:
-        self.n_steps, self.begun = n_steps, begun
-        self.start = self.last = time.monotonic()
-        self.bar: Any = None
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            shape = "{percentage:3.0f}% |{bar}| {desc}{remaining} left"
-            self.bar = tqdm(total=n_steps, initial=begun, bar_format=shape, dynamic_ncols=True, miniters=1, leave=True)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            with undisturbed():
-                self.bar.close()
-
-    def __call__(self, fit: Any) -> None:
-        """Show the state of `fit`."""
-        done, now = fit.n_steps, time.monotonic()
-        speed = (done - self.begun) / max(now - self.start, 1e-9)
-        bound = -fit.history.cost[-max(20, min(SMOOTH, done // 10)) :].mean()
-        held_out = f", held out {-fit.evaluations.cost[-1]:.2f}" if len(fit.evaluations.cost) else ""
-        state = f"step {done:,} of {self.n_steps:,}, bound {bound:.2f}{held_out}, {speed:,.0f} steps/s, "
-        if self.bar is not None:
-            self.bar.set_description_str(state, refresh=False)
-            self.bar.update(done - self.bar.n)
-        elif done == self.n_steps or fit.stopped_early or now - self.last > 5:
-            self.last = now
-            print(f"{state}{(self.n_steps - done) / speed:,.0f} s left", file=sys.stderr, flush=True)
-
-
 def keep(fit: Any, out: Path) -> None:
     """Write what `--resume` goes on from; whatever happens, the folder has the last one that was whole."""
     with whole_file(out / CHECKPOINT) as path:
         fit.save(path)
 
 
-def save(fit: Any, out: Path) -> None:
+def save(fit: Any, out: Path, n_samples: int) -> None:
     """Write the model, the history, and what `--resume` goes on from."""
     with whole_file(out / "model.npz") as path:
         kept_model(fit).save(path)
-    rows = plotting.thin(fit.history)
+    rows = {column(n_samples) if name == "bound" else name: row for name, row in plotting.thin(fit.history).items()}
     with whole_file(out / "history.csv") as path, path.open("w", encoding="ascii") as file:
         file.write(",".join(rows) + "\n")
         for step, steps, *values in zip(*rows.values(), strict=True):
             file.write(f"{step:.0f},{steps:.0f}," + ",".join(f"{value:.6g}" for value in values) + "\n")
     if len(fit.evaluations.step):
         with whole_file(out / HELD_OUT) as path, path.open("w", encoding="ascii") as file:
-            file.write("step,bound,se\n")
+            file.write(f"step,{column(fit._plan.held_out.bound_samples)},se\n")
             for step, cost, se in zip(*fit.evaluations.values(), strict=True):
                 file.write(f"{step},{-cost:.6g},{se:.6g}\n")
     else:
@@ -301,17 +317,26 @@ def save(fit: Any, out: Path) -> None:
     keep(fit, out)
 
 
-def draw_report(args: argparse.Namespace, images: Images, fit: Any, bound: Bound | None) -> None:
+def column(n_samples: int) -> str:
+    """Name the column of a bound."""
+    return f"bound_{n_samples}" if n_samples > 1 else "bound"
+
+
+def draw_report(args: argparse.Namespace, images: Images, fit: Any, bounds: dict[int, Bound]) -> None:
     """Write the picture."""
     originals, model = images.test[: plotting.COLUMNS], kept_model(fit)
     samples = model.sample(plotting.COLUMNS * plotting.SAMPLE_ROWS, seed=args.seed)
-    if bound is not None:
-        title = f"Test bound {plus_minus(*bound, sign='±')} nats per image"
+    one, K = bounds.get(1), args.bound_samples
+    if one is not None and K > 1:
+        title = f"Test bound {plus_minus(*one, sign='±')} nats, {plus_minus(*bounds[K], sign='±')} with {K:,} samples"
+    elif one is not None:
+        title = f"Test bound {plus_minus(*one, sign='±')} nats per image"
     else:
         title = f"Interrupted after {fit.n_steps:,} of {args.steps:,} steps"
     subtitle = (
         f"{images.name:.40} · {units(args)} · {fit.n_steps:,} steps of {args.batch} images · "
-        f"{args.estimator}, {args.samples} samples · learning rate {args.learning_rate:g} · seed {args.seed}"
+        f"{args.estimator}, {args.samples} sample{'s' * (args.samples > 1)} · "
+        f"learning rate {args.learning_rate:g} · seed {args.seed}"
     )
     figure = plotting.report(
         fit.history,
@@ -320,8 +345,11 @@ def draw_report(args: argparse.Namespace, images: Images, fit: Any, bound: Bound
         samples.reshape(-1, *images.shape),
         title=title.replace("-", "\N{MINUS SIGN}"),
         subtitle=subtitle,
-        test_bound=bound,
+        test_bound=one,
         evaluations=fit.evaluations,
+        n_samples=learned(args),
+        bound_samples=K,
+        many_bound=bounds.get(K) if K > 1 else None,
     )
     with whole_file(args.out / "report.png") as path:
         figure.savefig(path)
@@ -338,16 +366,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise OSError(f"--out must be writable, {path} is not: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let no Ctrl-C come between what belongs together."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -369,9 +387,3 @@ def insistent() -> Iterator[None]:
         sys.unraisablehook = before
         for timer in again:
             timer.cancel()
-
-
-def plus_minus(mean: float, error: float, sign: str = "+-") -> str:
-    """Write a number and its standard error with as many decimals as the error has to say, at least two."""
-    decimals = max(2, math.ceil(-math.log10(error))) if error > 0 else 2
-    return f"{mean:.{decimals}f} {sign} {error:.{decimals}f}"

@@ -157,6 +157,8 @@ def padded_images(images: Array, stride: int) -> Array:
 
 def checked_images(name: str, array: Array, n_visible: int) -> Array:
     """Return pixels as float32 in [0, 1], a row for each image."""
+    if array.dtype.kind in "USO":
+        raise TypeError(f"`{name}` must be an array of numbers, got {_check._short(array.tolist())}")
     if array.ndim not in (2, 3) or array.size == 0 or math.prod(array.shape[1:]) != n_visible:
         shapes = f"(n, {n_visible}) or (n, height, width) with height x width = {n_visible}"
         raise ValueError(f"`{name}` must have the shape {shapes}, n at least 1, got {array.shape}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import _dispatch, _raw, _train, truth, verify
-from ._training import KINDS
+from ._rules import OF_BOUNDS
 from .config import show_config
 from .noise import ENGINES, Stream
 from .version import __version__
@@ -32,6 +32,7 @@ examples:
   stochcore train --data train-images-idx3-ubyte.gz --layers 200
   stochcore train --layers 100,50 --hidden 200,200 --held-out-every 500
   stochcore train --estimator disarm --steps 100000 --resume
+  stochcore train --estimator vimco --samples 5 --bound-samples 50
 
 DATA is one of
   digits         the 1,797 digits of 8 x 8 pixels that come with scikit-learn:
@@ -48,20 +49,37 @@ estimated every so many steps, and the model with the best one is kept. The test
 images play no part until the end. --patience ends training after so many such
 evaluations in a row without a better one.
 
+NAME is one of
+  leave_one_out      cost less the mean of an image's other samples: at least 2
+  disarm, arm        pairs of opposite noise, layer by layer: a multiple of the
+                     number of layers and one
+  score_function, moving_average, nvil
+                     cost less nothing, a moving average, what a net foretells
+  double_cv          leave_one_out, control variates by gradients; one layer
+  local_expectation  each unit both ways, a sample stands for all of these; at
+                     most 4,096 units
+  vimco              of the bound with all of an image's samples, which training
+                     shows; at least 2
+
+With --bound-samples K the bound with K samples within the logarithm is told at
+the end besides the usual one, with one. Evaluations on held-out images, and so
+the best model, are by the K-sample bound then.
+
 DIR is left with
   model.npz      the parameters; with --held-out-every of the best evaluation
   history.csv    the bound in training: means of so many `steps` up to `step`,
-                 their standard errors, and the norm of the gradient
+                 their standard errors, and the norm of the gradient; the column
+                 of a bound with K samples is called bound_K
   held_out.csv   with --held-out-every: the bound of each evaluation, and its
                  standard error
   report.png     learning curve, reconstructions, fresh samples
   checkpoint.npz what --resume goes on from, written now and then and at the end
 
-The last line printed is the bound of that model on the test images. Ctrl-C ends
-training at once and keeps what was learned. --resume goes on where the last
-checkpoint is, after a crash or towards more --steps, with the bits of a run
-that never stopped; the other options, but for --patience, must be those of the
-first run.
+The last line printed is the usual bound of that model on the test images.
+Ctrl-C ends training at once and keeps what was learned. --resume goes on where
+the last checkpoint is, after a crash or towards more --steps, with the bits of
+a run that never stopped; the other options, but for --patience, must be those
+of the first run.
 """
 
 NOISE_EPILOG = """\
@@ -81,6 +99,9 @@ class Parser(argparse.ArgumentParser):
         if choice:
             options = choice[2].replace("'", "")  # newer Pythons leave the quotes out
             message = f"{message[: choice.start()]}must be one of {options}, got {choice[1]}"
+        stray = re.fullmatch(r"unrecognized arguments: ([\d, ]+)", message)
+        if stray:
+            message = f"--layers and --hidden take numbers with commas and no spaces between, got {stray[1]} apart"
         fail(re.sub(r"^argument (\S+): ", r"\1 ", message))
         sys.exit(2)
 
@@ -162,15 +183,18 @@ def add_train(commands: Any) -> None:
         words += f" ({default if shown is None else shown})"
         train.add_argument(f"--{name}", metavar=metavar, default=default, help=words, **more)
 
-    count, names = whole_number(1, 10**9), tuple(KINDS)
+    count, names = whole_number(1, 10**9), OF_BOUNDS
     threads = whole_number(1, _dispatch.MAX_THREADS)
     add("data", "DATA", "digits", "the images: digits, FILE.npz or FILE-idx.gz")
     add("layers", "N[,N...]", (32,), "binary units of each stochastic layer, from the images up", "32", type=widths)
     add("hidden", "N[,N...]", (), "LeakyReLU(0.3) units of each layer between them", "none: linear", type=widths)
     add("steps", "N", 20_000, "steps of training", type=count)
     add("batch", "N", 50, "images in a step", type=count)
-    add("estimator", "NAME", "leave_one_out", f"of the gradient: {', '.join(names)}", choices=names)
-    add("samples", "N", 2, "draws of the units for each image", type=whole_number(1, 10**6))
+    add("estimator", "NAME", "leave_one_out", "of the gradient, see below", choices=names)
+    few = whole_number(1, 10**6)
+    words = "draws of the units for each image"
+    add("samples", "N", None, words, "as few as the estimator can do with", type=few)
+    add("bound-samples", "K", None, "also tell the bound with K samples", "1; vimco: its --samples", type=few)
     add("learning-rate", "RATE", 0.003, "of Adam", type=positive_number)
     add("seed", "N", 0, "of all randomness", type=SEED)
     add("threads", "N", None, "the result is the same for any number", "all cores", type=threads)

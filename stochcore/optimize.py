@@ -36,6 +36,7 @@ def minimize(
     held_out: Any = None,
     evaluate_every: int = EVERY,
     n_draws: int = DRAWS,
+    bound_samples: int = 1,
     patience: int | None = None,
     estimator: str | Estimator = "leave_one_out",
     baseline: ArrayLike | None = None,
@@ -75,6 +76,9 @@ def minimize(
         Steps between evaluations.
     n_draws : int
         Draws of the noise for each held-out item and evaluation, at least 2.
+    bound_samples : int
+        For a BernoulliVAE: evaluations are of the bound with so many samples within the logarithm, which is what
+        ``vimco`` learns with its `n_samples`.
     patience : int, optional
         Stop after so many evaluations in a row without a better cost than the best before; `Fit.stopped_early` tells.
     estimator : str or Estimator
@@ -142,7 +146,7 @@ def minimize(
             maximize=bool(maximize),
             entropy=checked_entropy(entropy),
             workers=workers,
-            held_out=HeldOut.checked(held_out, evaluate_every, n_draws, patience),
+            held_out=HeldOut.checked(held_out, evaluate_every, n_draws, patience, bound_samples),
         )
     )
     with Way(workers=workers):

@@ -72,6 +72,10 @@ def learning_curve(
     history: Mapping[str, ArrayLike],
     test_bound: tuple[float, float] | None = None,
     evaluations: Mapping[str, ArrayLike] | None = None,
+    *,
+    n_samples: int = 1,
+    bound_samples: int = 1,
+    many_bound: tuple[float, float] | None = None,
 ) -> None:
     """Draw the bound against the step with a band of two standard errors, and what evaluations found on the way.
 
@@ -84,17 +88,27 @@ def learning_curve(
         Drawn as a line across.
     evaluations : mapping, optional
         Of a fit on its held-out images: ``step``, ``cost`` (minus the bound) and ``cost_se``.
+    n_samples : int
+        How many are in the logarithm of the bound that the history has.
+    bound_samples : int
+        How many are in that of evaluations, and of `many_bound`.
+    many_bound : (mean, standard error), optional
+        Another line across.
     """
+    of_many = "" if n_samples == 1 else f", {n_samples:,}-sample bound"
     rows = thin(history, 160)
     step, bound, se = rows["step"] - (rows["steps"] - 1) / 2, rows["bound"], rows["se"]
     se = np.where(np.isfinite(se), se, np.nan)
     axes.fill_between(step, bound - 2 * se, bound + 2 * se, color=BLUE, alpha=0.25, linewidth=0)
     marker = "o" if len(step) < 3 else None
-    axes.plot(step, bound, color=BLUE, linewidth=1.6, marker=marker, label="training, with 2 standard errors")
-    held_out = [] if evaluations is None else _held_out_curve(axes, evaluations)
-    if test_bound:
-        axes.axhline(test_bound[0], color=ORANGE, linewidth=1.4, dashes=(5, 3), label="test images, at the end")
-    levels = [*bound[np.isfinite(bound)], *(test_bound[:1] if test_bound else [])] or [0.0]
+    axes.plot(step, bound, color=BLUE, linewidth=1.6, marker=marker, label=f"training{of_many}, with 2 standard errors")
+    held_out = [] if evaluations is None else _held_out_curve(axes, evaluations, bound_samples)
+    across = [(test_bound, (5, 3), 1), (many_bound, (1, 1.5), bound_samples)]
+    for found, dashes, samples in across:
+        if found:
+            words = "test images, at the end" if samples == 1 else f"the same, {samples:,}-sample bound"
+            axes.axhline(found[0], color=ORANGE, linewidth=1.4, dashes=dashes, label=words)
+    levels = [*bound[np.isfinite(bound)], *(found[0] for found, *_ in across if found)] or [0.0]
     top = max([*levels, *held_out])
     # The first steps fall far below: the eye wants the rest.
     bottom = min(float(np.quantile(levels, 0.04)), top - 1.0)
@@ -112,16 +126,15 @@ def learning_curve(
     axes.tick_params(axis="y", length=0)
 
 
-def _held_out_curve(axes: Axes, evaluations: Mapping[str, ArrayLike]) -> list[float]:
+def _held_out_curve(axes: Axes, evaluations: Mapping[str, ArrayLike], n_samples: int) -> list[float]:
     """Draw the bound of held-out images, if there were evaluations; return it."""
     step, bound, se = (np.asarray(evaluations[name], dtype=np.float64) for name in ("step", "cost", "cost_se"))
     if not len(step):
         return []
     bound, best = -bound, int(bound.argmin())
+    words = "held out" if n_samples == 1 else f"held out, {n_samples:,}-sample bound"
     axes.fill_between(step, bound - 2 * se, bound + 2 * se, color=INK, alpha=0.15, linewidth=0)
-    axes.plot(
-        step, bound, color=INK, linewidth=1.2, marker=".", markersize=3 if len(step) > 40 else 6, label="held out"
-    )
+    axes.plot(step, bound, color=INK, linewidth=1.2, marker=".", markersize=3 if len(step) > 40 else 6, label=words)
     axes.plot(step[best], bound[best], "o", color=INK, markersize=8, label="held out, the best: this model is kept")
     return list(bound)
 
@@ -157,6 +170,9 @@ def report(
     subtitle: str = "",
     test_bound: tuple[float, float] | None = None,
     evaluations: Mapping[str, ArrayLike] | None = None,
+    n_samples: int = 1,
+    bound_samples: int = 1,
+    many_bound: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw the learning curve, originals beside their reconstructions, and fresh samples.
 
@@ -173,6 +189,8 @@ def report(
     test_bound : (mean, standard error), optional
         Drawn as a line across the learning curve.
     evaluations : mapping, optional
+    n_samples, bound_samples : int
+    many_bound : (mean, standard error), optional
         As for `learning_curve`.
 
     Returns
@@ -188,7 +206,8 @@ def report(
         FigureCanvasAgg(figure)
         figure.text(0.045, 0.945, title, fontsize=19, fontweight="bold", va="center", parse_math=False)
         figure.text(0.045, 0.893, subtitle, fontsize=11, color=GREY, va="center", parse_math=False)
-        learning_curve(figure.add_axes((0.07, 0.1, 0.42, 0.7)), history, test_bound, evaluations)
+        told: dict[str, Any] = {"n_samples": n_samples, "bound_samples": bound_samples, "many_bound": many_bound}
+        learning_curve(figure.add_axes((0.07, 0.1, 0.42, 0.7)), history, test_bound, evaluations, **told)
         # The grids share the width: a row of images is as high in both.
         height, width = originals.shape[1:]
         row = WIDE * 12 / 6.6 / COLUMNS * height / width

@@ -54,6 +54,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+@pytest.fixture
+def teams() -> Iterator[None]:
+    """Several threads for the smallest step of a network."""
+    from stochcore import _network
+
+    before = _network.sums_a_unit(1e-9)
+    yield
+    _network.sums_a_unit(before)
+
+
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist and the wheel: those in STOCHCORE_DIST, or freshly built."""

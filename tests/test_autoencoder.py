@@ -168,6 +168,7 @@ def test_vimco_in_a_tail(truth):
     assert all(np.isfinite(g).all() for g in grad.values())
 
 
+@pytest.mark.usefixtures("teams")
 @pytest.mark.parametrize("estimator", ["leave_one_out", "disarm", "vimco", "moving_average", "arm", "nvil"])
 @pytest.mark.parametrize("shape", [{"n_latents": (70, 40)}, {"n_latents": 60, "hidden": (50, 40)}])
 def test_threads_leave_the_bits_alone(tmp_path, shape, estimator):
@@ -177,6 +178,7 @@ def test_threads_leave_the_bits_alone(tmp_path, shape, estimator):
     options = {"data": images, "batch_size": 130, "n_samples": K, "estimator": estimator, "seed": 3}
     fits = [sc.minimize(model, n_steps=8, n_threads=n, **options) for n in (1, 2, 3)]
     assert len({fit.model._flat.tobytes() for fit in fits}) == 1
+    assert len({fits[0].model.bound(images, n_draws=3, n_samples=2, n_threads=n) for n in (1, 2, 3)}) == 1
     half = sc.minimize(model, n_steps=3, **options)
     half.save(tmp_path / "fit.npz")
     loaded = sc.optimize.Fit.load(tmp_path / "fit.npz", model, data=images)
@@ -254,6 +256,14 @@ def test_it_learns():
 def test_refusals():
     with pytest.raises(ValueError, match=re.escape("`n_latents` must hold the units of at least one layer, got none")):
         sc.BernoulliVAE(3, ())
+    for name, given in (("n_latents", "32,16"), ("n_latents", None), ("n_latents", 8.0), ("hidden", None)):
+        rule = f"`{name}` must be an integer or a sequence of them, such as (200, 100), got {given!r}"
+        with pytest.raises(TypeError, match=f"^{re.escape(rule)}$"):
+            sc.BernoulliVAE(4, **{name: given})
+    with pytest.raises(TypeError, match=r"^`data` must be an array of numbers, got 'digits'$"):
+        sc.BernoulliVAE(4, (3, 2)).bound("digits")
+    with pytest.raises(TypeError, match=r", which brings its own: `data` is what it learns from$"):
+        sc.minimize(sc.BernoulliVAE(4, (3, 2)), X, n_steps=1, n_samples=3)
     with pytest.raises(ValueError, match=r"`n_latents` must be in .*, got 0"):
         sc.BernoulliVAE(3, (2, 0))
     with pytest.raises(TypeError, match="`hidden` must be"):

@@ -288,6 +288,27 @@ def test_the_bar_shows_the_last_evaluation(capsys):
     assert f", held out {fit.evaluations.cost[-1]:.6g}, " in capsys.readouterr().err.split("\r")[-1]
 
 
+def test_evaluations_by_the_bound_with_many_samples(tmp_path, capsys):
+    """They are minus that bound, kept in files, and leave the steps alone; a bar tells vimco's as what it is."""
+    pytest.importorskip("tqdm")
+    pytest.importorskip("threadpoolctl")
+    model, options = vae(estimator="vimco", n_samples=3, n_draws=4)
+    fit = sc.minimize(model, n_steps=100, bound_samples=7, progress=True, **options)
+    assert (
+        f", 3-sample bound {-fit.history.cost[-100:].mean():.6g}, held out" in capsys.readouterr().err.split("\r")[-1]
+    )
+    many = -fit.model.bound(options["held_out"], n_draws=4, n_samples=7, seed=9)[0]
+    assert fit.evaluations.cost[-1] == many
+    usual = sc.minimize(model, n_steps=100, **options)
+    assert usual.model._flat.tobytes() == fit.model._flat.tobytes()
+    assert usual.evaluations.cost[-1] > many + 0.05  # a tighter bound
+    sc.minimize(model, n_steps=50, bound_samples=7, **options).save(tmp_path / "fit")
+    loaded = sc.Fit.load(tmp_path / "fit", model, data=options["data"], held_out=options["held_out"])
+    again = loaded.resume(50)
+    assert again.evaluations.cost.tobytes() == fit.evaluations.cost.tobytes()
+    assert again.best_model._flat.tobytes() == fit.best_model._flat.tobytes()
+
+
 BAD = [
     ({"held_out": images(1, 5)[:, :9]}, ValueError, "`held_out` must have the shape (n, 16) or (n, height, width)"),
     ({"held_out": images(1, 5) - 1}, ValueError, "`held_out` must lie in [0, 1], got -"),
@@ -300,6 +321,8 @@ BAD = [
     ({"patience": 0}, ValueError, "`patience` must be at least 1, got 0"),
     ({"patience": True}, TypeError, "`patience` must be an integer, got True"),
     ({"patience": 3, "held_out": None}, TypeError, "`patience` must be left out without `held_out`"),
+    ({"bound_samples": 0}, ValueError, "`bound_samples` must be at least 1, got 0"),
+    ({"bound_samples": 2, "held_out": None}, TypeError, "`bound_samples` must be left out without `held_out`"),
     ({"evaluate_every": 0, "held_out": None}, ValueError, "`evaluate_every` must be at least 1, got 0"),
 ]
 
@@ -323,6 +346,12 @@ def test_bad_input_says_so_before_any_step(changes, error, message):
 def test_bad_items_for_a_network(held_out, message):
     model, options = net(held_out=held_out)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        sc.minimize(model, n_steps=3, **options)
+
+
+def test_a_network_has_no_bound():
+    model, options = net(bound_samples=2)
+    with pytest.raises(TypeError, match=r"^`bound_samples` must be left out for a Network: it has no `bound`$"):
         sc.minimize(model, n_steps=3, **options)
 
 

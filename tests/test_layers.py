@@ -105,6 +105,7 @@ def test_a_rectifier_with_slope_0_has_no_gradient_below():
     assert model.gradient([[4.0]], [[0.0]], n_samples=1)[2]["linear0.bias"][0] == 5
 
 
+@pytest.mark.usefixtures("teams")
 def test_concurrent_products_have_the_bits_of_serial_ones():
     """BLAS called from our threads: many blocks, so that calls overlap."""
     model = sc.Network(sc.Linear(50, 333), sc.Tanh(), sc.Linear(333, 77), cost=sc.costs.SquaredError())

@@ -180,6 +180,7 @@ def test_deterministic_networks_are_differentiated_exactly():
         assert all(again[2][name].tobytes() == grad[name].tobytes() for name in grad)  # one sample tells all
 
 
+@pytest.mark.usefixtures("teams")
 @pytest.mark.parametrize("name", NETS)
 def test_threads_leave_the_bits_alone(name):
     model, target = NETS[name]
@@ -206,6 +207,7 @@ def rows_of(model):
     ]
 
 
+@pytest.mark.usefixtures("teams")
 def test_loss_and_predict_are_expectations():
     model, target = NETS["units"]
     parameters = {name: a.astype(float) for name, a in model.parameters.items()}

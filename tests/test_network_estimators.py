@@ -146,6 +146,7 @@ def test_interrupted_fits_without_a_past(tmp_path, estimator, K):
     interrupted(tmp_path, *NETS["units"], estimator, K)
 
 
+@pytest.mark.usefixtures("teams")
 @pytest.mark.parametrize("estimator", [NVIL, *(rule for rule, _ in OTHERS)], ids=lambda e: getattr(e, "name", e))
 def test_threads_leave_the_bits_alone(estimator):
     rng = np.random.default_rng(0)

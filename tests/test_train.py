@@ -15,6 +15,7 @@ from command import Terminal, error_of, refused, run
 
 import stochcore
 from stochcore import _dispatch, _train, cli
+from stochcore._rules import OF_BOUNDS
 
 for extra in ("tqdm", "matplotlib", "sklearn"):
     pytest.importorskip(extra)
@@ -324,7 +325,7 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
         (["--samples", "0"], "--samples must be a whole number from 1 to 1,000,000, got '0'"),
         (["--estimator", "disarm", "--samples", "3"], "--samples must be a multiple of 2 for disarm, got 3"),
         (
-            ["--layers", "9,8", "--estimator", "disarm"],
+            ["--layers", "9,8", "--estimator", "disarm", "--samples", "2"],
             "--samples must be a multiple of 3 for disarm (a trunk and a branch for each of 2 layers of units), got 2",
         ),
         (["--samples", "1"], "--samples must be at least 2 for leave_one_out, got 1"),
@@ -334,7 +335,30 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
         (["--learning-rate", "0"], "--learning-rate must be a positive number, got '0'"),
         (["--learning-rate", "nan"], "--learning-rate must be a positive number, got 'nan'"),
         (["--learning-rate=-1e-3"], "--learning-rate must be a positive number, got '-1e-3'"),
-        (["--estimator", "best"], "--estimator must be one of score_function, leave_one_out, disarm, got 'best'"),
+        (
+            ["--estimator", "best"],
+            "--estimator must be one of score_function, moving_average, nvil, leave_one_out, disarm, arm, "
+            "local_expectation, double_cv, vimco, got 'best'",
+        ),
+        (
+            ["--layers", "9,8", "--estimator", "arm", "--samples", "4"],
+            "--samples must be a multiple of 3 for arm (a trunk and a branch for each of 2 layers of units), got 4",
+        ),
+        (["--estimator", "vimco", "--samples", "1"], "--samples must be at least 2 for vimco, got 1"),
+        (
+            ["--layers", "9,8", "--estimator", "double_cv"],
+            "--estimator double_cv is for a BernoulliVAE with one layer of units, got 2",
+        ),
+        (
+            ["--layers", "4097", "--estimator", "local_expectation"],
+            "--estimator local_expectation is for small layers (a sample has a branch for each other outcome of each "
+            "unit): at most 4,096, got 4,097",
+        ),
+        (["--bound-samples", "0"], "--bound-samples must be a whole number from 1 to 1,000,000, got '0'"),
+        (
+            ["--layers", "32", "16"],
+            "--layers and --hidden take numbers with commas and no spaces between, got 16 apart",
+        ),
         (["--stesp", "5"], "unrecognized arguments: --stesp 5"),
     ],
 )
@@ -438,9 +462,11 @@ def test_help_names_every_option_and_fits_a_terminal():
     told = run("train", "--help", env={**os.environ, "COLUMNS": "80"})
     assert told.returncode == 0
     options = "data layers hidden steps batch estimator samples learning-rate seed threads out checkpoint"
-    for option in [*options.split(), "held-out-every", "patience"]:
+    for option in [*options.split(), "held-out-every", "patience", "bound-samples"]:
         assert f"--{option} " in told.stdout
     assert max(map(len, told.stdout.splitlines())) <= 80
+    for name in OF_BOUNDS:
+        assert re.search(rf"^  .*\b{name}\b", told.stdout, re.MULTILINE)
     assert "stochcore train --help" in run("--help").stdout
 
 
