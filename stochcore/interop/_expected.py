@@ -29,7 +29,7 @@ FamilyOf = type[Family] | Callable[[Array], Family]
 
 def stream_of_step(stream: Stream, step: int) -> Stream:
     """Return the noise of a step: child `step` of the stream."""
-    return stream.at(step).spawn(1)[0]
+    return stream.at(_check.integer("step", step, 0)).spawn(1)[0]
 
 
 class Steps:
