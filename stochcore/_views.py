@@ -12,21 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _arrays
+
 Array = NDArray[Any]
 
 SMALL = 1 << 16  # bytes: below that a copy is cheaper than to ask
 
 
 class Lent:
-    """An array that is lent: its owner promises that nobody writes to it as long as it is in use.
+    """Stands under an array that is lent: whoever made it promises that nobody writes to it as long as it is in use."""
 
-    ``np.asarray(Lent(array))`` is a read-only view that models take as it is.
-    """
+    __slots__ = ("owner",)
 
-    def __init__(self, array: Array) -> None:
-        self.array = array  # keeps the memory alive
-        told = array.__array_interface__
-        self.__array_interface__ = {**told, "data": (told["data"][0], True)}
+    def __init__(self, owner: object) -> None:
+        self.owner = owner  # keeps the memory alive
+
+
+def lent(address: int, shape: tuple[int, ...], owner: object) -> Array:
+    """Return a read-only view of float64 numbers in C order, which models take as it is."""
+    return _arrays.at(address, shape, Lent(owner))
 
 
 def viewed(value: Any) -> Array:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check, _views
+from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Family
 from ..estimate import Estimate
@@ -79,8 +78,7 @@ class Steps:
         return f"Steps({self.stream!r}, step={self.step})"
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What is asked of logits, all but the logits and the noise."""
 
     cost: BuiltIn | Cost | None
@@ -100,9 +98,9 @@ class Question:
         estimator: str | Estimator,
         baseline: ArrayLike | None,
         n_threads: int | None,
-    ) -> Self:
+    ) -> Question:
         """Check what can be checked without logits."""
-        if isinstance(family, type) and issubclass(family, Family):
+        if isinstance(family, type):
             if not _takes_logits(family):
                 raise TypeError(
                     "`family` must take logits, or be a function of an array such as "
@@ -115,20 +113,20 @@ class Question:
             )
         elif batch_ndims:
             raise ValueError(f"`batch_ndims` goes with a class; a function sets its own, got {batch_ndims}")
-        return cls(cost, n_samples, family, batch_ndims, resolve(estimator, baseline), _check.threads(n_threads))
+        threads = None if n_threads is None else _check.threads(n_threads)
+        return cls(cost, n_samples, family, batch_ndims, resolve(estimator, baseline), threads)
 
     def model(self, logits: Array) -> Family:
-        """Return the family of these logits, which nobody may write to as long as it lives: large ones are lent."""
-        array = logits if logits.nbytes < _views.SMALL else np.asarray(_views.Lent(logits))
+        """Return the family of these logits."""
         if isinstance(self.family, type):
-            made: Family = self.family(logits=array, batch_ndims=self.batch_ndims)  # type: ignore[call-arg]
+            made: Family = self.family(logits=logits, batch_ndims=self.batch_ndims)  # type: ignore[call-arg]
             return made
-        model = self.family(array)
+        model = self.family(logits)
         if not isinstance(model, Family):
             raise TypeError(f"`family` must return a family or a simulator with its theta, got {_check._short(model)}")
-        if isinstance(model.parameters, dict) or np.shape(model.parameters) != array.shape:
+        if isinstance(model.parameters, dict) or np.shape(model.parameters) != logits.shape:
             raise ValueError(
-                f"`family` must return a family whose parameters are the array of shape {array.shape} that it is "
+                f"`family` must return a family whose parameters are the array of shape {logits.shape} that it is "
                 f"given, got {model!r} with parameters {model._structure}"
             )
         return model
@@ -142,4 +140,4 @@ class Question:
 
 @lru_cache(maxsize=64)
 def _takes_logits(family: type[Family]) -> bool:
-    return {"logits", "batch_ndims"} <= set(inspect.signature(family).parameters)
+    return issubclass(family, Family) and {"logits", "batch_ndims"} <= set(inspect.signature(family).parameters)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _views
 from ..costs import BuiltIn, Cost
 from ..distributions import Bernoulli
 from ..noise import Stream, as_stream
@@ -46,16 +47,16 @@ class _Estimated(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, found: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         # Not `save_for_backward`: the gradient is there already, so that the logits may have moved in place since.
-        cost, ctx.slope = found
-        ctx.logits = logits
-        return cost
+        ctx.found = logits, found[1]
+        return found[0]
 
     @staticmethod
     def backward(ctx: Any, incoming: torch.Tensor) -> tuple[torch.Tensor, None]:
+        logits, slope = ctx.found
         if torch.is_grad_enabled():  # create_graph=True
-            made: torch.Tensor = _Once.apply(incoming, ctx.logits, ctx.slope)
+            made: torch.Tensor = _Once.apply(incoming, logits, slope)
             return made, None
-        return _times(incoming, ctx.slope), None
+        return _times(incoming, slope), None
 
 
 class _Once(torch.autograd.Function):
@@ -68,6 +69,10 @@ class _Once(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *incoming: torch.Tensor) -> Any:
         raise RuntimeError("expected_cost can be differentiated once: its gradient is an estimate without a derivative")
+
+
+# `apply` itself: what the class puts before it is for torch.func, which has no memory to show (`_numbers`).
+_estimated = super(torch.autograd.Function, _Estimated).apply
 
 
 def _times(incoming: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
@@ -154,7 +159,7 @@ def expected_cost(
     found = question.answer(array, next(seed) if isinstance(seed, Steps) else as_stream(seed))
     mean, error = _tensor(found.cost, logits.dtype), _tensor(found.cost_se, logits.dtype)
     if logits.requires_grad and torch.is_grad_enabled():
-        mean = _Estimated.apply(logits, (mean, _tensor(found.grad, logits.dtype)))
+        mean = _estimated(logits, (mean, _tensor(found.grad, logits.dtype)))
     return ExpectedCost(mean, error)
 
 
@@ -208,8 +213,10 @@ def _numbers(logits: torch.Tensor) -> NDArray[Any]:
         raise TypeError(f"`logits` must be on the CPU, got a tensor on {logits.device}: logits.cpu() moves it")
     if logits.layout != torch.strided:
         raise TypeError(f"`logits` must be dense, got layout {logits.layout}: logits.to_dense() makes it so")
-    plain = logits.detach()
-    return (plain if logits.dtype == torch.float64 else plain.double()).numpy()
+    dtype = logits.dtype
+    if dtype == torch.float64 and logits.is_contiguous() and not logits.is_neg():
+        return _views.lent(logits.data_ptr(), logits.shape, logits)  # microseconds before detach().numpy()
+    return logits.detach().double().contiguous().resolve_neg().numpy()
 
 
 def _tensor(numbers: Any, dtype: torch.dtype) -> torch.Tensor:
