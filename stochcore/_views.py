@@ -53,8 +53,7 @@ def _is_fresh(array: Array, given: Any) -> bool:
         return not np.may_share_memory(array, given)
     if isinstance(given, (list, tuple)):
         return True
-    dtype = getattr(given, "dtype", None)
-    return isinstance(dtype, np.dtype) and dtype != array.dtype
+    return viewed(given).dtype != array.dtype
 
 
 def _stays(array: Any) -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
+from .. import _check, _views
 from ..costs import BuiltIn, Cost
-from ..distributions import Family
+from ..distributions import Bernoulli, Categorical, Family
 from ..estimate import Estimate
 from ..estimators import Estimator, resolve, sample_estimate
 from ..noise import Stream, as_stream
@@ -132,10 +132,37 @@ class Question(NamedTuple):
         return model
 
     def answer(self, logits: Array, stream: Stream) -> Estimate:
-        """Return the estimate; no warning where all costs are equal, as at the end of a descent."""
-        return sample_estimate(
-            self.model(logits), self.cost, self.n_samples, self.estimator, stream, n_threads=self.n_threads
-        )
+        """Return the estimate; no warning where all costs are equal, as at the end of a descent.
+
+        It may hold a model that moves on with the next call: read its numbers, and let it go.
+        """
+        if logits.nbytes < _views.SMALL and isinstance(self.cost, BuiltIn) and self.family in (Bernoulli, Categorical):
+            return self._moved(self.cost, _check.reals("logits", logits).copy(), stream)
+        return self._new(self.model(logits), stream)
+
+    def _new(self, model: Family, stream: Stream) -> Estimate:
+        return sample_estimate(model, self.cost, self.n_samples, self.estimator, stream, n_threads=self.n_threads)
+
+    def _moved(self, cost: BuiltIn, logits: Array, stream: Stream) -> Estimate:
+        """The same by the model of the last call, whose tables go over to these logits in place, if it was alike.
+
+        It stays with the cost; whoever uses it takes it away meanwhile, so that other threads make their own. Small
+        calls live on it: a new model and its preparations take longer than the samples.
+        """
+        alike = self.family, self.batch_ndims, self.n_samples, logits.shape
+        last_alike, estimator, model, run = cost.__dict__.pop("_moving", (None, None, None, None))
+        if last_alike != alike or estimator is not self.estimator:
+            model = self.model(logits)
+            found = self._new(model, stream)
+            run = model.__dict__.get("_run")
+            if run is None or run.estimator is not self.estimator or not run.inside or run.jobs[0][0].factor is not None:
+                return found
+        else:
+            model._tables.move(logits)  # type: ignore[attr-defined]
+            _check.addresses(stream.offset, run.n_samples * model.n_elements)
+            found = run.read(run.tree(model, stream, self.n_threads), model, stream, 0.0)
+        cost.__dict__["_moving"] = alike, self.estimator, model, run
+        return found
 
 
 @lru_cache(maxsize=64)

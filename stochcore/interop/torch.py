@@ -189,7 +189,7 @@ def on_tensors(cost: Callable[[torch.Tensor], torch.Tensor]) -> Cost:
 
     def of_arrays(y: NDArray[Any]) -> Any:
         with torch.no_grad():
-            return cost(torch.from_numpy(np.asarray(_Open(y)))).numpy()
+            return np.asarray(cost(torch.from_numpy(np.asarray(_Open(y)))))
 
     return of_arrays
 
