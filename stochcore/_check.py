@@ -352,7 +352,9 @@ def _array(name: str, value: ArrayLike) -> Array:
         raise ValueError(f"`{name}` must be a rectangular array, got {_short(value)}") from None
     except (TypeError, RuntimeError, BufferError) as error:  # what arrays of others say
         why = str(error).partition("\n")[0]
-        raise TypeError(f"`{name}` must be an array that NumPy can view, got a {type(value).__name__}: {why}") from error
+        raise TypeError(
+            f"`{name}` must be an array that NumPy can view, got a {type(value).__name__}: {why}"
+        ) from error
 
 
 def _first(array: Array, bad: Array) -> str:

@@ -11,8 +11,8 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 
-from stochcore.interop.jax import ExpectedCost, expected_cost  # noqa: E402
 from stochcore.interop._expected import Steps  # noqa: E402
+from stochcore.interop.jax import ExpectedCost, expected_cost  # noqa: E402
 
 RNG = np.random.default_rng(8)
 THETA = RNG.normal(size=6)
@@ -196,6 +196,7 @@ def test_jax_arrays_are_kept_where_they_stand(double):
 
 
 # Refused
+
 
 def test_second_derivatives_are_refused():
     message = "expected_cost can be differentiated once: its gradient is an estimate without a derivative"

@@ -103,7 +103,9 @@ def test_any_layout():
     odd = torch.complex(torch.zeros(1).double(), torch.ones(1).double()).conj().imag  # says 1, and is to be negated
     assert odd.is_neg()
     for logits in (rows.T, rows[:, 1], rows[::2, 1], rows[0, 0], odd, torch.nn.Parameter(rows[0].clone())):
-        plain = sc.estimate(sc.Bernoulli(logits=logits.detach().resolve_neg().numpy()), lambda y: y.reshape(64, -1).sum(1), 64)
+        plain = sc.estimate(
+            sc.Bernoulli(logits=logits.detach().resolve_neg().numpy()), lambda y: y.reshape(64, -1).sum(1), 64
+        )
         assert expected_cost(logits, lambda y: y.reshape(64, -1).sum(1), 64).cost.item() == plain.cost
 
 
@@ -137,6 +139,7 @@ def test_gradients_go_through_a_network():
 
 
 # autograd
+
 
 def test_without_gradients():
     logits = leaf(THETA)
@@ -185,6 +188,7 @@ def test_logits_may_move_in_place_before_the_backward_pass():
 
 # Noise
 
+
 def test_noise_moves_on_by_steps():
     logits = torch.tensor(THETA)
 
@@ -209,6 +213,7 @@ def test_noise_moves_on_by_steps():
 
 
 # Memory
+
 
 def test_nothing_large_is_copied():
     logits = leaf(RNG.normal(size=1 << 18))
@@ -239,11 +244,14 @@ def test_the_gradient_is_handed_over(monkeypatch):
 
 # Small calls
 
+
 def test_a_call_does_not_depend_on_those_before():
     cost = sc.costs.Linear(np.arange(6.0))
     fresh = {}
     shapes = [((6,), {}), ((2, 6), {"batch_ndims": 1}), ((6,), {"estimator": "disarm"}), ((6,), {"estimator": "auto"})]
-    calls = [(n, theta + np.zeros(shape), options) for n in (40, 60) for theta in (0.0, 1.5) for shape, options in shapes]
+    calls = [
+        (n, theta + np.zeros(shape), options) for n in (40, 60) for theta in (0.0, 1.5) for shape, options in shapes
+    ]
     for i, (n, theta, options) in enumerate(calls):
         found = expected_cost(torch.tensor(theta), sc.costs.Linear(np.arange(6.0)), n, **options)
         fresh[i] = found.cost.tolist(), found.cost_se.tolist()
@@ -288,6 +296,7 @@ def test_logits_are_not_kept_alive():
 
 # Costs of tensors
 
+
 def test_costs_of_tensors():
     seen = []
 
@@ -318,7 +327,11 @@ def test_errors_of_costs_come_out():
 
 BAD = {
     "array": (lambda: np.zeros(3), TypeError, "`logits` must be a torch.Tensor, got ndarray"),
-    "integers": (lambda: torch.zeros(3, dtype=torch.int64), TypeError, "`logits` must hold floats, got dtype torch.int64"),
+    "integers": (
+        lambda: torch.zeros(3, dtype=torch.int64),
+        TypeError,
+        "`logits` must hold floats, got dtype torch.int64",
+    ),
     "complex": (
         lambda: torch.zeros(3, dtype=torch.complex64),
         TypeError,

@@ -155,7 +155,12 @@ class Question(NamedTuple):
             model = self.model(logits)
             found = self._new(model, stream)
             run = model.__dict__.get("_run")
-            if run is None or run.estimator is not self.estimator or not run.inside or run.jobs[0][0].factor is not None:
+            if (
+                run is None
+                or run.estimator is not self.estimator
+                or not run.inside
+                or run.jobs[0][0].factor is not None
+            ):
                 return found
         else:
             model._tables.move(logits)  # type: ignore[attr-defined]
