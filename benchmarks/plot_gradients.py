@@ -2,11 +2,11 @@
 
     python benchmarks/plot_gradients.py ../shared/data/mnist/train-images-idx3-ubyte.gz docs/gradient-variance.png
 
-A `BernoulliVAE` of 784 pixels and 200 units learns by DisARM (batch 50, Adam 1e-3). At each mark every estimator looks at
-the same 100 binary images with the same parameters, 60 times with noise of its own; what is drawn is the variance of an
-entry of W's gradient, the mean over entries, for two evaluations of the cost an image: that of an estimator which takes
-E evaluations is multiplied by E / 2. Baselines that remember are those of that moment: the moving average is the mean
-cost, and the nets of nvil and the coefficient of double_cv learn along a path of their own to the same mark.
+A `BernoulliVAE` of 784 pixels and 200 units learns by DisARM (batch 50, Adam 1e-3). At each mark every estimator looks
+at the same 100 binary images with the same parameters, 60 times with noise of its own; what is drawn is the variance of
+an entry of W's gradient, the mean over entries, for two evaluations of the cost an image: that of an estimator which
+takes E evaluations is multiplied by E / 2. Baselines that remember are those of that moment: the moving average is the
+mean cost, and the nets of nvil and the coefficient of double_cv learn along a path of their own to the same mark.
 """
 
 from __future__ import annotations

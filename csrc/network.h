@@ -5,9 +5,10 @@
  * without padding. Inputs are cut into `blocks` of as even a size as can be; a block's rows go through all layers, so
  * that every product of matrices has a shape that depends on the network and the batch alone.
  *
- * Samples come in `groups` that share no noise. A group is one row, until with disarm the first layer of units adds a
- * branch, which takes the opposite noise there, the second one adds another, and so on: row 0 of a group is the trunk,
- * row j parted from it at units number j. So input i, group g, member j of m is row (i groups + g) m + j.
+ * Samples come in `groups` that share no noise. A group is one row, the trunk, until the first layer of units adds its
+ * branches, the second one its own, and so on: one, which takes the opposite noise there (disarm, arm), or one for each
+ * other outcome of each unit (local expectation); all share the trunk's noise elsewhere. Rows of a group are the trunk
+ * and then its branches as they parted. So input i, group g, member j of m is row (i groups + g) m + j.
  */
 #ifndef SC_NETWORK_H
 #define SC_NETWORK_H
@@ -31,6 +32,11 @@ enum {
     SC_NET_DISARM = 2,
     SC_NET_STRAIGHT = 3,
     SC_NET_VIMCO = 4, /* the cost is minus the logarithm of the mean of e^-J over an input's samples */
+    SC_NET_NVIL = 5,
+    SC_NET_ARM = 6,
+    SC_NET_LOCAL = 7,
+    SC_NET_GUMBEL = 8,
+    SC_NET_DOUBLE = 9,
 };
 
 /* BLAS: C = alpha op(A) op(B) + beta C, columns first. */
@@ -52,6 +58,7 @@ typedef struct sc_layer {
     const float *in;             /* [rows][inputs] */
     float *out;                  /* [rows][outputs]; an activation after a linear layer works in place */
     float *own;                  /* probabilities [rows that come], or factor or noise [rows that go] */
+    float *kept;                 /* [groups of the batch][outputs] uniforms of trunks less 1/2, for arm */
     float *delta_in, *delta_out; /* gradient by in and out; NULL: not wanted */
     /* What BernoulliUnits put out, once more in bits, and of a linear layer that takes it the same; NULL: by products. */
     uint32_t *bits;    /* [outputs / 32][sc_net_lines(rows)]: bit j of plane i is unit 32 i + j of a row */
@@ -69,6 +76,11 @@ typedef struct sc_level {
     double *cost;   /* [batch * rows] told at this level; once gathered, at this level and those above */
     float *weight;  /* [batch * rows] of the scores of its units */
     double baseline;
+    /* With nvil a net foretells the cost, less the baseline, from the rows that came into the level. */
+    ptrdiff_t seen;         /* rows of that net for each input */
+    const float *predicted; /* [batch * seen] its output */
+    float *by_predicted;    /* the gradient of half the squared error by that */
+    double spread;          /* the weights and that gradient are divided by it */
 } sc_level;
 
 typedef struct sc_net_end { /* a cost that is told to a level, row by row of that */
@@ -89,6 +101,7 @@ typedef struct sc_net {
     ptrdiff_t groups; /* of samples of an input */
     ptrdiff_t stride; /* noise rows for each input */
     int rule;
+    double factor; /* the temperature of relaxed units, or the coefficient of a control variate */
     int binary; /* data are chances that an input is 1, and drawn for each step */
     ptrdiff_t width;
     sc_layer *layers;
@@ -100,7 +113,7 @@ typedef struct sc_net {
     sc_stream pixels;  /* draws binary inputs */
     float *x;          /* [batch][width] */
     double *mean;      /* [batch] costs */
-    double *share;     /* [batch * groups] of the samples in e^-cost, for vimco */
+    double *share;     /* [batch * groups] of the samples in e^-cost, for vimco; two numbers an input for double */
     double *squares;   /* [n_chunks] */
     double *scratch;   /* [blocks][scratch_each] */
     ptrdiff_t scratch_each;
@@ -121,6 +134,12 @@ static inline ptrdiff_t sc_net_source(const sc_net *n, ptrdiff_t before, ptrdiff
     if (before == 1) return row / after;
     const ptrdiff_t m = before / n->groups, M = after / n->groups;
     return row / M * m + (row % M < m ? row % M : 0);
+}
+
+/* One of so many rows of a level is a sample: with local expectation trunks are, and branches none. */
+static inline ptrdiff_t sc_net_every(const sc_net *n, const sc_level *level)
+{
+    return n->rule == SC_NET_LOCAL ? level->rows / n->groups : 1;
 }
 
 #endif

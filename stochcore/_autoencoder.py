@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from . import _blas, _network, _networks
 from ._graph import INPUT, Graph, Node, Told
-from ._layered import PASS, SPARSE, Rule, work
+from ._layered import PASS, SPARSE, work
+from ._rules import Rule
 from .layers import Affine, BernoulliUnits, Layer, LeakyReLU
 from .noise import Stream
 

@@ -269,6 +269,7 @@ cdef extern from "dispatch.h" nogil:
         const float *in_ "in"
         float *out
         float *own
+        float *kept
         float *delta_in
         float *delta_out
         uint32_t *bits
@@ -286,6 +287,10 @@ cdef extern from "dispatch.h" nogil:
         double *cost
         float *weight
         double baseline
+        ptrdiff_t seen
+        const float *predicted
+        float *by_predicted
+        double spread
 
     ctypedef struct sc_net_end:
         int kind
@@ -310,6 +315,7 @@ cdef extern from "dispatch.h" nogil:
         ptrdiff_t groups
         ptrdiff_t stride
         int rule
+        double factor
         int binary
         ptrdiff_t width
         sc_layer *layers
@@ -331,7 +337,9 @@ cdef extern from "dispatch.h" nogil:
 
     ptrdiff_t sc_net_planes(const sc_net *)
     ptrdiff_t sc_net_batch_stride(const sc_net *)
+    ptrdiff_t sc_net_every(const sc_net *, const sc_level *)
     ptrdiff_t sc_net_lines(const sc_net *, ptrdiff_t)
+    ptrdiff_t sc_net_source(const sc_net *, ptrdiff_t before, ptrdiff_t after, ptrdiff_t row)
 
     ctypedef struct sc_functions:
         void (*exp)(ptrdiff_t, const double *, double *) noexcept nogil

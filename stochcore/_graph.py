@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _network
-from .layers import Affine, BernoulliUnits, Layer
+from .layers import Affine, BernoulliUnits, Layer, Tanh
 from .noise import LAYERS, Stream
 
 Array = NDArray[Any]
 
 INPUT = -1  # the number of what comes before all nodes
+PASSING = (_network.STRAIGHT, _network.GUMBEL)  # rules by which a gradient passes through units
 BLOCK = 64  # inputs of a batch in a block, at most
 LEAST = 64  # units, and rows in a block, for tables of subsets to be worth their making
 CHUNK = 1 << 16  # weights in a chunk, about: they stay in the second-level cache
@@ -54,12 +56,38 @@ class Graph:
 
     nodes: tuple[Node, ...]
     ends: tuple[Told, ...]
+    baselines: tuple[int, ...] = ()  # the nodes that foretell the cost of each level, three of a net, after all others
 
     @staticmethod
     def chain(layers: tuple[Layer, ...], widths: list[int], end: int) -> Graph:
         """Return a stack of layers with a cost of its output."""
         nodes = tuple(Node(layer, widths[i], i - 1) for i, layer in enumerate(layers))
         return Graph(nodes, (Told(end, len(nodes) - 1, sum(layer.units for layer in layers)),))
+
+    def with_baselines(self, hidden: int) -> Graph:
+        """Return the graph with a net for each level of units that foretells its cost from what came into it."""
+        nodes, baselines = list(self.nodes), []
+        for node in self.nodes:
+            if not node.layer.units:
+                continue
+            while node.source != INPUT and not self.nodes[node.source].layer.units:
+                node = self.nodes[node.source]
+            nodes.append(Node(Affine(node.inputs, hidden), node.inputs, node.source, node.centre))
+            nodes.append(Node(Tanh(), hidden, len(nodes) - 1))
+            nodes.append(Node(Affine(hidden, 1), hidden, len(nodes) - 1))
+            baselines.append(len(nodes) - 1)
+        return replace(self, nodes=tuple(nodes), baselines=tuple(baselines))
+
+    def begun(self, parameters: Array, noise: Stream) -> Array:
+        """Return all parameters, those of baselines as they begin: hidden weights ~ N(0, 1/inputs), others 0."""
+        flat, used = np.zeros(self.places[1], dtype=np.float32), 0
+        flat[: parameters.size] = parameters
+        for node in self.baselines:
+            weight, _ = self.views(node - 2, flat)
+            drawn = noise.at(used).normal(weight.shape, dtype=np.float32)
+            weight[:] = drawn * np.float32(1 / math.sqrt(len(weight)))
+            used += weight.size
+        return flat
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -96,22 +124,32 @@ class Graph:
         n, m = layer.n_inputs, layer.n_outputs
         return flat[weight : weight + n * m].reshape(n, m), flat[bias : bias + m] if layer.bias else None
 
-    def lead(self, straight: bool) -> list[bool]:
-        """Say for each node whether a gradient by its output reaches parameters."""
+    def lead(self, rule: int) -> list[bool]:
+        """Say for each node whether a gradient by its output reaches parameters, or a control variate."""
         used: list[bool] = []
-        for node in self.nodes:
+        last = max((i for i, layer in enumerate(self.layers) if layer.units), default=-1)
+        for i, node in enumerate(self.nodes):
             below = node.source != INPUT and used[node.source]
-            used.append(isinstance(node.layer, Affine) or (below and (straight or not node.layer.units)))
+            passes = not node.layer.units or rule in PASSING or (rule == _network.DOUBLE and i == last)
+            used.append(isinstance(node.layer, Affine) or (below and passes))
         return used
 
-    def rows(self, groups: int, branches: bool) -> list[int]:
+    def branches(self, rule: int) -> list[int]:
+        """Return how many branches each node adds to a group of samples (csrc/network.h)."""
+        if rule == _network.LOCAL:
+            others = [node.outputs // node.layer.classes * max(1, node.layer.classes - 1) for node in self.nodes]
+        else:
+            others = [int(rule in (_network.DISARM, _network.ARM))] * len(self.nodes)
+        return [n if layer.units else 0 for n, layer in zip(others, self.layers, strict=True)]
+
+    def rows(self, groups: int, rule: int) -> list[int]:
         """Return how many rows each node puts out for an input (csrc/network.h)."""
         found: list[int] = []
-        for node in self.nodes:
+        for node, branches in zip(self.nodes, self.branches(rule), strict=True):
             came = 1 if node.source == INPUT else found[node.source]
             if node.layer.noise and came == 1:
                 came = groups
-            found.append(came + (groups if branches and node.layer.units else 0))
+            found.append(came + groups * branches)
         return found
 
     def levels(self, rows: list[int]) -> list[int]:
@@ -119,7 +157,7 @@ class Graph:
         units = [n for n, node in zip(rows, self.nodes, strict=True) if node.layer.units]
         return [1 if units else rows[self.ends[0].output], *units]
 
-    def by_bits(self, rows: list[int], batch: int) -> list[bool]:
+    def by_bits(self, rows: list[int], batch: int, rule: int) -> list[bool]:
         """Say which linear nodes sum up the rows that units' bits name, by tables: those large enough to gain by it."""
         return [
             isinstance(node.layer, Affine)
@@ -127,12 +165,13 @@ class Graph:
             and isinstance(self.layers[node.source], BernoulliUnits)
             and min(node.inputs, rows[node.source] * min(batch, BLOCK)) >= LEAST
             and node.outputs >= 16
+            and rule != _network.GUMBEL  # whose units are none
             for node in self.nodes
         ]
 
-    def planned(self, rows: list[int], batch: int, straight: bool, stream: Stream) -> list[dict[str, Any]]:
+    def planned(self, rows: list[int], batch: int, rule: int, stream: Stream) -> list[dict[str, Any]]:
         """Return what the kernels are told of each node."""
-        used, bits, units, plan = self.lead(straight), self.by_bits(rows, batch), 0, []
+        used, bits, units, plan = self.lead(rule), self.by_bits(rows, batch, rule), 0, []
         for i, (node, place) in enumerate(zip(self.nodes, self.places[0], strict=True)):
             layer, below = node.layer, node.source != INPUT
             units += layer.units
@@ -144,7 +183,7 @@ class Graph:
                     "before": rows[node.source] if below else 1, "after": rows[i], "number": layer.number,
                     "weight": place[0], "bias": place[1], "centre": node.centre,
                     "bits": bits[i],
-                    "noise": stream._replace(purpose=LAYERS + i),
+                    "noise": stream._replace(purpose=LAYERS + (i if layer.noise else 0)),
                 }
             )  # fmt: skip
         return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,14 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from . import _blas, _check, _network
 from ._batches import Orders
 from ._graph import BLOCK, Graph
+from ._rules import Rule
 from .costs import End
-from .estimators import Disarm, Estimator, LeaveOneOut, MovingAverage, ScoreFunction, StraightThrough, Vimco, resolve
-from .layers import Affine, Layer
-from .noise import Stream, as_stream
+from .layers import Affine
+from .noise import INITIALISING, Stream, as_stream
 
 Array = NDArray[Any]
 
-MOST = 1 << 24  # samples: far beyond sense, and no size overflows
 SPARSE = 0.35  # of inputs: with fewer that are not 0, a first linear layer skips those that are
 PASS = 2048  # rows that go forward at a time when a network is only looked at
 HALF = 1 << 63  # noise for looking at a network lies half a stream away from that of training
@@ -29,67 +28,6 @@ ENDS = {
     "BernoulliLikelihood": _network.LIKELIHOOD,
     "CrossEntropy": _network.LABELS,
 }
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How the scores of units are weighed."""
-
-    kind: int
-    n_samples: int
-    baseline: float = 0.0
-    decay: float = 0.0  # of a moving average of costs; 0: there is none
-    group: int = 1  # samples of an input that share noise
-
-    @property
-    def groups(self) -> int:
-        """Samples of an input that share none."""
-        return self.n_samples // self.group
-
-    @staticmethod
-    def of(n_samples: int, estimator: str | Estimator, layers: tuple[Layer, ...], many: bool = False) -> Rule:
-        """Return the rule of an estimator on these layers, or say why it cannot be.
-
-        `many`: the cost is minus a log-likelihood, for which there are bounds with many samples.
-        """
-        K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
-        units = [layer for layer in layers if layer.units]
-        if isinstance(chosen, LeaveOneOut) and chosen.k is None:
-            if units and K < 2:
-                raise ValueError(f"`n_samples` must be at least 2 for leave_one_out, got {K}")
-            made = Rule(_network.LEAVE_ONE_OUT if units else _network.CONSTANT, K)
-        elif isinstance(chosen, MovingAverage):
-            made = Rule(_network.CONSTANT, K, _check.real("initial", chosen.initial), chosen.decay)
-        elif isinstance(chosen, ScoreFunction):
-            baseline = 0.0 if chosen.baseline is None else _check.real("baseline", chosen.baseline)
-            made = Rule(_network.CONSTANT, K, baseline)
-        elif isinstance(chosen, Vimco) and many:
-            if K < 2:
-                raise ValueError(f"`n_samples` must be at least 2 for vimco, got {K}")
-            made = Rule(_network.VIMCO, K)
-        elif isinstance(chosen, StraightThrough) and not many:
-            made = Rule(_network.STRAIGHT, K)
-        elif isinstance(chosen, Disarm):
-            made = Rule(_network.DISARM, K, group=_pairs(K, units))
-        else:
-            names = "score_function, moving_average, leave_one_out, disarm"
-            more = f"{names} or vimco for a BernoulliVAE" if many else f"{names} or straight_through for a Network"
-            raise ValueError(f"`estimator` must be {more}, got {chosen!r}")
-        if any(layer.noise for layer in layers):
-            return made
-        return Rule(_network.CONSTANT, 1)  # all samples of an input are alike
-
-
-def _pairs(K: int, units: list[Layer]) -> int:
-    """How many samples a trunk and its branches are, for disarm."""
-    others = [layer for layer in units if layer.kind != _network.BERNOULLI]
-    if others or not units:
-        came = repr(others[0]) if others else "none"
-        raise ValueError(f"`estimator` disarm is for networks whose units are BernoulliUnits, got {came}")
-    if K % (len(units) + 1):
-        each = "a pair" if len(units) == 1 else f"a trunk and a branch for each of {len(units)} layers of units"
-        raise ValueError(f"`n_samples` must be a multiple of {len(units) + 1} for disarm ({each}), got {K}")
-    return len(units) + 1
 
 
 def end_of(cost: Any) -> int:
@@ -102,19 +40,19 @@ def work(
     sparse: bool = False, pixels: Stream | None = None,
 ) -> _network.Work:  # fmt: skip
     """Return the kernels' work of a batch; with `pixels` its inputs are drawn."""
-    first, rows = graph.nodes[0], graph.rows(rule.groups, rule.kind == _network.DISARM)
+    first, rows = graph.nodes[0], graph.rows(rule.groups, rule.kind)
     sparse = sparse and isinstance(first.layer, Affine) and first.outputs >= 16
     sizes = {
         "batch": batch, "blocks": -(-batch // BLOCK), "groups": rule.groups, "width": first.inputs,
-        "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind,
-        "baseline": rule.baseline, "pixels": pixels,
+        "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind, "factor": rule.factor,
+        "baseline": rule.baseline, "pixels": pixels, "baselines": graph.baselines, "normalise": rule.normalise,
     }  # fmt: skip
     return _network.Work(
         _blas.sgemm(),
-        graph.planned(rows, batch, rule.kind == _network.STRAIGHT, stream),
+        graph.planned(rows, batch, rule.kind, stream),
         [asdict(end) for end in graph.ends],
         graph.levels(rows),
-        graph.chunks(sparse, graph.by_bits(rows, batch)),
+        graph.chunks(sparse, graph.by_bits(rows, batch, rule.kind)),
         parameters,
         sizes,
     )
@@ -191,7 +129,8 @@ class Data:
             raise ValueError(
                 f"`cost.grad` must return numbers of shape {output.shape}, got {grad.shape} of dtype {grad.dtype}"
             )
-        made.delta[:] = grad / len(made.cost)
+        made.delta[:] = grad * made.every / len(made.cost)
+        made.delta[np.arange(len(grad)) % made.every > 0] = 0.0
 
 
 def pair(data: Any) -> tuple[Any, Any]:
@@ -234,7 +173,7 @@ def look(
 
 
 class Trainer:
-    """A network that `stochcore.minimize` moves. `parameters` are live."""
+    """A network that `stochcore.minimize` moves. `parameters` are live; those of the estimator's nets come last."""
 
     def __init__(
         self,
@@ -248,12 +187,14 @@ class Trainer:
         n_threads: int | None,
         pixels: Stream | None = None,
     ) -> None:
-        wanted = graph.given and graph.lead(rule.kind == _network.STRAIGHT)[-1]
-        if wanted and not hasattr(data.cost, "grad"):
-            raise ValueError(
-                "`cost` must have a `grad(output, target)`, or the layers above the last units no parameters, "
-                f"got {_check._short(data.cost)}"
-            )
+        rule.fits(graph)
+        if graph.given and graph.lead(rule.kind)[-1] and not hasattr(data.cost, "grad"):
+            above = "" if rule.passes else ", or the layers above the last units no parameters"
+            raise ValueError(f"`cost` must have a `grad(output, target)`{above}, got {_check._short(data.cost)}")
+        self._own = parameters.size
+        if rule.kind == _network.NVIL:
+            graph = graph.with_baselines(rule.hidden)
+            parameters = graph.begun(parameters, stream._replace(purpose=INITIALISING))
         self.parameters: Array = _network.aligned(parameters.size, np.float32)
         self.parameters[:] = parameters
         self._renew, self._data, self._rule = renew, data, rule
@@ -261,7 +202,7 @@ class Trainer:
         self._given = graph.given
         self._work = data.shown(work(graph, self.parameters, batch, rule, stream, sparse=data.sparse, pixels=pixels))
         self._orders = Orders(len(data.x), stream)
-        self.average: Array | None = self._work.average if rule.decay else None
+        self.average: Array | None = self._work.average if rule.decay >= 0 else None
         self.records: Array = np.empty((0, 3))
 
     @property
@@ -296,7 +237,7 @@ class Trainer:
         rows = np.arange(self._batch).reshape(1, -1)
         if self._steps(_network.NO_UPDATE, np.zeros((1, 6)), 0, rows, moments, records):
             raise ValueError(f"the cost is not finite: {records[0, 0]}")
-        return records[0], self._work.gradient
+        return records[0], self._work.gradient[: self._own]
 
     def _steps(self, kind: int, scalars: Array, first: int, rows: Array, moments: Array, records: Array) -> int:
         judge = None
@@ -309,4 +250,4 @@ class Trainer:
 
     def model(self) -> Any:
         """Return the model as it is now."""
-        return self._renew(self.parameters.copy())
+        return self._renew(self.parameters[: self._own].copy())

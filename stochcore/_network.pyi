@@ -23,11 +23,17 @@ LEAVE_ONE_OUT: int
 DISARM: int
 STRAIGHT: int
 VIMCO: int
+NVIL: int
+ARM: int
+LOCAL: int
+GUMBEL: int
+DOUBLE: int
 
 def aligned(n: int, dtype: DTypeLike) -> Array: ...
 
 class Work:
     completed: int
+    every: int
     cost: Array
     mean: Array
     output: Array

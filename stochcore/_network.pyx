@@ -9,7 +9,7 @@ import numpy as np
 
 from ._dispatch cimport (
     begin, finish, kernels, sc_cancel, sc_layer, sc_level, sc_net, sc_net_batch_stride, sc_net_chunk, sc_net_end,
-    sc_net_lines, sc_net_planes, sc_sgemm, sc_step_scalars, sc_table, team,
+    sc_net_every, sc_net_lines, sc_net_planes, sc_net_source, sc_sgemm, sc_step_scalars, sc_table, team,
 )
 from ._noise cimport stream_of
 
@@ -18,7 +18,7 @@ from ._networks import aligned
 NO_UPDATE = -1  # a kind of step that leaves the parameters alone: only the gradient is wanted
 LINEAR, LEAKY, TANH, DROPOUT, BERNOULLI, CATEGORICAL, NORMAL = range(7)
 GIVEN, SQUARED, LIKELIHOOD, LABELS = range(4)  # costs at the end
-CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO = range(5)  # rules for the scores
+CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO, NVIL, ARM, LOCAL, GUMBEL, DOUBLE = range(10)  # rules for the scores
 
 # What cython_blas says of sgemm: four floats in C's eyes, ints of 32 bits.
 cdef object SIGNATURE = "void (char *, char *, int *, int *, int *, "
@@ -38,16 +38,19 @@ cdef sc_sgemm sgemm_of(object capsule) except *:
 cdef class Work:
     """A network with the scratch of one batch: what takes steps, or only looks.
 
-    `layers` holds a dict for each sc_layer, with the number of the layer that it takes (-1: the input); `ends` one for each
-    sc_net_end, with the number of the layer that is its output, and that of its target (-1: the input, None: `look_at`
-    gives it); `rows` those of each level; `sizes` numbers of sc_net.
+    `layers` holds a dict for each sc_layer, with the number of the layer that it takes (-1: the input); `ends` one for
+    each sc_net_end, with the number of the layer that is its output, and that of its target (-1: the input, None:
+    `look_at` gives it); `rows` those of each level; `sizes` numbers of sc_net, and the numbers of the layers that
+    foretell the costs of levels, `baselines`, three of a net and after all others.
     """
 
     cdef sc_net net
     cdef list kept
     cdef public Py_ssize_t completed
     cdef readonly object cost, mean, output, delta, gradient, average
+    cdef readonly Py_ssize_t every  # one of so many rows of the last level is a sample
     cdef double sums
+    cdef Py_ssize_t own  # layers of the model itself
 
     def __init__(self, object sgemm, list layers, list ends, list rows, const int64_t[:, ::1] chunks,
                  const float[::1] parameters, dict sizes):
@@ -59,17 +62,18 @@ cdef class Work:
         self.net.n_ends, self.net.n_levels = len(ends), len(rows)
         self.net.batch, self.net.blocks = sizes["batch"], sizes["blocks"]
         self.net.groups, self.net.stride = sizes["groups"], sizes["stride"]
-        self.net.rule, self.net.width = sizes["rule"], sizes["width"]
+        self.net.rule, self.net.factor, self.net.width = sizes["rule"], sizes["factor"], sizes["width"]
         self.net.binary = sizes["pixels"] is not None
         if self.net.binary:
             self.net.pixels = stream_of(sizes["pixels"])
         self.scratch(max(max(layer["inputs"], layer["outputs"]) for layer in layers), sizes["sparse"])
         self.gradient = aligned(parameters.shape[0], np.float32)
         self.net.gradient = <float *>self.address(self.gradient)
-        self.average = np.zeros(len(rows) + 1)  # of the costs of levels, and its weight
-        self.place(layers)
+        self.own = len(layers) - 3 * len(sizes["baselines"])
+        self.place(layers, self.own - 1)
         self.rise(rows, sizes["baseline"])
-        self.finish(ends)
+        self.foretell(sizes["baselines"], sizes["normalise"])
+        self.conclude(ends)
 
     cdef void *address(self, object array) except? NULL:
         """Where an array's memory begins; the array is kept."""
@@ -96,14 +100,14 @@ cdef class Work:
             self.net.columns = <uint32_t *>self.address(aligned(bits, np.uint32))
         return 0
 
-    cdef int place(self, list layers) except -1:
-        """Layers, with what they put out and the gradient by that."""
+    cdef int place(self, list layers, Py_ssize_t output) except -1:
+        """Layers, with what they put out and the gradient by that; `output` is the number of the last one."""
         cdef sc_layer *it
         cdef Py_ssize_t i, batch = self.net.batch
         memory = np.zeros(len(layers) * sizeof(sc_layer), dtype=np.uint8)
         self.net.layers = <sc_layer *>self.address(memory)
         self.sums = 0.0
-        values, delta = None, None
+        values, delta, every = None, None, []
         for i, layer in enumerate(layers):
             it = &self.net.layers[i]
             it.kind, it.back, it.unit = layer["kind"], layer["back"], layer["unit"]
@@ -117,11 +121,14 @@ cdef class Work:
             if not (layer["kind"] in (LEAKY, TANH) and source >= 0 and layers[source]["kind"] == LINEAR):
                 values = aligned(batch * it.after * it.outputs, np.float32)
                 delta = aligned(batch * it.after * it.outputs, np.float32) if layer["used"] else None
+            every.append((values, delta))
             it.out = <float *>self.address(values)
             it.delta_out = NULL if delta is None else <float *>self.address(delta)
             if layer["kind"] >= DROPOUT:
                 units = layer["kind"] in (BERNOULLI, CATEGORICAL)
                 it.own = self.floats(batch * (it.before if units else it.after) * it.outputs)
+                if self.net.rule == ARM and units:
+                    it.kept = self.floats(batch * self.net.groups * it.outputs)
             if layer["centre"] is not None:
                 centre = aligned(it.inputs, np.float32)
                 centre[:] = layer["centre"]
@@ -131,8 +138,8 @@ cdef class Work:
                 self.take_bits(it, &self.net.layers[<Py_ssize_t>source])
             if layer["kind"] == LINEAR:
                 self.sums += <double>batch * it.after * it.inputs * it.outputs
-        it = &self.net.layers[self.net.n_layers - 1]
-        shape = batch * it.after, it.outputs
+        it = &self.net.layers[output]
+        shape, (values, delta) = (batch * it.after, it.outputs), every[output]
         self.output = values.reshape(shape)
         self.delta = None if delta is None else delta.reshape(shape)
         return 0
@@ -155,9 +162,23 @@ cdef class Work:
             self.net.levels[i].rows, self.net.levels[i].baseline = each, baseline
             self.net.levels[i].cost = <double *>self.address(self.cost)
             self.net.levels[i].weight = self.floats(self.net.batch * each)
+            self.net.levels[i].spread = 1.0
+        self.every = sc_net_every(&self.net, &self.net.levels[len(rows) - 1])
         return 0
 
-    cdef int finish(self, list ends) except -1:
+    cdef int foretell(self, tuple baselines, bint normalise) except -1:
+        """What foretells the costs of levels, and averages: those costs, their weight; squared spreads, or `share`."""
+        cdef sc_layer *layer
+        cdef Py_ssize_t i, levels = self.net.n_levels
+        more = 2 if self.net.rule == DOUBLE else levels if normalise else 0
+        self.average = np.zeros(levels + 1 + more)
+        for i in range(len(baselines)):
+            layer = &self.net.layers[<Py_ssize_t>baselines[i]]
+            self.net.levels[i + 1].seen = layer.after
+            self.net.levels[i + 1].predicted, self.net.levels[i + 1].by_predicted = layer.out, layer.delta_out
+        return 0
+
+    cdef int conclude(self, list ends) except -1:
         """Ends, between what layers put out."""
         cdef sc_net_end *it
         cdef sc_layer *layer
@@ -195,7 +216,7 @@ cdef class Work:
         """Take a step for each row of `rows`, the batch's places in the data; return 0, or why it stopped.
 
         `completed` counts on. Where the cost is given, judge(rows of the step) writes `cost` and `delta`. With a
-        `decay` above 0 the baselines are the moving averages of the completed steps' costs, level by level.
+        `decay` of at least 0 the baselines are the moving averages of the completed steps' costs, level by level.
         """
         cdef Py_ssize_t n_steps = rows.shape[0], step, i
         cdef Py_ssize_t blocks = self.net.blocks, chunks = self.net.n_chunks
@@ -217,7 +238,7 @@ cdef class Work:
         begin(&cancel)
         for step in range(n_steps):
             noise = (first_step + <uint64_t>step) * <uint64_t>(net.batch * net.stride)
-            if decay > 0.0:
+            if decay >= 0.0:
                 self.recall()
             with nogil:
                 t.net_prepare(net)
@@ -241,9 +262,10 @@ cdef class Work:
                 break
             squares = 0.0
             for i in range(chunks):
-                squares = squares + net.squares[i]
+                if net.chunks[i].layer < self.own:
+                    squares = squares + net.squares[i]
             records[step, 2] = sqrt(squares)
-            if decay > 0.0:
+            if decay >= 0.0:
                 self.remember(decay)
             self.completed += 1
         finish(&cancel)
@@ -256,6 +278,11 @@ cdef class Work:
         for i in range(last):
             if average[last] > 0.0:
                 self.net.levels[i].baseline = average[i] / average[last]
+                if self.net.rule == NVIL and len(average) > last + 1:
+                    self.net.levels[i].spread = max(1.0, sqrt(average[last + 1 + i] / average[last]))
+
+        if self.net.rule == DOUBLE and average[last + 2] > 0.0:
+            self.net.factor = -average[last + 1] / average[last + 2]
 
     cdef void remember(self, double decay):
         """Let the averages see a step that is over."""
@@ -271,7 +298,28 @@ cdef class Work:
                     mean = mean + it.cost[row] / <double>it.rows
                 sum = sum + mean
             average[i] = decay * average[i] + (1.0 - decay) * (sum / <double>self.net.batch)
+            if self.net.rule == NVIL and len(average) > last + 1 and it.seen:
+                average[last + 1 + i] = decay * average[last + 1 + i] + (1.0 - decay) * self.variance(it)
         average[last] = decay * average[last] + (1.0 - decay)
+        for i in range(2 if self.net.rule == DOUBLE else 0):
+            sum = 0.0
+            for k in range(self.net.batch):
+                sum = sum + self.net.share[k * self.net.groups + i]
+            average[last + 1 + i] = decay * average[last + 1 + i] + (1.0 - decay) * sum
+
+    cdef double variance(self, sc_level *level) noexcept:
+        """Of a level's costs less what was foretold of them."""
+        cdef Py_ssize_t i, rows = self.net.batch * level.rows
+        cdef double mean = 0.0, squares = 0.0, gap
+        for i in range(rows):
+            mean = mean + self.gap(level, i) / <double>rows
+        for i in range(rows):
+            gap = self.gap(level, i) - mean
+            squares = squares + gap * gap
+        return squares / <double>rows
+
+    cdef double gap(self, sc_level *level, Py_ssize_t row) noexcept:
+        return level.cost[row] - level.predicted[sc_net_source(&self.net, level.seen, level.rows, row)]
 
     def forward(self, const int64_t[::1] rows, uint64_t noise, object n_threads):
         """Let rows go forward: `output`, and where it is not given also `cost`, that of the last level, and `mean`."""

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _network
 from ._graph import Graph
-from ._layered import Data, Rule, Trainer, end_of, inputs, look, pair
+from ._layered import Data, Trainer, end_of, inputs, look, pair
 from ._model import Model, not_read, read, single
+from ._rules import Rule
 from .costs import End
 from .distributions import Linear
 from .estimators import Estimator
@@ -44,11 +45,17 @@ class Network(Model):
     - ``leave_one_out``: the baseline is the mean of the input's other samples. K at least 2.
     - ``score_function``: a baseline that is a number, 0 by default.
     - ``moving_average``: of the mean costs of completed steps.
+    - ``nvil``: less what a net foretells from the layer's input besides (`estimators.Nvil`).
     - ``disarm``: for BernoulliUnits; K even. With L layers of units, K is a multiple of L + 1: a trunk, and for each
       layer a branch that takes the opposite noise there (Dong, Mnih and Tucker 2020, eq. 6 and section 3.3).
+    - ``arm``: the same samples, with the trunk's uniform in the place of the bits (Yin and Zhou 2019, theorem 1).
+    - ``local_expectation``: for small layers. Each sample is a trunk, with a branch and an evaluation for each other
+      outcome of each unit; each unit is summed out given the others (Titsias and Lazaro-Gredilla 2015).
+    - ``double_cv``: leave_one_out with a control variate by the gradient of J (`estimators.DoubleCV`). K at least 2.
     - ``straight_through``: the units' gradient as if they were their means. Biased, for comparison.
+    - ``gumbel_softmax``: relaxed units (`estimators.GumbelSoftmax`). Biased, for comparison.
 
-    All but the last are unbiased. J is evaluated once a sample.
+    All but the last two are unbiased. J is evaluated once a sample, but for ``local_expectation``.
 
     The start: weights of ``sc.Linear(inputs, outputs)`` ~ N(0, 1/inputs), biases 0; ``sc.Linear(W, b)`` as it is. A
     network is a value: ``sc.minimize(net, data=..., ...)`` makes a new one.
@@ -161,7 +168,7 @@ class Network(Model):
         n_samples : int
             Samples of the noise for each input; without noise one is enough.
         estimator : str or Estimator
-            score_function, moving_average, leave_one_out, disarm, straight_through.
+            One of those above.
         seed : int or Stream
             Noise of orders and layers.
         n_threads : int, optional

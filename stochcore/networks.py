@@ -13,6 +13,7 @@ from . import _check, _layered
 from ._autoencoder import Images, Shape
 from ._generative import Generative
 from ._model import not_read, read
+from ._rules import Rule
 from ._training import (
     KINDS,
     NAMES,
@@ -54,16 +55,18 @@ class BernoulliVAE(Generative):
     units by the score function, weighed by the terms of J that follow from the layer. With ``leave_one_out`` a sample's
     baseline is the mean cost of the image's other samples. ``disarm`` takes samples in pairs z, z' of opposite noise,
     (J - J')/2 (z - z') max(q, 1 - q), layer by layer. ``score_function`` and ``moving_average`` have baselines that are
-    numbers. All are unbiased. (J also depends on the encoders directly, through log q; that derivative has expectation
-    zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many samples,
+    numbers, ``nvil`` nets that foretell the cost from a layer's input (`estimators.Nvil`). ``arm``,
+    ``local_expectation`` (its samples are trunks, with a branch for each unit) and, with one layer, ``double_cv`` are
+    those of `sc.Network`. All are unbiased. (J also depends on the encoders directly, through log q; that derivative
+    has expectation zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many samples,
 
         -log(1/K sum_k e^(-J(z_k))).
 
     The start: weights ~ N(0, 1/inputs), biases and prior 0, the decoder's bias of the pixels logit(mean). A model is a
     value: ``stochcore.minimize(model, data=...)`` makes a new one.
 
-    One layer between linear maps needs no BLAS, but for vimco and moving_average; other models take SciPy's: ``pip
-    install 'stochcore[networks]'``.
+    One layer between linear maps with leave_one_out, score_function or disarm needs no BLAS; all else takes SciPy's:
+    ``pip install 'stochcore[networks]'``.
 
     Parameters
     ----------
@@ -195,9 +198,10 @@ class BernoulliVAE(Generative):
         batch_size : int
             At most n_images.
         n_samples : int
-            Samples of the units for each image; at least 2 with ``leave_one_out`` and ``vimco``, a multiple of the
-            layers and one with ``disarm``.
-        estimator : {"leave_one_out", "score_function", "moving_average", "disarm", "vimco"} or Estimator
+            Samples of the units for each image; at least 2 with ``leave_one_out``, ``double_cv`` and ``vimco``, a
+            multiple of the layers and one with ``disarm`` and ``arm``.
+        estimator : str or Estimator
+            leave_one_out, score_function, moving_average, nvil, disarm, arm, local_expectation, double_cv or vimco.
             A baseline of ``estimators.ScoreFunction`` must be a single number.
         seed : int or Stream
             Noise of orders, pixels and units.
@@ -217,7 +221,7 @@ class BernoulliVAE(Generative):
             weighed, network = samples(n_samples, estimator), self._network.copy()
             rows = padded_images(images, network.visible_stride)
             return Trainer(network, self._renew, rows, batch, weighed, noise, threads)
-        rule = _layered.Rule.of(n_samples, estimator, self._graph.layers, many=True)
+        rule = Rule.of(n_samples, estimator, self._graph.layers, many=True)
         pixels = noise._replace(purpose=BINARISING)
         return _layered.Trainer(
             self._graph, self._flat, self._renew, Images(images), batch, rule, noise, threads, pixels

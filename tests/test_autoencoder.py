@@ -9,7 +9,7 @@ import pytest
 from stacks import largest_z
 
 import stochcore as sc
-from stochcore import _graph
+from stochcore import _graph, _network
 from stochcore._graph import INPUT
 
 X = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
@@ -113,14 +113,24 @@ def truth():
 RULES = [
     ("leave_one_out", 2), ("leave_one_out", 3), ("score_function", 1), (sc.estimators.ScoreFunction(2.0), 3),
     (sc.estimators.MovingAverage(initial=2.0), 2), ("disarm", 1), ("disarm", 2),
+    ("arm", 1), ("arm", 2), ("local_expectation", 1), ("local_expectation", 2), ("double_cv", 2), ("double_cv", 3),
+    ("nvil", 2),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{getattr(rule[0], 'name', rule[0])}-{rule[1]}")
-@pytest.mark.parametrize("name", MODELS)
-def test_gradients_against_enumeration(truth, name, rule):
-    model, (estimator, K) = MODELS[name], rule
-    if estimator == "disarm":
+CASES = {
+    f"{name}-{getattr(rule, 'name', rule)}-{K}": (name, rule, K)
+    for name, model in MODELS.items()
+    for rule, K in RULES
+    if rule != "double_cv" or len(model._shape.latents) == 1  # it is for one layer of units
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_against_enumeration(truth, case):
+    name, estimator, K = CASES[case]
+    model = MODELS[name]
+    if estimator in ("disarm", "arm"):
         K *= len(model._shape.latents) + 1  # groups of a trunk and its branches
     found = estimates(model, X, 100, 200, n_samples=K, estimator=estimator)
     assert largest_z(found, truth[name]) < 4
@@ -158,7 +168,7 @@ def test_vimco_in_a_tail(truth):
     assert all(np.isfinite(g).all() for g in grad.values())
 
 
-@pytest.mark.parametrize("estimator", ["leave_one_out", "disarm", "vimco", "moving_average"])
+@pytest.mark.parametrize("estimator", ["leave_one_out", "disarm", "vimco", "moving_average", "arm", "nvil"])
 @pytest.mark.parametrize("shape", [{"n_latents": (70, 40)}, {"n_latents": 60, "hidden": (50, 40)}])
 def test_threads_leave_the_bits_alone(tmp_path, shape, estimator):
     images = np.random.default_rng(0).uniform(size=(150, 90)) ** 3
@@ -255,14 +265,21 @@ def test_refusals():
         model.gradient(X, n_samples=4, estimator="disarm")
     with pytest.raises(ValueError, match="`n_samples` must be at least 2 for vimco, got 1"):
         model.gradient(X, n_samples=1, estimator="vimco")
-    with pytest.raises(ValueError, match=r"`estimator` must be .*vimco for a BernoulliVAE, got StraightThrough"):
-        model.gradient(X, estimator="straight_through")
+    for name, kind in (("straight_through", "StraightThrough"), ("gumbel_softmax", "GumbelSoftmax")):
+        with pytest.raises(
+            ValueError, match=rf"`estimator` must be .*double_cv or vimco for a BernoulliVAE, got {kind}"
+        ):
+            model.gradient(X, estimator=name)
+    with pytest.raises(ValueError, match="`estimator` double_cv is for a BernoulliVAE with one layer of units, got 2"):
+        model.gradient(X, estimator="double_cv")
+    with pytest.raises(ValueError, match=r"`n_samples` must be a multiple of 3 for arm .*, got 4"):
+        model.gradient(X, n_samples=4, estimator="arm")
     with pytest.raises(ValueError, match=r"`parameters` must hold encoder0\.linear0\.weight, "):
         model.with_parameters({"W": np.zeros((3, 2))})
     with pytest.raises(ValueError, match=r"`z` must have the shape \(n, n_latents = 2\)"):
         model.decode(np.zeros((1, 3)))
     net_ = sc.Network(sc.Linear(3, 2), sc.BernoulliUnits(), sc.Linear(2, 3), cost=sc.costs.BernoulliLikelihood())
-    with pytest.raises(ValueError, match=r"`estimator` must be .*straight_through for a Network, got Vimco"):
+    with pytest.raises(ValueError, match=r"`estimator` must be .*gumbel_softmax for a Network, got Vimco"):
         net_.gradient(X, estimator="vimco")
 
 
@@ -295,14 +312,15 @@ def test_tables_of_subsets_are_products(monkeypatch, shape, estimator):
     """Widths that are no multiples of 16 or 32, and again where memory holds the gradient of another step."""
     x = (np.random.default_rng(0).random((150, 90)) < 0.3).astype(float)
     model = sc.BernoulliVAE(90, **shape, mean=x.mean(axis=0))
-    rows = model._graph.rows(2, estimator == "disarm")
-    assert any(model._graph.by_bits(rows, 150))
+    rule = _network.DISARM if estimator == "disarm" else _network.LEAVE_ONE_OUT
+    rows = model._graph.rows(2, rule)
+    assert any(model._graph.by_bits(rows, 150, rule))
     fast = [model.gradient(x, n_samples=6, estimator=estimator, seed=seed) for seed in range(2)]
     trainer = model.trainer(x, batch_size=150, n_samples=6, estimator=estimator)
     again = [trainer.gradient()[1].copy() for _ in range(3)]
     assert all(grad.tobytes() == again[0].tobytes() for grad in again)
     monkeypatch.setattr(_graph, "LEAST", 1 << 30)
-    assert not any(model._graph.by_bits(rows, 150))
+    assert not any(model._graph.by_bits(rows, 150, rule))
     for seed, (cost, grad) in enumerate(fast):
         other_cost, other = model.gradient(x, n_samples=6, estimator=estimator, seed=seed)
         assert cost == pytest.approx(other_cost, rel=1e-6)

@@ -95,7 +95,8 @@ NETS = {
 RULES = [
     ("score_function", 1), ("score_function", 3), ("leave_one_out", 2), ("leave_one_out", 3), ("leave_one_out", 8),
     (sc.estimators.ScoreFunction(1.5), 2), (sc.estimators.MovingAverage(initial=0.5), 2), ("disarm", None),
-    ("disarm", 2),
+    ("disarm", 2), ("nvil", 2), ("arm", None), ("arm", 2), ("local_expectation", 1), ("local_expectation", 2),
+    ("double_cv", 2), ("double_cv", 3), (sc.estimators.DoubleCV(0.4), 2),
 ]  # fmt: skip
 
 
@@ -105,19 +106,21 @@ def truth():
 
 
 def samples_for(model, rule, K):
-    """Samples, or None where disarm is not for this network: its K counts groups."""
+    """Samples, or None where a rule is not for this network: K of disarm and arm counts groups."""
     units = [layer for layer in model.layers if layer.units]
-    if rule != "disarm":
-        return K
-    bits = units and all(isinstance(layer, sc.BernoulliUnits) for layer in units)
-    return (len(units) + 1) * (K or 1) if bits else None
+    bits = [isinstance(layer, sc.BernoulliUnits) for layer in units]
+    if rule in ("disarm", "arm"):
+        return (len(units) + 1) * (K or 1) if bits and all(bits) else None
+    if rule == "double_cv" or isinstance(rule, sc.estimators.DoubleCV):
+        return K if bits and bits[-1] and model.cost is not hard else None
+    return K
 
 
 CASES = {
-    f"{name}-{getattr(rule[0], 'name', rule[0])}-{rule[1]}": (name, rule[0], K)
+    f"{name}-{rule[0]}-{rule[1]}": (name, rule[0], K)
     for name, (model, _) in NETS.items()
     for rule in RULES
-    if (K := samples_for(model, *rule)) is not None  # disarm is not for all units
+    if (K := samples_for(model, *rule)) is not None
 }
 
 
@@ -281,7 +284,10 @@ def test_it_learns_and_is_a_value(tmp_path):
     x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     start = sc.Network(sc.Linear(2, 8), sc.BernoulliUnits(), sc.Linear(8, 2), cost=ONE, seed=1)
     before = start._flat.tobytes()
-    for rule in ("leave_one_out", "score_function", "moving_average", "disarm", "straight_through"):
+    for rule in (
+        "leave_one_out", "score_function", "moving_average", "nvil", "disarm", "arm", "local_expectation", "double_cv",
+        "straight_through", "gumbel_softmax",
+    ):  # fmt: skip
         fit = sc.minimize(start, data=(x, [0, 1, 1, 0]), batch_size=4, n_samples=8, n_steps=1500, estimator=rule,
                           optimizer=sc.Adam(0.03))  # fmt: skip
         assert fit.model.loss((x, [0, 1, 1, 0]))[0] < 0.1
@@ -417,8 +423,9 @@ def test_bad_data_and_options():
             "units), got 2", train, (X, TARGETS), deep, estimator="disarm")  # fmt: skip
     refuses(ValueError, "`estimator` disarm is for networks whose units are BernoulliUnits, got CategoricalUnits(n=2, "
             "n_classes=3)", train, (X, LABELS), classes, estimator="disarm")  # fmt: skip
-    refuses(ValueError, "`estimator` must be score_function, moving_average, leave_one_out, disarm or straight_through "
-            "for a Network, got OptimalBaseline()", train, (X, LABELS), estimator="optimal_baseline")  # fmt: skip
+    refuses(ValueError, "`estimator` must be score_function, moving_average, nvil, leave_one_out, disarm, arm, "
+            "local_expectation, double_cv, straight_through or gumbel_softmax for a Network, got OptimalBaseline()",
+            train, (X, LABELS), estimator="optimal_baseline")  # fmt: skip
     refuses(TypeError, "`cost` must be left out for a Network", train, (X, LABELS), cost=sc.costs.Linear([1.0]))
     refuses(ValueError, "`maximize` must be False for a Network: it brings a cost", train, (X, LABELS), maximize=True)
     refuses(ValueError, "the descent diverged", sc.minimize, deep, data=(X, TARGETS), n_steps=50, n_samples=2,

@@ -481,9 +481,9 @@ PARTS = {name: np.array(a) for name, a in MODEL.parameters.items()}
             "`estimator` must be one of 'auto', .*'score_function', 'leave_one_out', .*, got 'magic'",
         ),
         (
-            lambda: MODEL.trainer(GOOD, batch_size=3, n_samples=4, estimator="arm"),
+            lambda: MODEL.trainer(GOOD, batch_size=3, n_samples=4, estimator="price"),
             ValueError,
-            "`estimator` must be score_function, moving_average, leave_one_out, disarm or vimco for",
+            r"`estimator` must be .*, nvil, leave_one_out, .*, double_cv or vimco for a BernoulliVAE, got Price",
         ),
         (
             lambda: MODEL.trainer(GOOD, batch_size=3, n_samples=3, estimator="disarm"),

@@ -8,7 +8,11 @@
  *                   the others' -J in the place of -J_k, and s_k = e^-J_k / sum_j e^-J_j is the share of the sample, by
  *                   which its other gradients are weighed (Mnih and Rezende, "Variational inference for Monte Carlo
  *                   objectives", ICML 2016, eqs. 8 to 10). s_k here is the direct derivative of L by log q.
- * All other gradients are means over the rows of a level.
+ *   nvil            (J_k - baseline - c) / s BK, c foretold by a net that learns by the squared error, s 1 or a spread
+ *                   of past signals (Mnih and Gregor, "Neural variational inference and learning in belief networks",
+ *                   ICML 2014, section 2.3 and algorithm 1)
+ *   double          as leave one out in layers before the last one; that one's stands in units.h
+ * All other gradients are means over the rows of a level that are samples.
  */
 #ifndef SC_KERNELS_ENDS_H
 #define SC_KERNELS_ENDS_H
@@ -55,11 +59,12 @@ static double sc_end_label(ptrdiff_t n, const float *o, int64_t label, float sca
 static void sc_net_tell(const sc_net *n, const sc_net_end *e, const int64_t *at, ptrdiff_t i, double *scratch)
 {
     const sc_level *level = n->levels + e->level;
-    const ptrdiff_t R = level->rows, m = e->width;
-    const float scale = (float)(1.0 / ((double)n->batch * (double)R));
+    const ptrdiff_t R = level->rows, m = e->width, every = sc_net_every(n, level);
+    const float each = (float)(1.0 / ((double)n->batch * (double)(R / every)));
     for (ptrdiff_t r = i * R; r < (i + 1) * R; r++) {
         const float *o = e->output + sc_net_source(n, e->outputs, R, r) * m;
         float *delta = e->delta ? e->delta + r * m : NULL;
+        const float scale = r % every ? 0.0f : each;
         double cost;
         if (e->kind == SC_END_LABELS) cost = sc_end_label(m, o, e->labels[at[i]], scale, scratch, delta);
         else {
@@ -89,7 +94,8 @@ static void sc_net_gather(const sc_net *n, ptrdiff_t i)
     for (ptrdiff_t l = n->n_levels - 1; l >= lowest; l--) {
         const sc_level *level = n->levels + l, *above = level + 1;
         double *cost = level->cost + i * level->rows;
-        for (ptrdiff_t r = 0; r < level->rows; r++) n->mean[i] += cost[r] / (double)level->rows;
+        const ptrdiff_t every = sc_net_every(n, level);
+        for (ptrdiff_t r = 0; r < level->rows; r += every) n->mean[i] += cost[r] / (double)(level->rows / every);
         if (l == n->n_levels - 1) continue;
         const ptrdiff_t m = level->rows / n->groups, M = above->rows / n->groups;
         for (ptrdiff_t r = 0; r < level->rows; r++) cost[r] += above->cost[i * above->rows + r / m * M + r % m];
@@ -117,23 +123,37 @@ static void sc_weigh_vimco(const sc_net *n, ptrdiff_t i, const sc_level *level)
     }
 }
 
+static void sc_weigh_nvil(const sc_net *n, ptrdiff_t i, const sc_level *level)
+{
+    const ptrdiff_t K = level->rows, from = i * level->seen;
+    const double scale = 1.0 / ((double)K * (double)n->batch * level->spread);
+    for (ptrdiff_t r = from; r < from + level->seen; r++) level->by_predicted[r] = 0.0f;
+    for (ptrdiff_t r = i * K; r < (i + 1) * K; r++) {
+        const ptrdiff_t source = sc_net_source(n, level->seen, K, r);
+        level->weight[r] = (float)(scale * (level->cost[r] - level->baseline - (double)level->predicted[source]));
+        level->by_predicted[source] -= level->weight[r];
+    }
+}
+
+static void sc_weigh_level(const sc_net *n, ptrdiff_t i, const sc_level *level)
+{
+    const ptrdiff_t K = level->rows;
+    const double *J = level->cost + i * K;
+    double mean = 0.0, centre = level->baseline, scale = 1.0 / ((double)K * (double)n->batch);
+    if (n->rule == SC_NET_LEAVE_ONE_OUT || n->rule == SC_NET_DOUBLE) {
+        for (ptrdiff_t k = 0; k < K; k++) mean += (J[k] - J[0]) / (double)K;
+        centre = J[0] + mean, scale = 1.0 / ((double)(K - 1) * (double)n->batch);
+    }
+    for (ptrdiff_t k = 0; k < K; k++) level->weight[i * K + k] = (float)(scale * (J[k] - centre));
+}
+
 /* The weights of the scores of input i. */
 static void sc_net_weigh(const sc_net *n, ptrdiff_t i)
 {
-    for (ptrdiff_t l = 1; l < n->n_levels; l++) {
-        const sc_level *level = n->levels + l;
-        const ptrdiff_t K = level->rows;
-        const double *J = level->cost + i * K;
-        double mean = 0.0, centre = level->baseline, scale = 1.0 / ((double)K * (double)n->batch);
-        if (n->rule == SC_NET_VIMCO) {
-            sc_weigh_vimco(n, i, level);
-            continue;
-        }
-        if (n->rule == SC_NET_LEAVE_ONE_OUT) {
-            for (ptrdiff_t k = 0; k < K; k++) mean += (J[k] - J[0]) / (double)K;
-            centre = J[0] + mean, scale = 1.0 / ((double)(K - 1) * (double)n->batch);
-        }
-        for (ptrdiff_t k = 0; k < K; k++) level->weight[i * K + k] = (float)(scale * (J[k] - centre));
+    for (const sc_level *level = n->levels + 1; level < n->levels + n->n_levels; level++) {
+        if (n->rule == SC_NET_VIMCO) sc_weigh_vimco(n, i, level);
+        else if (n->rule == SC_NET_NVIL) sc_weigh_nvil(n, i, level);
+        else sc_weigh_level(n, i, level);
     }
 }
 

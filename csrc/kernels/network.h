@@ -14,7 +14,7 @@
 #define SC_KERNELS_NETWORK_H
 
 #include "ends.h"
-#include "layers.h"
+#include "units.h"
 
 /* c = alpha a b + beta c, BLAS's way. */
 static void sc_multiply(const sc_net *n, char ta, char tb, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t inner,
@@ -58,13 +58,14 @@ static void sc_linear_rows(const sc_net *n, const sc_layer *l, ptrdiff_t first, 
     }
     for (ptrdiff_t r = 0; start && r < stop - first; r++) memcpy(y + r * out, start, (size_t)out * sizeof *y);
     if (!in) return; /* numbers that learn, the same for all rows */
-    sc_multiply(n, 'N', 'N', out, stop - first, in, sc_factor(l), n->parameters + l->weight, out, l->in + first * in, in,
-                start != NULL, y, out);
+    sc_multiply(n, 'N', 'N', out, stop - first, in, sc_factor(l), n->parameters + l->weight, out, l->in + first * in,
+                in, start != NULL, y, out);
 }
 
 static void sc_back_linear(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 {
     const ptrdiff_t in = l->inputs, out = l->outputs;
+    if (!in) return;
     sc_multiply(n, 'T', 'N', in, stop - first, out, sc_factor(l), n->parameters + l->weight, out,
                 l->delta_out + first * out, out, 0, l->delta_in + first * in, in);
 }
@@ -139,10 +140,7 @@ static void sc_net_backward(const sc_net *n, ptrdiff_t block, sc_cancel *cancel)
         case SC_LAYER_TANH:
             sc_deactivate(l, (to - from) * l->outputs, l->out + at, l->delta_out + at, l->delta_in + at);
             break;
-        default:
-            if (n->rule == SC_NET_DISARM) sc_back_disarm(n, l, from, to);
-            else if (n->rule == SC_NET_STRAIGHT) sc_back_straight(l, from, to);
-            else sc_back_score(n, l, from, to);
+        default: sc_back_units(n, l, first, stop, n->scratch + block * n->scratch_each);
         }
     }
 }
@@ -159,16 +157,6 @@ static void sc_net_look(const sc_net *n, const int64_t *at, uint64_t noise, ptrd
 {
     sc_net_forward(n, at, noise, block, cancel);
     for (ptrdiff_t i = sc_net_first(n, block); i < sc_net_first(n, block + 1); i++) sc_net_gather(n, i);
-}
-
-/* Gradient of a bias: the sum of rows, in order. */
-static void sc_sum_rows(ptrdiff_t rows, ptrdiff_t n, const float *x, float *out)
-{
-    for (ptrdiff_t j = 0; j < n; j += 16) {
-        vf sum = vf_set1(0);
-        for (ptrdiff_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load_part(x + r * n + j, n - j, 0));
-        vf_store_part(out + j, sum, n - j);
-    }
 }
 
 /* Between the loops, by the calling thread: the step's cost and its standard error over inputs (infinite for one), and

@@ -10,7 +10,7 @@ from .enumerated import Exact
 from .folding import Way
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
-from .networks import StraightThrough, Vimco
+from .networks import DoubleCV, GumbelSoftmax, Nvil, StraightThrough, Vimco
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
@@ -27,13 +27,16 @@ __all__ = [
     "ControlVariate",
     "Coupled",
     "Disarm",
+    "DoubleCV",
     "Estimator",
     "Exact",
     "FiniteDifference",
+    "GumbelSoftmax",
     "LeaveOneOut",
     "LocalExpectation",
     "MeasureValued",
     "MovingAverage",
+    "Nvil",
     "OptimalBaseline",
     "Pathwise",
     "Price",

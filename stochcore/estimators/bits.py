@@ -26,8 +26,9 @@ class Arm(Terms):
     g_d = (J(y') - J(y)) (u_d - 1/2), averaged over antithetic pairs y = [u < p], y' = [1 - u < p].
 
     ARM: Yin and Zhou, "ARM: augment-REINFORCE-merge gradient for stochastic binary networks", ICLR 2019, theorem 1;
-    by probs it is divided by p (1 - p). Unbiased. One evaluation of J a sample, `n_samples` even; Bernoulli. `Disarm`
-    is its expectation given the bits, and so never worse.
+    by probs it is divided by p (1 - p). Unbiased. One evaluation of J a sample, `n_samples` even; Bernoulli, and
+    networks of BernoulliUnits (a multiple of the layers of units and one). `Disarm` is its expectation given the bits,
+    and so never worse.
     """
 
     name = "arm"

@@ -37,7 +37,8 @@ class LocalExpectation(Terms):
     sites: Bernoulli, Categorical, Ordinal, Binomial, and counts as far as they are drawn.
 
     One evaluation of J a sample where the cost knows its `differences` (or, for bits, `flip`); else 1 + sum_d (C_d -
-    1), C_d outcomes of site d: the outcome that was drawn is not evaluated again.
+    1), C_d outcomes of site d: the outcome that was drawn is not evaluated again. So it is in
+    networks, for small layers of units, where `n_samples` counts what is drawn and not what is evaluated.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import _check
 from ..costs import BuiltIn, Cost
 from ..distributions import Family
 from .base import Estimator, named
@@ -23,6 +24,148 @@ class StraightThrough(Estimator):
 
     name = "straight_through"
     unbiased = False
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what is missing."""
+        return "is for the units of an sc.Network"
+
+
+@named
+@dataclass(frozen=True)
+class Nvil(Estimator):
+    """Nvil(hidden=100, decay=0.8, normalise=False)
+
+    A baseline that a small net foretells from the input of each layer of units: w = (J - b_t - c(x)) / s.
+
+    Mnih and Gregor, "Neural variational inference and learning in belief networks", ICML 2014, sections 2.3.1 to 2.3.3
+    and algorithm 1. J is the cost that the layer is to blame for. x are the rows that the layer's own net takes: the
+    network's input for the first layer (for a BernoulliVAE 2 (x - mean)), the units of the layer before for others.
+    c is Linear(inputs, hidden), Tanh, Linear(hidden, 1), which begins at c = 0 and learns by half the squared error,
+    E[(J - b_t - c(x))^2] / 2s, with the optimiser of the model and in the same step. b_t is the moving average of the
+    costs of completed steps, as for ``moving_average``. c is that of the parameters before the step, so neither has
+    seen step t's samples: unbiased, while s = 1.
+
+    `normalise` divides by s = max(1, r_t), r_t^2 the moving average of the variance of J - c(x) in completed steps.
+    That scales the layer's gradient by a number of at most 1, each layer's by its own, and so is not unbiased: its
+    direction is kept within a layer, not its length. To an optimiser that does not see lengths, such as Adam, it
+    matters little.
+
+    One evaluation of J a sample; ``sc.Network`` and ``sc.BernoulliVAE``. `Fit` keeps the nets, in files too. A single
+    ``gradient`` has no past: b = c = 0 there, which is the score function without a baseline.
+
+    Parameters
+    ----------
+    hidden : int
+        Units of the nets.
+    decay : float
+        Of the moving averages, in [0, 1).
+    normalise : bool
+        Divide by the spread of signals?
+    """
+
+    hidden: int = 100
+    decay: float = 0.8
+    normalise: bool = False
+    name = "nvil"
+
+    def __post_init__(self) -> None:
+        _check.integer("hidden", self.hidden, 1, 1 << 16)
+        decay = _check.real("decay", self.decay)
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"`decay` must lie in [0, 1), got {self.decay}")
+        if not isinstance(self.normalise, bool):
+            raise TypeError(f"`normalise` must be True or False, got {_check._short(self.normalise)}")
+        object.__setattr__(self, "decay", decay)
+
+    @property
+    def unbiased(self) -> bool:  # type: ignore[override]
+        """Unless it is scaled."""
+        return not self.normalise
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what is missing."""
+        return "is for the units of an sc.Network or sc.BernoulliVAE"
+
+
+@named
+@dataclass(frozen=True)
+class DoubleCV(Estimator):
+    """DoubleCV(coefficient=1.0, decay=0.9)
+
+    Leave-one-out, with what the other samples' gradients by y tell of a sample's cost taken off.
+
+    Of K samples of BernoulliUnits with means q, sample k has g_k, the mean of the other samples' dJ/dy, and b_k = g_k .
+    (y_k - q), which has expectation 0 and covaries with the score by q (1 - q) g_k:
+
+        1/K sum_k (J_k - c b_k - 1/(K - 1) sum_{j != k} (J_j - c b_j)) (y_k - q) + c q (1 - q) 1/K sum_k g_k
+
+    Titsias and Shi, "Double control variates for gradient estimation in discrete latent variable models", AISTATS 2022
+    (there -c is alpha, which learns by descent on the variance). This is g + c h with E[h] = 0, g that of
+    leave-one-out, and its variance by the logits of the units is least at c = -E[g . h] / E[h . h]: in ``sc.minimize``
+    both are moving averages of completed steps, and `Fit` keeps them. So c does not depend on the samples of the step:
+    unbiased.
+
+    K evaluations of J and of its gradient, K at least 2. ``sc.Network``, with a cost that has a gradient: the last
+    layer of units; those before have ``leave_one_out``, since the gradient that would come to them is an estimate that
+    knows all samples. ``sc.BernoulliVAE`` with one layer of units.
+
+    Parameters
+    ----------
+    coefficient : float
+        c of the first step, and of a single ``gradient``. 1 is exact for a J that is linear in y, 0 is leave-one-out.
+    decay : float or None
+        Of the moving averages, in [0, 1); None: c stays what it was.
+    """
+
+    coefficient: float = 1.0
+    decay: float | None = 0.9
+    name = "double_cv"
+    least = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coefficient", _check.real("coefficient", self.coefficient))
+        if self.decay is None:
+            return
+        decay = _check.real("decay", self.decay)
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"`decay` must lie in [0, 1) or be None, got {self.decay}")
+        object.__setattr__(self, "decay", decay)
+
+    def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
+        """Say what is missing."""
+        return "is for the units of an sc.Network or sc.BernoulliVAE"
+
+
+@named
+@dataclass(frozen=True)
+class GumbelSoftmax(Estimator):
+    """GumbelSoftmax(temperature=0.5)
+
+    Units become continuous while they learn, and the gradient passes through them: for comparison.
+
+    A unit is sigmoid((x - e)/t), e logistic noise, in place of [x > e]; a site softmax((x + e)/t), e Gumbel noise, in
+    place of the class where x + e is largest. Maddison et al., "The Concrete distribution: a continuous
+    relaxation of discrete random variables", ICLR 2017; Jang, Gu and Poole, "Categorical
+    reparameterization with Gumbel-softmax", ICLR 2017, eq. 2. Exact for the relaxed network, whose costs the history
+    holds; biased for the network itself. As t falls, the bias does, and the variance grows. `predict` and `loss` have
+    units that are 0 or 1. One evaluation of J and of its gradient a sample; ``sc.Network``, with a cost that has a
+    gradient.
+
+    Parameters
+    ----------
+    temperature : float
+        t, above 0.
+    """
+
+    temperature: float = 0.5
+    name = "gumbel_softmax"
+    unbiased = False
+
+    def __post_init__(self) -> None:
+        temperature = _check.real("temperature", self.temperature)
+        if temperature <= 0:
+            raise ValueError(f"`temperature` must be above 0, got {temperature}")
+        object.__setattr__(self, "temperature", temperature)
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what is missing."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,9 @@ from .. import _check
 Array = NDArray[Any]
 Shard = tuple[int, int, int]  # first block, blocks, the sample where it ends
 
-MOST_AHEAD = 256  # shards on their way where nobody knows how many workers there are,
-MOST_BYTES = 1 << 28  # if what they bring back is no more than that
+MOST_AHEAD = 1 << 14  # shards on their way where nobody knows how many workers there are,
+LEAST_AHEAD = 16
+MOST_BYTES = 1 << 28  # if what they take along and bring back is no more than that
 MOST_LOSSES = 5  # of workers, without a shard between
 KEPT = 4  # estimates that a worker remembers
 
@@ -30,7 +33,7 @@ def checked(executor: Any) -> Workers | None:
     """Return the workers of an executor, or of a function that makes one."""
     if executor is None:
         return None
-    if callable(getattr(executor, "submit", None)) or (callable(executor) and not isinstance(executor, type)):
+    if not isinstance(executor, type) and (callable(getattr(executor, "submit", None)) or callable(executor)):
         return Workers(executor)
     raise TypeError(
         "`executor` must have the interface of concurrent.futures.Executor, or be a function that returns such a one, "
@@ -53,8 +56,9 @@ def packed(name: str, part: Any) -> bytes:
     except ImportError:
         dumps = pickle.dumps
     try:
-        data: bytes = dumps(part)
-        pickle.loads(data)
+        data: bytes = dumps(
+            part
+        )  # not read back here: cloudpickle would put the copy of a class in the place of the class
     except Exception as error:
         raise TypeError(
             f"`{name}` must be picklable to travel to the workers of an executor: {error}. Functions at the top of a "
@@ -86,6 +90,7 @@ class Workers:
         self._executor: Any = executor if ready else None
         self._losses = 0
         self._going: dict[Future[bytes], tuple[int, Shard]] = {}
+        self._done: SimpleQueue[Future[bytes]] = SimpleQueue()
 
     def nodes(
         self,
@@ -93,33 +98,40 @@ class Workers:
         node_size: int,
         shards: Iterator[tuple[int, Shard]],
         arrived: Callable[[int, Array], None],
+        may_stop: bool,
     ) -> Generator[Array, None, None]:
-        """Yield the nodes of numbered shards in order; `arrived` is told of each as soon as it is there."""
-        early: dict[int, Array] = {}
+        """Yield the nodes of numbered shards in order; `arrived` is told of each as soon as it is there.
+
+        A run that may stop goes ahead by at most a quarter of what it has done.
+        """
+        early: dict[int, Array | Exception] = {}  # an error waits for its turn: the first sample's is told
         order: deque[int] = deque()
+        most, given = self._most(node_size, len(message.data)), 0
         try:
             for number, shard in shards:
                 order.append(number)
                 self._send(message, number, shard)
-                while order and (order[0] in early or len(self._going) >= self._most(node_size)):
+                ahead = min(most, max(LEAST_AHEAD, given // 4)) if may_stop else most
+                while order and (order[0] in early or len(self._going) >= ahead):
                     if order[0] not in early:
                         self._take(message, early, arrived)
                         continue
-                    yield early.pop(order.popleft())
+                    given += 1
+                    yield _good(early.pop(order.popleft()))
             for number in order:
                 while number not in early:
                     self._take(message, early, arrived)
-                yield early.pop(number)
+                yield _good(early.pop(number))
         finally:
             for future in self._going:
                 future.cancel()
             self._going.clear()
 
-    def _most(self, node_size: int) -> int:
+    def _most(self, node_size: int, bytes_each: int) -> int:
         """How many shards may be on their way."""
         known = getattr(self._executor, "_max_workers", None)
-        ahead = max(16, 4 * known) if isinstance(known, int) else MOST_AHEAD
-        return max(4, min(ahead, MOST_BYTES // (8 * node_size)))
+        ahead = max(LEAST_AHEAD, 4 * known) if isinstance(known, int) else MOST_AHEAD
+        return max(LEAST_AHEAD, min(ahead, MOST_BYTES // (8 * node_size + bytes_each)))
 
     def _send(self, message: Message, number: int, shard: Shard) -> None:
         while True:
@@ -131,20 +143,31 @@ class Workers:
                 self._lose(error)
                 continue
             self._going[future] = number, shard
+            future.add_done_callback(self._done.put)
             return
 
-    def _take(self, message: Message, early: dict[int, Array], arrived: Callable[[int, Array], None]) -> None:
+    def _take(
+        self, message: Message, early: dict[int, Array | Exception], arrived: Callable[[int, Array], None]
+    ) -> None:
         """Wait for a shard at least; what was lost with its worker is sent again."""
-        done, _ = wait(self._going, return_when=FIRST_COMPLETED)
+        done = [self._done.get()]
+        with contextlib.suppress(Empty):
+            while True:
+                done.append(self._done.get_nowait())
         lost: list[tuple[int, Shard]] = []
         broken: BaseException | None = None
         for future in done:
+            if future not in self._going:  # of a run that has ended
+                continue
             number, shard = self._going.pop(future)
             try:
                 node = np.frombuffer(future.result()).copy()
             except (BrokenExecutor, CancelledError) as error:
                 lost.append((number, shard))
                 broken = error
+                continue
+            except Exception as error:
+                early[number] = error
                 continue
             self._losses = 0
             early[number] = node
@@ -174,3 +197,10 @@ class Workers:
         if self._make is not None and self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+def _good(came: Array | Exception) -> Array:
+    """Return a node, or raise what came instead."""
+    if isinstance(came, Exception):
+        raise came
+    return came

@@ -1,0 +1,136 @@
+"""rules: what an estimator means for the layers of units of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import _check, _network
+from ._graph import PASSING, Graph
+from .estimators import (
+    Arm,
+    Disarm,
+    DoubleCV,
+    Estimator,
+    GumbelSoftmax,
+    LeaveOneOut,
+    LocalExpectation,
+    MovingAverage,
+    Nvil,
+    ScoreFunction,
+    StraightThrough,
+    Vimco,
+    resolve,
+)
+from .layers import Layer
+
+MOST_BRANCHES = 4096
+MOST = 1 << 24  # samples: far beyond sense, and no size overflows
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the scores of units are weighed."""
+
+    kind: int
+    n_samples: int
+    baseline: float = 0.0
+    decay: float = -1.0  # of a moving average of costs; below 0: there is none
+    group: int = 1  # samples of an input that share noise
+    hidden: int = 0  # units of a net that foretells costs
+    normalise: bool = False  # by the spread of signals
+    factor: float = 1.0  # the temperature of relaxed units, or the coefficient of a control variate
+
+    @property
+    def passes(self) -> bool:
+        """Is the gradient by units asked for?"""
+        return self.kind in (*PASSING, _network.DOUBLE)
+
+    def fits(self, graph: Graph) -> None:
+        """Refuse layers that are too large."""
+        branches = sum(graph.branches(self.kind))
+        if self.kind == _network.LOCAL and branches > MOST_BRANCHES:
+            small = "small layers (a sample has a branch for each other outcome of each unit)"
+            most = f"at most {MOST_BRANCHES:,}, got {branches:,}"
+            raise ValueError(f"`estimator` local_expectation is for {small}: {most}")
+
+    @property
+    def groups(self) -> int:
+        """Samples of an input that share none."""
+        return self.n_samples // self.group
+
+    @staticmethod
+    def of(n_samples: int, estimator: str | Estimator, layers: tuple[Layer, ...], many: bool = False) -> Rule:
+        """Return the rule of an estimator on these layers, or say why it cannot be.
+
+        `many`: the cost is minus a log-likelihood, for which there are bounds with many samples.
+        """
+        K, chosen = _check.integer("n_samples", n_samples, 1, MOST), resolve(estimator)
+        units = [layer for layer in layers if layer.units]
+        if isinstance(chosen, LeaveOneOut) and chosen.k is None:
+            if units and K < 2:
+                raise ValueError(f"`n_samples` must be at least 2 for leave_one_out, got {K}")
+            made = Rule(_network.LEAVE_ONE_OUT if units else _network.CONSTANT, K)
+        elif isinstance(chosen, MovingAverage):
+            made = Rule(_network.CONSTANT, K, _check.real("initial", chosen.initial), chosen.decay)
+        elif isinstance(chosen, ScoreFunction):
+            baseline = 0.0 if chosen.baseline is None else _check.real("baseline", chosen.baseline)
+            made = Rule(_network.CONSTANT, K, baseline)
+        elif isinstance(chosen, Vimco) and many:
+            if K < 2:
+                raise ValueError(f"`n_samples` must be at least 2 for vimco, got {K}")
+            made = Rule(_network.VIMCO, K)
+        elif isinstance(chosen, StraightThrough) and not many:
+            made = Rule(_network.STRAIGHT, K)
+        elif isinstance(chosen, Nvil):
+            kind = _network.NVIL if units else _network.CONSTANT
+            made = Rule(kind, K, 0.0, chosen.decay, hidden=chosen.hidden, normalise=chosen.normalise)
+        elif isinstance(chosen, Disarm):
+            made = Rule(_network.DISARM, K, group=_pairs(K, units, chosen.name))
+        elif isinstance(chosen, Arm):
+            made = Rule(_network.ARM, K, group=_pairs(K, units, chosen.name))
+        elif isinstance(chosen, LocalExpectation):
+            made = Rule(_network.LOCAL if units else _network.CONSTANT, K)
+            most = max((layer.classes for layer in units), default=1)
+            if most > chosen.max_outcomes:
+                raise ValueError(
+                    f"`max_outcomes` must be at least the {most} classes of a site, got {chosen.max_outcomes}"
+                )
+        elif isinstance(chosen, GumbelSoftmax) and not many:
+            made = Rule(_network.GUMBEL, K, factor=chosen.temperature)
+        elif isinstance(chosen, DoubleCV):
+            made = _double(K, units, chosen, many)
+        else:
+            names = "score_function, moving_average, nvil, leave_one_out, disarm, arm, local_expectation, double_cv"
+            others = "vimco for a BernoulliVAE" if many else "straight_through or gumbel_softmax for a Network"
+            raise ValueError(f"`estimator` must be {names}{' or' if many else ','} {others}, got {chosen!r}")
+        if any(layer.noise for layer in layers):
+            return made
+        return Rule(_network.CONSTANT, 1)  # all samples of an input are alike
+
+
+def _bits(units: list[Layer], name: str) -> None:
+    """Refuse other units than those of bits."""
+    others = [layer for layer in units if layer.kind != _network.BERNOULLI]
+    if others or not units:
+        came = repr(others[0]) if others else "none"
+        raise ValueError(f"`estimator` {name} is for networks whose units are BernoulliUnits, got {came}")
+
+
+def _pairs(K: int, units: list[Layer], name: str) -> int:
+    """How many samples a trunk and its branches are, for disarm and arm."""
+    _bits(units, name)
+    if K % (len(units) + 1):
+        each = "a pair" if len(units) == 1 else f"a trunk and a branch for each of {len(units)} layers of units"
+        raise ValueError(f"`n_samples` must be a multiple of {len(units) + 1} for {name} ({each}), got {K}")
+    return len(units) + 1
+
+
+def _double(K: int, units: list[Layer], chosen: DoubleCV, many: bool) -> Rule:
+    """Return the rule of double control variates, on the last layer of units."""
+    _bits(units[-1:], chosen.name)
+    if K < 2:
+        raise ValueError(f"`n_samples` must be at least 2 for double_cv, got {K}")
+    if many and len(units) > 1:  # an encoder and a decoder take units that are not the last ones
+        raise ValueError(f"`estimator` double_cv is for a BernoulliVAE with one layer of units, got {len(units)}")
+    decay = -1.0 if chosen.decay is None else chosen.decay
+    return Rule(_network.DOUBLE, K, 0.0, decay, factor=chosen.coefficient)
