@@ -1,4 +1,4 @@
-"""interop.jax: the bits of `sc.estimate` under jit, grad and vmap, noise that moves on, gradients against enumeration."""
+"""interop.jax: the bits of `sc.estimate` under jit, grad and vmap; noise that moves on; gradients by enumeration."""
 
 import re
 
@@ -65,8 +65,8 @@ CASES = {
 
 
 @pytest.mark.parametrize(("theta", "cost", "options"), CASES.values(), ids=CASES)
-@pytest.mark.parametrize("compile", [jax.jit, lambda f: f], ids=["jit", "eager"])
-def test_the_bits_of_an_estimate(x64, theta, cost, options, compile):
+@pytest.mark.parametrize("compiled", [jax.jit, lambda f: f], ids=["jit", "eager"])
+def test_the_bits_of_an_estimate(x64, theta, cost, options, compiled):
     logits = jnp.asarray(theta)
     made = {"family": sc.Bernoulli, "batch_ndims": 0, **options}
     model = made["family"](logits=np.asarray(logits, np.float64), batch_ndims=made["batch_ndims"])
@@ -79,7 +79,7 @@ def test_the_bits_of_an_estimate(x64, theta, cost, options, compile):
 
         return jax.value_and_grad(total, has_aux=True)(logits)
 
-    both = compile(both)
+    both = compiled(both)
     for step in (0, 5):
         e = sc.estimate(model, cost, 600, seed=noise(step, 3), **others)
         (_, found), grad = both(logits, step)
@@ -240,13 +240,13 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), BAD.values(), ids=BAD)
-@pytest.mark.parametrize("compile", [True, False], ids=["jit", "eager"])
-def test_bad_arguments(arguments, options, error, message, compile):
+@pytest.mark.parametrize("compiled", [True, False], ids=["jit", "eager"])
+def test_bad_arguments(arguments, options, error, message, compiled):
     def ask(logits):
         return expected_cost(logits, *arguments[1:], **options)
 
     with refuses(error, message):
-        (jax.jit(ask) if compile else ask)(arguments[0])
+        (jax.jit(ask) if compiled else ask)(arguments[0])
 
 
 def broken(y):
@@ -262,14 +262,14 @@ def broken(y):
         ([0.0, 0.0], price, -1, "ValueError: `step` must be at least 0, got -1"),
     ],
 )
-@pytest.mark.parametrize("compile", [True, False], ids=["jit", "eager"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["jit", "eager"])
 @pytest.mark.filterwarnings("ignore:divide by zero|invalid value")
-def test_what_is_wrong_with_numbers_comes_out_of_the_callback(logits, cost, step, message, compile):
+def test_what_is_wrong_with_numbers_comes_out_of_the_callback(logits, cost, step, message, compiled):
     def ask(logits, step):
         return expected_cost(logits, cost, 10, step=step)
 
     with pytest.raises((ValueError, RuntimeError), match=re.escape(message)):
-        jax.block_until_ready((jax.jit(ask) if compile else ask)(jnp.array(logits), step))
+        jax.block_until_ready((jax.jit(ask) if compiled else ask)(jnp.array(logits), step))
 
 
 def test_tracers_are_no_arrays():

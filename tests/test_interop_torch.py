@@ -393,12 +393,13 @@ def test_bad_logits(make, error, message):
             "`family` must return a family whose parameters are the array of shape (6,) that it is given, got "
             "Bernoulli(logits=<2>) with parameters <2>",
         ),
+        ({"n_samples": 10.0}, TypeError, "`n_samples` must be an integer, got 10.0"),
         ({"n_threads": 0}, ValueError, "`n_threads` must be in [1, 1024], got 0"),
     ],
 )
 def test_bad_options(options, error, message):
     with refuses(error, message):
-        expected_cost(leaf(THETA), price, 10, **options)
+        expected_cost(leaf(THETA), price, **{"n_samples": 10, **options})
 
 
 def test_tensors_in_other_places():

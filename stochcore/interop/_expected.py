@@ -113,13 +113,14 @@ class Question(NamedTuple):
             )
         elif batch_ndims:
             raise ValueError(f"`batch_ndims` goes with a class; a function sets its own, got {batch_ndims}")
+        n_samples = _check.integer("n_samples", n_samples, 1)
         threads = None if n_threads is None else _check.threads(n_threads)
         return cls(cost, n_samples, family, batch_ndims, resolve(estimator, baseline), threads)
 
     def model(self, logits: Array) -> Family:
         """Return the family of these logits."""
         if isinstance(self.family, type):
-            made: Family = self.family(logits=logits, batch_ndims=self.batch_ndims)  # type: ignore[call-arg]
+            made: Family = self.family(logits=logits, batch_ndims=self.batch_ndims)
             return made
         model = self.family(logits)
         if not isinstance(model, Family):
@@ -163,7 +164,7 @@ class Question(NamedTuple):
             ):
                 return found
         else:
-            model._tables.move(logits)  # type: ignore[attr-defined]
+            model._tables.move(logits)
             _check.addresses(stream.offset, run.n_samples * model.n_elements)
             found = run.read(run.tree(model, stream, self.n_threads), model, stream, 0.0)
         cost.__dict__["_moving"] = alike, self.estimator, model, run

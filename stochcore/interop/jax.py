@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _check
 from ..costs import BuiltIn, Cost, fitting
 from ..distributions import Bernoulli
 from ..noise import Stream, as_stream
@@ -147,7 +146,7 @@ def expected_cost(
 def _function(question: Question, stream: Stream, shape: tuple[int, ...], dtype: Any) -> Asked:
     """Return (logits, step) -> (cost, its error), differentiable; the arguments are checked on logits of zeros."""
     model = question.model(np.zeros(shape))
-    question.estimator.check(model, fitting(model, question.cost), _check.integer("n_samples", question.n_samples, 1))
+    question.estimator.check(model, fitting(model, question.cost), question.n_samples)
     batch = model.batch_shape
     results = tuple(jax.ShapeDtypeStruct(of, dtype) for of in (batch, batch, shape))
 

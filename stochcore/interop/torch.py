@@ -216,7 +216,8 @@ def _numbers(logits: torch.Tensor) -> NDArray[Any]:
     dtype = logits.dtype
     if dtype == torch.float64 and logits.is_contiguous() and not logits.is_neg():
         return _views.lent(logits.data_ptr(), logits.shape, logits)  # microseconds before detach().numpy()
-    return logits.detach().double().contiguous().resolve_neg().numpy()
+    array: NDArray[Any] = logits.detach().double().contiguous().resolve_neg().numpy()
+    return array
 
 
 def _tensor(numbers: Any, dtype: torch.dtype) -> torch.Tensor:
