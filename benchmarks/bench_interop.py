@@ -1,7 +1,7 @@
 """interop: what an expected cost takes in torch and JAX beyond `sc.estimate`, in microseconds of CPU time.
 
 Ten sites, 64 samples, a new model for each step, as `bench_small_calls.py` has it. The backward pass of torch costs
-what it does whatever it goes through, so a step is put beside one of torch alone, a product and a sum; the calls run by
+what it does whatever it goes through, so a step is put beside one of torch alone, a product and a sum, and has no floor; the calls run by
 turns, and the least of each counts.
 """
 
@@ -92,7 +92,7 @@ def bench_torch_forward(benchmark: Any) -> None:
 @needs_torch
 def bench_torch_step(benchmark: Any) -> None:
     found, alone = benchmark.pedantic(step, rounds=1, iterations=1)
-    told(benchmark, f"torch: a step forward and back beyond sc.estimate; torch alone {alone:.1f}", found, alone + 40)
+    told(benchmark, f"torch: a step forward and back beyond sc.estimate; torch alone {alone:.1f}", found)
 
 
 @needs_jax
