@@ -1,8 +1,8 @@
 """interop: what an expected cost takes in torch and JAX beyond `sc.estimate`, in microseconds of CPU time.
 
 Ten sites, 64 samples, a new model for each step, as `bench_small_calls.py` has it. The backward pass of torch costs
-what it does whatever it goes through, so a step is put beside one of torch alone, a product and a sum, and has no floor; the calls run by
-turns, and the least of each counts.
+what it does whatever it goes through, so a step is put beside one of torch alone, a product and a sum, and has no
+floor; the calls run by turns, and the least of each counts.
 """
 
 import importlib.util
