@@ -69,7 +69,8 @@ ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py special.
 # And what looks at words, pictures, or numbers that other tests have shown to have the same bits on every build.
 ONE_BUILD := $(ANY_BUILD) $(addprefix --ignore=tests/test_,battery.py check.py cli.py compare.py costs_graphs.py data.py \
 	entropy.py estimators_forms.py estimators_terms.py examples.py family_anything.py family_input.py family_numbers.py \
-	held_out.py journal.py plotting.py stopping.py train.py truth.py weights.py workers.py)
+	held_out.py interop_jax.py interop_torch.py journal.py plotting.py stopping.py train.py truth.py views.py weights.py \
+	workers.py)
 
 # The best one is what `make test` runs on, where test_contract.py tries them all whatever STOCHCORE_ISA says; one that
 # this CPU lacks is left out, and says so.
@@ -106,16 +107,16 @@ test-neon: .venv/dev.stamp  ## run the C core's tests on AArch64 (elsewhere need
 	    echo "please install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user" >&2; exit 1; } ;; esac
 	$(TEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py special.py orders.py) -k 'neon or aarch64' $(ARGS)
 
-# No C of ours runs in test_battery.py.
+# No C of ours runs in test_battery.py; torch and JAX bring much that the sanitizers would look at instead of ours.
 # libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.
 sanitize: .venv/dev.stamp .venv/built.stamp  ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call variant,sanitize,CC=gcc STOCHCORE_SANITIZE=1)
 	$(call on_variant,sanitize) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
-	$(TEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) --ignore=tests/test_battery.py $(ARGS)
+	$(TEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) --ignore=tests/test_battery.py --ignore=tests/test_interop_jax.py --ignore=tests/test_interop_torch.py $(ARGS)
 
-PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md networks.md simulators.md)
+PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md interop.md networks.md simulators.md)
 
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md, docs and docstrings
 	$(TEST) -q --doctest-modules --doctest-glob='*.md' $(PAGES) stochcore $(ARGS)
@@ -135,6 +136,8 @@ examples: .venv/built.stamp  ## run the examples and draw their pictures again (
 	$(BIN)/python examples/hard_decisions.py --out examples/hard_decisions.png $(ARGS)
 	$(BIN)/python examples/denoising.py --out examples/denoising.png $(ARGS)
 	$(BIN)/python examples/gymnasium_frozenlake.py --out examples/gymnasium_frozenlake.png $(ARGS)
+	$(BIN)/python examples/with_torch.py $(ARGS)
+	$(BIN)/python examples/with_jax.py $(ARGS)
 
 # ---- benchmarks ------------------------------------------------------------------------------------------------------
 

@@ -26,3 +26,17 @@ def frozen(cnp.ndarray array):
     cdef cnp.ndarray copy = cnp.PyArray_NewCopy(array, cnp.NPY_CORDER)
     cnp.PyArray_CLEARFLAGS(copy, cnp.NPY_ARRAY_WRITEABLE)
     return copy
+
+
+def at(size_t address, object shape, object owner):
+    """A read-only array over float64 numbers in C order at an address, which `owner` keeps alive."""
+    cdef cnp.npy_intp dims[64]
+    cdef int ndim = len(shape), i
+    if ndim > 64 or address % sizeof(double):
+        raise ValueError("an array has at most 64 axes, and is aligned")
+    for i in range(ndim):
+        dims[i] = shape[i]
+    cdef cnp.ndarray view = cnp.PyArray_SimpleNewFromData(ndim, dims, cnp.NPY_DOUBLE, <void *>address)
+    cnp.set_array_base(view, owner)
+    cnp.PyArray_CLEARFLAGS(view, cnp.NPY_ARRAY_WRITEABLE)
+    return view

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _dispatch
+from . import _arrays, _dispatch, _views
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -90,6 +90,12 @@ def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Array:
     if not _arrays.within(array, -LARGEST, LARGEST):
         raise ValueError(f"`{name}` must be finite, got {_first(array, ~np.isfinite(array))}")
     return array
+
+
+def kept(name: str, value: ArrayLike) -> Array:
+    """Return what `reals` does, in memory that nobody else writes to: a copy only where somebody could."""
+    array = reals(name, value)
+    return array if _views.may_keep(array, value) else array.copy()
 
 
 def _plain(name: str, value: ArrayLike) -> Array:
@@ -341,9 +347,14 @@ def span(low: Any, high: Any, endpoint: Any, dtype: np.dtype[Any]) -> tuple[int,
 def _array(name: str, value: ArrayLike) -> Array:
     """Return `value` as an array of any dtype; its rows must be of one length."""
     try:
-        return np.asarray(value)
+        return _views.viewed(value)
     except ValueError:
         raise ValueError(f"`{name}` must be a rectangular array, got {_short(value)}") from None
+    except (TypeError, RuntimeError, BufferError) as error:  # what arrays of others say
+        why = str(error).partition("\n")[0]
+        raise TypeError(
+            f"`{name}` must be an array that NumPy can view, got a {type(value).__name__}: {why}"
+        ) from error
 
 
 def _first(array: Array, bad: Array) -> str:

@@ -63,7 +63,8 @@ class BuiltIn(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be made again: estimates compare costs by their pickles."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("_made", "_fitted", "_last_run")}
+        again = ("_made", "_fitted", "_last_run", "_moving")
+        return {name: value for name, value in self.__dict__.items() if name not in again}
 
     @property
     def _told(self) -> str:

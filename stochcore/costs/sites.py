@@ -41,7 +41,7 @@ class Linear(Formula):
     kind = "linear"
 
     def __init__(self, w: ArrayLike, *, batch_ndims: int = 0) -> None:
-        self.linear = _check.reals("w", w).copy()
+        self.linear = _check.kept("w", w)
         self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0, self.linear.ndim)
         if self.linear.size == 0:
             raise ValueError(f"`w` must have at least one site, got shape {self.linear.shape}")
@@ -99,12 +99,12 @@ class Quadratic(Formula):
     _flat = True
 
     def __init__(self, Q: ArrayLike, b: ArrayLike | None = None, *, batch_ndims: int = 0) -> None:
-        self.quadratic = _check.reals("Q", Q).copy()
+        self.quadratic = _check.kept("Q", Q)
         shape = self.quadratic.shape
         self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0)
         if len(shape) != self.batch_ndims + 2 or shape[-1] != shape[-2] or self.quadratic.size == 0:
             raise ValueError(f"`Q` must have shape (D, D) after {self.batch_ndims} axes of problems, got {shape}")
-        self.linear = np.zeros(shape[:-1]) if b is None else _check.reals("b", b).copy()
+        self.linear = np.zeros(shape[:-1]) if b is None else _check.kept("b", b)
         if self.linear.shape != shape[:-1]:
             raise ValueError(f"`b` must have shape {shape[:-1]}, got {self.linear.shape}")
 
@@ -172,7 +172,7 @@ class Table(Formula):
     kind = "table"
 
     def __init__(self, T: ArrayLike, *, batch_ndims: int = 0) -> None:
-        self.table = _check.reals("T", T).copy()
+        self.table = _check.kept("T", T)
         if not self.table.ndim or self.table.size == 0:
             raise ValueError(f"`T` must have its classes on the last axis, got shape {self.table.shape}")
         self.batch_ndims = _check.integer("batch_ndims", batch_ndims, 0, self.table.ndim - 1)

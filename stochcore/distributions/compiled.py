@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arrays, _check, _functions
+from .. import _arrays, _check, _functions, _views
 from .._distributions import Tables, row_sums
 from ..noise import Stream
 from .family import Family, _inside, _kept, _stream
@@ -113,7 +113,7 @@ class Compiled(Family):
 
     @staticmethod
     def _argument(name: str, value: Any, rule: Any = _check.reals) -> Argument:
-        """Check an argument's numbers by a rule (name, numbers) -> numbers; keep a copy that nobody changes."""
+        """Check an argument's numbers by a rule (name, numbers) -> numbers; keep them where nobody changes them."""
         if isinstance(value, Linear):
             raise TypeError(
                 f"`{name}` must be numbers or a Linear of inputs, Linear(weight)(x), got {value!r} without any"
@@ -121,7 +121,11 @@ class Compiled(Family):
         if isinstance(value, Mapped):
             rule(name, value.value)
             return value
-        return _arrays.frozen(rule(name, value))
+        array: Array = rule(name, value)
+        if not _views.may_keep(array, value):
+            return _arrays.frozen(array)
+        array.flags.writeable = False
+        return array
 
     def _map(self, *index: Array) -> None:
         """Tell the tables where scores belong: positions in each argument, problem by problem; none: in order."""

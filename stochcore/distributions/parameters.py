@@ -159,10 +159,10 @@ class Linear:
         if self.sizes_only:
             sizes = tuple(_check.integer(n, v, 1, MOST) for n, v in (("inputs", weight), ("outputs", bias)))
             weight, bias = np.zeros(sizes), np.zeros(sizes[1])
-        self.weight = _check.reals("weight", weight).copy()
+        self.weight = _check.kept("weight", weight)
         if self.weight.ndim < 1 or self.weight.size == 0:
             raise ValueError(f"`weight` must have shape (inputs, *outputs), got {self.weight.shape}")
-        self.bias = None if bias is None else _check.reals("bias", bias).copy()
+        self.bias = None if bias is None else _check.kept("bias", bias)
         if self.bias is not None and self.bias.shape != self.weight.shape[1:]:
             raise ValueError(f"`bias` must have shape {self.weight.shape[1:]}, got {self.bias.shape}")
 
@@ -193,7 +193,7 @@ class Mapped:
     """x . weight + bias: what a `Linear` makes of inputs."""
 
     def __init__(self, linear: Linear, x: ArrayLike) -> None:
-        self.linear, self.x = linear, _check.reals("x", x).copy()
+        self.linear, self.x = linear, _check.kept("x", x)
         inputs = linear.weight.shape[0]
         if self.x.ndim < 1 or self.x.shape[-1] != inputs or self.x.size == 0:
             raise ValueError(f"`x` must have {inputs} inputs on the last axis, got shape {self.x.shape}")
