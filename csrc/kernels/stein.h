@@ -90,21 +90,32 @@ static void sc_stein_roots(const sc_net *n, const sc_layer *l, ptrdiff_t i, ptrd
     }
 }
 
+/* d_j . (q - y_j) of sample j, by the means of row r that came of input i. */
+static double sc_stein_number(const sc_layer *l, ptrdiff_t i, ptrdiff_t r, ptrdiff_t j)
+{
+    const ptrdiff_t units = l->outputs, at = (i * l->after + j) * units;
+    return sc_stein_dot(units, l->delta_out + at, l->own + (i * l->before + r) * units, l->out + at);
+}
+
 /* Numbers of all samples of input i, and the weights of their scores. */
 static void sc_stein_numbers(const sc_net *n, const sc_layer *l, ptrdiff_t i, const sc_stein *z)
 {
     const ptrdiff_t units = l->outputs, K = l->after;
     const double whole = (double)n->batch * (double)K, share = 1.0 / (double)(K - 1);
-    double lines = 0.0, roots = 0.0;
+    double lines = 0.0, roots = 0.0, all = 0.0;
+    /* where all share their means, a number each; `root` keeps them until it is its turn */
+    for (ptrdiff_t j = 0; l->before == 1 && j < K; j++) z->root[j] = sc_stein_number(l, i, 0, j), all += z->root[j];
     for (ptrdiff_t k = 0; k < K; k++) {
-        const float *q = l->own + (i * l->before + k * l->before / K) * units, *y = l->out + (i * K + k) * units;
-        z->line[k] = z->number[k] = 0.0;
-        for (ptrdiff_t j = 0; j < K; j++) {
-            const float *d = l->delta_out + (i * K + j) * units;
-            if (j == k) continue;
-            z->line[k] += share * whole * sc_stein_dot(units, d, y, q);
-            z->number[k] += share * whole * sc_stein_dot(units, d, q, l->out + (i * K + j) * units);
-        }
+        const ptrdiff_t row = k * l->before / K, at = (i * K + k) * units;
+        const float *q = l->own + (i * l->before + row) * units, *y = l->out + at;
+        double sum = 0.0;
+        if (l->before == 1) sum = all - z->root[k];
+        else
+            for (ptrdiff_t j = 0; j < K; j++)
+                if (j != k) sum += sc_stein_number(l, i, row, j);
+        z->number[k] = share * whole * sum;
+        z->line[k] =
+            share * whole * (sc_stein_dot(units, z->total, y, q) - sc_stein_dot(units, l->delta_out + at, y, q));
         sc_stein_roots(n, l, i, k, z);
         lines += z->line[k], roots += z->root[k];
     }
