@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _check
 from ._draw import Draw, NotListedError
 from ._simulators import Program
+from .costs import travel
 from .costs.foreign import read
 from .distributions.family import Simulated
 from .estimate import BLOCKS_PER_SHARD
@@ -164,7 +165,11 @@ class CSimulator(Simulator):
         return f"<simulator at {self.pointer:#x}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("a simulator that is the address of a C function cannot be pickled: another process has others")
+        return _c_again, (travel.packed(self.keep), self.max_draws)
+
+
+def _c_again(parcel: travel.Parcel, max_draws: int) -> CSimulator:
+    return CSimulator(travel.unpacked(parcel), max_draws=max_draws)
 
 
 def _address(pointer: Any) -> int:

@@ -1,6 +1,5 @@
 """Costs that are C functions of others: each kind of pointer for real, and signatures that are refused."""
 
-import copy
 import ctypes
 import os
 import pickle
@@ -9,6 +8,8 @@ import signal
 import subprocess
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import c_programs
 import numpy as np
@@ -407,13 +408,41 @@ def test_ctrl_c(functions, threads):
 
 def test_values(functions):
     cost = compiled(functions["cost_u8"], W)
-    with refuses(TypeError, "a compiled cost cannot be pickled: an address means nothing in another process"):
-        pickle.dumps(cost)
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        copy.copy(cost)
     rows = 64 * sc.estimate(MODEL, cost, 100)._tree.layout.block_rows
     parts = [sc.estimate(MODEL, cost, rows, first_sample=i * rows) for i in range(2)]
     same(parts[0].merge(parts[1]), sc.estimate(MODEL, cost, 2 * rows))
-    other = sc.estimate(MODEL, compiled(functions["cost_u8"], W), rows, first_sample=rows)
+    other = sc.estimate(MODEL, compiled(functions["cost_u8"], W + 1), rows, first_sample=rows)
     with pytest.raises(ValueError, match="cost"):
         parts[0].merge(other)
+
+
+def test_they_travel(functions):
+    """By source, or by library and symbol, to another process: the worker of a pool."""
+    import cluster_numba
+    from scipy import LowLevelCallable
+
+    costs = [
+        compiled(functions["cost_u8"], W),
+        compiled(functions["cost_u8"], W).negated(),
+        compiled(LowLevelCallable(functions["cost_u8"]), W),
+        compiled(cluster_numba.weighted, W),
+        compiled(cluster_numba.local(), W),
+    ]
+    wanted = sc.estimate(MODEL, costs[0], 200_000)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for cost in costs:
+            again = pickle.loads(pickle.dumps(cost))
+            assert again(Y).tobytes() == cost(Y).tobytes()
+            found = sc.estimate(MODEL, cost, 200_000, executor=pool)
+            sign = -1 if cost is costs[1] else 1
+            assert found.cost == sign * wanted.cost
+            np.testing.assert_array_equal(found.grad, sign * wanted.grad)
+
+
+def test_those_that_cannot_travel_say_why(functions, extension):
+    kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.POINTER(ctypes.c_uint8), ctypes.c_ssize_t, ctypes.c_void_p)
+    for fn, what in [(extension.__pyx_capi__["cost_u8"], "PyCapsule"), (kind(lambda y, n, d: 0.0), "CFunctionType")]:
+        with pytest.raises(TypeError, match=rf"a C function cannot be pickled as a {what}: an address means nothing"):
+            pickle.dumps(compiled(fn, W))
+    with pytest.raises(TypeError, match="cannot be pickled with a pointer as its data: an array travels"):
+        pickle.dumps(compiled(functions["cost_u8"], ctypes.c_void_p(W.ctypes.data)))

@@ -244,5 +244,15 @@ def test_pointers_of_other_functions_are_refused(library):
         sc.CSimulator(wrong)
     with pytest.raises(TypeError, match=r"`pointer` must be an address, a function of ctypes, cffi or numba, or a Py"):
         sc.CSimulator("game")
-    with pytest.raises(TypeError, match=r"cannot be pickled: another process has others"):
+    with pytest.raises(TypeError, match=r"cannot be pickled as a number: an address means nothing in another process"):
         pickle.dumps(sc.CSimulator(1))
+
+
+def test_c_programs_travel_by_library_and_symbol(library):
+    game = library.game
+    game.restype, game.argtypes = None, [ctypes.c_void_p]
+    there = pickle.loads(pickle.dumps(sc.CSimulator(game)))
+    theta = [0.1] * 4
+    one, other = (sc.estimate(program(theta), n_samples=500) for program in (sc.CSimulator(game), there))
+    assert one.cost == other.cost
+    assert one.grad.tobytes() == other.grad.tobytes()

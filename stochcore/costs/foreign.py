@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _check
 from .._costs import Weights, open_capsule
 from ..distributions import compiled as families
+from . import travel
 from .built_in import BuiltIn, _integers
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ class Compiled(BuiltIn):
         return cls(self._function, self._pointer, self.dtype.name, self._data, self._address, -self._sign)
 
     def __reduce__(self) -> Any:
-        raise TypeError("a compiled cost cannot be pickled: an address means nothing in another process")
+        if not (self._data is None or isinstance(self._data, np.ndarray)):
+            raise TypeError("a compiled cost cannot be pickled with a pointer as its data: an array travels")
+        return _again, (travel.packed(self._function), self._data, self._sign)
 
     def __repr__(self) -> str:
         return f"costs.compiled(<{self.dtype} function of {type(self._function).__module__.split('.')[0]}>)"
@@ -148,7 +151,8 @@ def compiled(fn: Any, data: Any = None) -> Compiled:
     Returns
     -------
     Compiled
-        A cost. It cannot be pickled.
+        A cost. It can be pickled if its function is a numba ``cfunc`` (which is compiled again) or one of a library
+        that ctypes has opened (by its path and name), and its data an array or nothing.
 
     Raises
     ------
@@ -179,6 +183,11 @@ def compiled(fn: Any, data: Any = None) -> Compiled:
         raise ValueError("`data` must be left out for a LowLevelCallable that has its own")
     address = pointer.data if data is None else _address_of(data)
     return Compiled(fn, pointer, dtype, data, address or 0, 1.0)
+
+
+def _again(parcel: travel.Parcel, data: Array | None, sign: float) -> Compiled:
+    made = compiled(travel.unpacked(parcel), data)
+    return made if sign > 0 else made.negated()
 
 
 def _type_of(pointer: Pointer) -> str | None:

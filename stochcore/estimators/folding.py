@@ -154,7 +154,7 @@ def folded(
         nodes = here()
     else:
         message = Message(parts | {"n_threads": n_threads or 1, "baseline": run.moving_baseline})
-        nodes = way.workers.nodes(message, layout.node_size, shards.unknown(), arrived)
+        nodes = way.workers.nodes(message, layout.node_size, shards.unknown(), arrived, way.stopping is not None)
     tree = Tree(layout)
     try:
         with closing(nodes):

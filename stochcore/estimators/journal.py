@@ -43,11 +43,11 @@ class Journal:
         try:
             _lock(file, path)
             whole = self._read(file)
+            file.seek(whole)
+            file.truncate()
             if whole == 0:
                 file.write(self._header())
                 whole = file.tell()
-            file.seek(whole)
-            file.truncate()
         except BaseException:
             file.close()
             raise

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import pickle
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,9 +22,14 @@ from .. import _check
 
 Array = NDArray[Any]
 Shard = tuple[int, int, int]  # first block, blocks, the sample where it ends
+Bundle = list[tuple[int, Shard]]  # with their numbers
 
-MOST_AHEAD = 256  # shards on their way where nobody knows how many workers there are,
-MOST_BYTES = 1 << 28  # if what they bring back is no more than that
+MOST_AHEAD = 1 << 14  # shards on their way where nobody knows how many workers there are,
+LEAST_AHEAD = 16
+FIRST = 4  # shards that go one by one, to see how long they take
+MOST_BYTES = 1 << 31  # if what they take along and bring back is no more than that
+BUNDLE_SECONDS = 0.05  # of work in a message, where shards are short,
+MOST_BUNDLED = 64  # of them
 MOST_LOSSES = 5  # of workers, without a shard between
 KEPT = 4  # estimates that a worker remembers
 
@@ -52,9 +62,8 @@ def packed(name: str, part: Any) -> bytes:
         from cloudpickle import dumps
     except ImportError:
         dumps = pickle.dumps
-    try:
+    try:  # the bytes are not read back here: cloudpickle would put the copy of a class in the place of the class
         data: bytes = dumps(part)
-        pickle.loads(data)
     except Exception as error:
         raise TypeError(
             f"`{name}` must be picklable to travel to the workers of an executor: {error}. Functions at the top of a "
@@ -63,8 +72,8 @@ def packed(name: str, part: Any) -> bytes:
     return data
 
 
-def work(data: bytes, token: bytes, shard: Shard) -> bytes:
-    """Make the node of a shard: what a worker does. What all shards need is made ready once in each thread of it."""
+def work(data: bytes, token: bytes, shards: list[Shard]) -> tuple[float, list[bytes]]:
+    """Make the nodes of shards: what a worker does. What all shards need is made ready once in each thread of it."""
     from .run import shard_maker
 
     known: OrderedDict[bytes, Any] = made.__dict__.setdefault("known", OrderedDict())
@@ -73,19 +82,26 @@ def work(data: bytes, token: bytes, shard: Shard) -> bytes:
         known[token] = shard_maker(**parts)
         while len(known) > KEPT:
             known.popitem(last=False)
-    node: Array = known[token](*shard)
-    return node.tobytes()
+    began = time.perf_counter()
+    nodes = [known[token](*shard).tobytes() for shard in shards]
+    return time.perf_counter() - began, nodes
 
 
 class Workers:
-    """An executor, or a function that makes one whenever there is none that works, with shards on their way."""
+    """An executor, or a function that makes one whenever there is none that works, with shards on their way.
+
+    Shards that are over in no time go several in a bundle, some 50 ms of work: then it does not matter what a message
+    costs, and bits know nothing of it.
+    """
 
     def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
         ready = callable(getattr(executor, "submit", None))
         self._make: Any = None if ready else executor
         self._executor: Any = executor if ready else None
         self._losses = 0
-        self._going: dict[Future[bytes], tuple[int, Shard]] = {}
+        self._going: dict[Future[Any], Bundle] = {}
+        self._asked = 0  # shards in these
+        self._done: SimpleQueue[Future[Any]] = SimpleQueue()
 
     def nodes(
         self,
@@ -93,68 +109,100 @@ class Workers:
         node_size: int,
         shards: Iterator[tuple[int, Shard]],
         arrived: Callable[[int, Array], None],
+        may_stop: bool,
     ) -> Generator[Array, None, None]:
-        """Yield the nodes of numbered shards in order; `arrived` is told of each as soon as it is there."""
-        early: dict[int, Array] = {}
+        """Yield the nodes of numbered shards in order; `arrived` is told of each as soon as it is there.
+
+        A run that may stop goes ahead by at most a quarter of what it has done.
+        """
+        early: dict[int, Array | Exception] = {}  # an error waits for its turn: the first sample's is told
         order: deque[int] = deque()
+        most, given, self._pace = self._most(node_size, len(message.data)), 0, math.inf
         try:
-            for number, shard in shards:
-                order.append(number)
-                self._send(message, number, shard)
-                while order and (order[0] in early or len(self._going) >= self._most(node_size)):
+            while bundle := list(islice(shards, self._size())):
+                order.extend(number for number, _ in bundle)
+                self._send(message, bundle)
+                ahead = FIRST if self._pace == math.inf else most
+                ahead = min(ahead, max(LEAST_AHEAD, given // 4)) if may_stop else ahead
+                while order and (order[0] in early or self._asked >= ahead):
                     if order[0] not in early:
                         self._take(message, early, arrived)
                         continue
-                    yield early.pop(order.popleft())
+                    given += 1
+                    yield _good(early.pop(order.popleft()))
             for number in order:
                 while number not in early:
                     self._take(message, early, arrived)
-                yield early.pop(number)
+                yield _good(early.pop(number))
         finally:
             for future in self._going:
                 future.cancel()
             self._going.clear()
+            self._asked = 0
 
-    def _most(self, node_size: int) -> int:
+    def _most(self, node_size: int, bytes_each: int) -> int:
         """How many shards may be on their way."""
         known = getattr(self._executor, "_max_workers", None)
-        ahead = max(16, 4 * known) if isinstance(known, int) else MOST_AHEAD
-        return max(4, min(ahead, MOST_BYTES // (8 * node_size)))
+        ahead = max(LEAST_AHEAD, 4 * known) if isinstance(known, int) else MOST_AHEAD
+        return max(LEAST_AHEAD, min(ahead, MOST_BYTES // (8 * node_size + bytes_each)))
 
-    def _send(self, message: Message, number: int, shard: Shard) -> None:
+    def _size(self) -> int:
+        """How many shards go in a bundle, by the last one's pace."""
+        return max(1, min(MOST_BUNDLED, int(BUNDLE_SECONDS / max(self._pace, 1e-9))))
+
+    def _send(self, message: Message, bundle: Bundle) -> None:
         while True:
             if self._executor is None:
                 self._executor = self._make()
             try:
-                future = self._executor.submit(work, message.data, message.token, shard)
+                future = self._executor.submit(work, message.data, message.token, [shard for _, shard in bundle])
             except BrokenExecutor as error:
                 self._lose(error)
                 continue
-            self._going[future] = number, shard
+            self._going[future] = bundle
+            self._asked += len(bundle)
+            future.add_done_callback(self._done.put)
             return
 
-    def _take(self, message: Message, early: dict[int, Array], arrived: Callable[[int, Array], None]) -> None:
-        """Wait for a shard at least; what was lost with its worker is sent again."""
-        done, _ = wait(self._going, return_when=FIRST_COMPLETED)
-        lost: list[tuple[int, Shard]] = []
+    def _take(
+        self, message: Message, early: dict[int, Array | Exception], arrived: Callable[[int, Array], None]
+    ) -> None:
+        """Wait for a bundle at least; what was lost with its worker is sent again."""
+        done = [self._done.get()]
+        with contextlib.suppress(Empty):
+            while True:
+                done.append(self._done.get_nowait())
+        lost: list[Bundle] = []
         broken: BaseException | None = None
         for future in done:
-            number, shard = self._going.pop(future)
+            if future not in self._going:  # of a run that has ended
+                continue
+            bundle = self._going.pop(future)
+            self._asked -= len(bundle)
             try:
-                node = np.frombuffer(future.result()).copy()
+                spent, nodes = future.result()
             except (BrokenExecutor, CancelledError) as error:
-                lost.append((number, shard))
+                lost.append(bundle)
                 broken = error
                 continue
-            self._losses = 0
-            early[number] = node
-            arrived(number, node)
+            except Exception as error:
+                if len(bundle) == 1:
+                    early[bundle[0][0]] = error
+                else:  # whose is it?
+                    for one in bundle:
+                        self._send(message, [one])
+                continue
+            self._losses, self._pace = 0, spent / len(bundle)
+            for (number, _), node in zip(bundle, nodes, strict=True):
+                early[number] = of_bytes = np.frombuffer(node).copy()
+                arrived(number, of_bytes)
         if broken is not None:
             lost += self._going.values()
             self._going.clear()
+            self._asked = 0
             self._lose(broken)
-            for number, shard in sorted(lost):
-                self._send(message, number, shard)
+            for bundle in sorted(lost):
+                self._send(message, bundle)
 
     def _lose(self, error: BaseException) -> None:
         """Give up an executor that does not work any more, if there is a function that makes another."""
@@ -174,3 +222,10 @@ class Workers:
         if self._make is not None and self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+def _good(came: Array | Exception) -> Array:
+    """Return a node, or raise what came instead."""
+    if isinstance(came, Exception):
+        raise came
+    return came
