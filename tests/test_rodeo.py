@@ -23,7 +23,7 @@ def stein(function, y, corrected=True):
     return total
 
 
-def rodeo_parts(u, scale=1.0, itself=False, corrected=True):
+def rodeo_parts(u, scale=4.0, itself=False, corrected=True):
     """g and h_0 .. h_4 of each input. Mutants: samples have a part in their own functions; A without its -h(y)."""
     y, K = 1.0 * (u < Q), u.shape[1]
     J, d = (f(y.reshape(-1, 3), None).reshape(*u.shape[:2], -1) for f in (Own(), Own().grad))

@@ -144,7 +144,7 @@ class DoubleCV(Estimator):
 @named
 @dataclass(frozen=True)
 class Rodeo(Estimator):
-    """Rodeo(scale=1.0, coefficient=1.0, decay=0.99)
+    """Rodeo(scale=4.0, coefficient=1.0, decay=0.99)
 
     Leave-one-out, with what a discrete Stein operator makes of the other samples' gradients by y.
 
@@ -180,7 +180,7 @@ class Rodeo(Estimator):
         Of the moving averages, in [0, 1); None: c stays what it was.
     """
 
-    scale: float = 1.0
+    scale: float = 4.0
     coefficient: float = 1.0
     decay: float | None = 0.99
     name = "rodeo"
