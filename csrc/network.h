@@ -37,7 +37,9 @@ enum {
     SC_NET_LOCAL = 7,
     SC_NET_GUMBEL = 8,
     SC_NET_DOUBLE = 9,
+    SC_NET_RODEO = 10,
 };
+enum { SC_NET_MIX = 5, SC_NET_DOTS = 20 }; /* control variates of rodeo, and products of them */
 
 /* BLAS: C = alpha op(A) op(B) + beta C, columns first. */
 typedef void (*sc_sgemm)(char *ta, char *tb, int *m, int *n, int *k, float *alpha, float *a, int *lda, float *b,
@@ -61,7 +63,7 @@ typedef struct sc_layer {
     float *kept;                 /* [groups of the batch][outputs] uniforms of trunks less 1/2, for arm */
     float *delta_in, *delta_out; /* gradient by in and out; NULL: not wanted */
     /* What BernoulliUnits put out, once more in bits, and of a linear layer that takes it the same; NULL: by products. */
-    uint32_t *bits;    /* [outputs / 32][sc_net_lines(rows)]: bit j of plane i is unit 32 i + j of a row */
+    uint32_t *bits; /* [outputs / 32][sc_net_lines(rows)]: bit j of plane i is unit 32 i + j of a row */
     uint32_t *columns; /* [outputs][sc_net_lines(rows) / 32]: the same by unit */
 } sc_layer;
 
@@ -73,22 +75,22 @@ typedef struct sc_net_chunk { /* parameters whose gradient is one product of mat
 /* Costs that layers of units are to blame for. Number 0 comes before the first of them. */
 typedef struct sc_level {
     ptrdiff_t rows; /* for each input */
-    double *cost;   /* [batch * rows] told at this level; once gathered, at this level and those above */
-    float *weight;  /* [batch * rows] of the scores of its units */
+    double *cost; /* [batch * rows] told at this level; once gathered, at this level and those above */
+    float *weight; /* [batch * rows] of the scores of its units */
     double baseline;
     /* With nvil a net foretells the cost, less the baseline, from the rows that came into the level. */
-    ptrdiff_t seen;         /* rows of that net for each input */
+    ptrdiff_t seen; /* rows of that net for each input */
     const float *predicted; /* [batch * seen] its output */
-    float *by_predicted;    /* the gradient of half the squared error by that */
-    double spread;          /* the weights and that gradient are divided by it */
+    float *by_predicted; /* the gradient of half the squared error by that */
+    double spread; /* the weights and that gradient are divided by it */
 } sc_level;
 
 typedef struct sc_net_end { /* a cost that is told to a level, row by row of that */
     int kind, level;
-    double sign;          /* 1; -1 for log q(y), minus a cost */
-    ptrdiff_t width;      /* of a row */
-    ptrdiff_t outputs;    /* rows of output for each input */
-    ptrdiff_t targets;    /* rows of target for each input; 0: rows of the data, as the batch says */
+    double sign; /* 1; -1 for log q(y), minus a cost */
+    ptrdiff_t width; /* of a row */
+    ptrdiff_t outputs; /* rows of output for each input */
+    ptrdiff_t targets; /* rows of target for each input; 0: rows of the data, as the batch says */
     const float *output, *target;
     const int64_t *labels;
     float *delta; /* gradient by the output, whose rows are those of the level; NULL: not wanted */
@@ -101,7 +103,7 @@ typedef struct sc_net {
     ptrdiff_t groups; /* of samples of an input */
     ptrdiff_t stride; /* noise rows for each input */
     int rule;
-    double factor; /* the temperature of relaxed units, or the coefficient of a control variate */
+    double factor; /* the temperature of relaxed units, the coefficient of a control variate, or the width of a bend */
     int binary; /* data are chances that an input is 1, and drawn for each step */
     ptrdiff_t width;
     sc_layer *layers;
@@ -110,15 +112,17 @@ typedef struct sc_net {
     const sc_net_chunk *chunks;
     float *parameters, *gradient;
     const float *data; /* [..][width] */
-    sc_stream pixels;  /* draws binary inputs */
-    float *x;          /* [batch][width] */
-    double *mean;      /* [batch] costs */
-    double *share;     /* [batch * groups] of the samples in e^-cost, for vimco; two numbers an input for double */
-    double *squares;   /* [n_chunks] */
-    double *scratch;   /* [blocks][scratch_each] */
+    sc_stream pixels; /* draws binary inputs */
+    float *x; /* [batch][width] */
+    double *mean; /* [batch] costs */
+    double *share; /* [batch * groups] of the samples in e^-cost, for vimco; two numbers an input for double */
+    double *mix; /* [SC_NET_MIX] coefficients of rodeo's control variates; NULL: another rule */
+    double *dots; /* [batch][SC_NET_DOTS] what those are learned from */
+    double *squares; /* [n_chunks] */
+    double *scratch; /* [blocks][scratch_each] */
     ptrdiff_t scratch_each;
     /* Of inputs that are mostly 0, which are not, so that a first linear layer skips those; NULL: it is a product. */
-    uint32_t *bits;    /* [planes][batch_stride]: bit j of plane i is number 32 i + j of a row */
+    uint32_t *bits; /* [planes][batch_stride]: bit j of plane i is number 32 i + j of a row */
     uint32_t *columns; /* [width][batch_stride / 32]: the same bits by number */
 } sc_net;
 

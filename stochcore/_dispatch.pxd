@@ -245,6 +245,8 @@ cdef extern from "dispatch.h" nogil:
 
     enum:
         SC_NET_CONSTANT
+        SC_NET_MIX
+        SC_NET_DOTS
         SC_END_GIVEN
 
     ctypedef void (*sc_sgemm)(char *, char *, int *, int *, int *, float *, float *, int *, float *, int *, float *,
@@ -329,6 +331,8 @@ cdef extern from "dispatch.h" nogil:
         float *x
         double *mean
         double *share
+        double *mix
+        double *dots
         double *squares
         double *scratch
         ptrdiff_t scratch_each

@@ -19,6 +19,7 @@ Array = NDArray[Any]
 
 INPUT = -1  # the number of what comes before all nodes
 PASSING = (_network.STRAIGHT, _network.GUMBEL)  # rules by which a gradient passes through units
+VARYING = (_network.DOUBLE, _network.RODEO)  # rules with a control variate by the gradient by the last units
 BLOCK = 64  # inputs of a batch in a block, at most
 LEAST = 64  # units, and rows in a block, for tables of subsets to be worth their making
 CHUNK = 1 << 16  # weights in a chunk, about: they stay in the second-level cache
@@ -130,7 +131,7 @@ class Graph:
         last = max((i for i, layer in enumerate(self.layers) if layer.units), default=-1)
         for i, node in enumerate(self.nodes):
             below = node.source != INPUT and used[node.source]
-            passes = not node.layer.units or rule in PASSING or (rule == _network.DOUBLE and i == last)
+            passes = not node.layer.units or rule in PASSING or (rule in VARYING and i == last)
             used.append(isinstance(node.layer, Affine) or (below and passes))
         return used
 

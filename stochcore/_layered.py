@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 SPARSE = 0.35  # of inputs: with fewer that are not 0, a first linear layer skips those that are
 PASS = 2048  # rows that go forward at a time when a network is only looked at
+MIX = (1.0, 0.5, 0.0, 0.0, 0.0)  # of rodeo's control variates: nearly exact where the cost is linear in units
 HALF = 1 << 63  # noise for looking at a network lies half a stream away from that of training
 ENDS = {
     "SquaredError": _network.SQUARED,
@@ -46,6 +47,7 @@ def work(
         "batch": batch, "blocks": -(-batch // BLOCK), "groups": rule.groups, "width": first.inputs,
         "stride": rule.groups if stride is None else stride, "sparse": sparse, "rule": rule.kind, "factor": rule.factor,
         "baseline": rule.baseline, "pixels": pixels, "baselines": graph.baselines, "normalise": rule.normalise,
+        "mix": tuple(rule.coefficient * part for part in MIX),
     }  # fmt: skip
     return _network.Work(
         _blas.sgemm(),

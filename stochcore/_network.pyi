@@ -28,6 +28,7 @@ ARM: int
 LOCAL: int
 GUMBEL: int
 DOUBLE: int
+RODEO: int
 
 def aligned(n: int, dtype: DTypeLike) -> Array: ...
 def sums_a_unit(sums: float) -> float: ...

@@ -8,8 +8,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 import numpy as np
 
 from ._dispatch cimport (
-    begin, finish, kernels, sc_cancel, sc_layer, sc_level, sc_net, sc_net_batch_stride, sc_net_chunk, sc_net_end,
-    sc_net_every, sc_net_lines, sc_net_planes, sc_net_source, sc_sgemm, sc_step_scalars, sc_table, team,
+    SC_NET_DOTS, SC_NET_MIX, begin, finish, kernels, sc_cancel, sc_layer, sc_level, sc_net, sc_net_batch_stride,
+    sc_net_chunk, sc_net_end, sc_net_every, sc_net_lines, sc_net_planes, sc_net_source, sc_sgemm, sc_step_scalars,
+    sc_table, team,
 )
 from ._noise cimport stream_of
 
@@ -18,7 +19,7 @@ from ._networks import aligned
 NO_UPDATE = -1  # a kind of step that leaves the parameters alone: only the gradient is wanted
 LINEAR, LEAKY, TANH, DROPOUT, BERNOULLI, CATEGORICAL, NORMAL = range(7)
 GIVEN, SQUARED, LIKELIHOOD, LABELS = range(4)  # costs at the end
-CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO, NVIL, ARM, LOCAL, GUMBEL, DOUBLE = range(10)  # rules for the scores
+CONSTANT, LEAVE_ONE_OUT, DISARM, STRAIGHT, VIMCO, NVIL, ARM, LOCAL, GUMBEL, DOUBLE, RODEO = range(11)  # for scores
 
 # What cython_blas says of sgemm: four floats in C's eyes, ints of 32 bits.
 cdef object SIGNATURE = "void (char *, char *, int *, int *, int *, "
@@ -61,6 +62,7 @@ cdef class Work:
     cdef readonly Py_ssize_t every  # one of so many rows of the last level is a sample
     cdef double sums
     cdef Py_ssize_t own  # layers of the model itself
+    cdef tuple first_mix  # coefficients of a first step
 
     def __init__(self, object sgemm, list layers, list ends, list rows, const int64_t[:, ::1] chunks,
                  const float[::1] parameters, dict sizes):
@@ -74,6 +76,7 @@ cdef class Work:
         self.net.groups, self.net.stride = sizes["groups"], sizes["stride"]
         self.net.rule, self.net.factor, self.net.width = sizes["rule"], sizes["factor"], sizes["width"]
         self.net.binary = sizes["pixels"] is not None
+        self.first_mix = sizes["mix"]
         if self.net.binary:
             self.net.pixels = stream_of(sizes["pixels"])
         self.scratch(max(max(layer["inputs"], layer["outputs"]) for layer in layers), sizes["sparse"])
@@ -102,6 +105,10 @@ cdef class Work:
         self.net.x = self.floats(batch * self.net.width)
         self.net.squares = <double *>self.address(np.zeros(max(1, self.net.n_chunks)))
         self.net.scratch_each = (5 * most + 23) // 8 * 8  # classes: logits, p, log p; or p, thresholds, k
+        if self.net.rule == RODEO:  # sc_stein: 5 numbers a sample, two rows, and one a sample
+            self.net.scratch_each = ((5 + most // 2 + 1) * self.net.groups + most + 23) // 8 * 8
+            self.net.mix = <double *>self.address(np.array(self.first_mix))
+            self.net.dots = <double *>self.address(np.zeros(batch * SC_NET_DOTS))
         self.net.scratch = <double *>self.address(aligned(self.net.blocks * self.net.scratch_each, np.float64))
         if sparse:
             bits = sc_net_planes(&self.net) * sc_net_batch_stride(&self.net)
@@ -180,7 +187,7 @@ cdef class Work:
         """What foretells the costs of levels, and averages: those costs, their weight; squared spreads, or `share`."""
         cdef sc_layer *layer
         cdef Py_ssize_t i, levels = self.net.n_levels
-        more = 2 if self.net.rule == DOUBLE else levels if normalise else 0
+        more = {DOUBLE: 2, RODEO: SC_NET_DOTS}.get(self.net.rule, levels if normalise else 0)
         self.average = np.zeros(levels + 1 + more)
         for i in range(len(baselines)):
             layer = &self.net.layers[<Py_ssize_t>baselines[i]]
@@ -294,6 +301,39 @@ cdef class Work:
 
         if self.net.rule == DOUBLE and average[last + 2] > 0.0:
             self.net.factor = -average[last + 1] / average[last + 2]
+        if self.net.rule == RODEO and average[last] > 0.0:
+            self.mix(&average[last + 1])
+
+    cdef void mix(self, const double *dots) noexcept:
+        """Solve for the coefficients, what is no more than a mix of those before left out (0)."""
+        cdef double[SC_NET_MIX][SC_NET_MIX + 1] row
+        cdef double[SC_NET_MIX] size
+        cdef double ratio
+        cdef Py_ssize_t i, j, k, at = SC_NET_MIX
+        for i in range(SC_NET_MIX):
+            size[i] = sqrt(dots[at + i])
+            for j in range(i + 1):  # of unit length: the pivots are what the ones before do not explain
+                ratio = size[i] * size[j]
+                row[i][j] = row[j][i] = dots[at + j] / ratio if ratio > 0.0 else 0.0
+            row[i][SC_NET_MIX] = -dots[i] / size[i] if size[i] > 0.0 else 0.0
+            at += i + 1
+        for k in range(SC_NET_MIX):
+            if row[k][k] < 1e-6:
+                for j in range(SC_NET_MIX + 1):
+                    row[k][j] = 0.0
+                for i in range(SC_NET_MIX):
+                    row[i][k] = 0.0
+                continue
+            for i in range(k + 1, SC_NET_MIX):
+                ratio = row[i][k] / row[k][k]
+                for j in range(k, SC_NET_MIX + 1):
+                    row[i][j] = row[i][j] - ratio * row[k][j]
+        for k in range(SC_NET_MIX - 1, -1, -1):
+            ratio = row[k][SC_NET_MIX]
+            for j in range(k + 1, SC_NET_MIX):
+                ratio = ratio - row[k][j] * row[j][SC_NET_MIX]
+            row[k][SC_NET_MIX] = ratio / row[k][k] if row[k][k] > 0.0 else 0.0
+            self.net.mix[k] = row[k][SC_NET_MIX] / size[k] if size[k] > 0.0 else 0.0
 
     cdef void remember(self, double decay):
         """Let the averages see a step that is over."""
@@ -316,6 +356,11 @@ cdef class Work:
             sum = 0.0
             for k in range(self.net.batch):
                 sum = sum + self.net.share[k * self.net.groups + i]
+            average[last + 1 + i] = decay * average[last + 1 + i] + (1.0 - decay) * sum
+        for i in range(SC_NET_DOTS if self.net.rule == RODEO else 0):
+            sum = 0.0
+            for k in range(self.net.batch):
+                sum = sum + self.net.dots[k * SC_NET_DOTS + i]
             average[last + 1 + i] = decay * average[last + 1 + i] + (1.0 - decay) * sum
 
     cdef double variance(self, sc_level *level) noexcept:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import _check, _network
-from ._graph import PASSING, Graph
+from ._graph import PASSING, VARYING, Graph
 from .estimators import (
     Arm,
     Disarm,
@@ -16,6 +16,7 @@ from .estimators import (
     LocalExpectation,
     MovingAverage,
     Nvil,
+    Rodeo,
     ScoreFunction,
     StraightThrough,
     Vimco,
@@ -34,6 +35,7 @@ COMMON = (
     "arm",
     "local_expectation",
     "double_cv",
+    "rodeo",
 )
 OF_BOUNDS = (*COMMON, "vimco")  # for a BernoulliVAE
 
@@ -49,12 +51,13 @@ class Rule:
     group: int = 1  # samples of an input that share noise
     hidden: int = 0  # units of a net that foretells costs
     normalise: bool = False  # by the spread of signals
-    factor: float = 1.0  # the temperature of relaxed units, or the coefficient of a control variate
+    factor: float = 1.0  # the temperature of relaxed units, the coefficient of a control variate, or a bend's width
+    coefficient: float = 1.0  # of the first step's control variates by a Stein operator
 
     @property
     def passes(self) -> bool:
         """Is the gradient by units asked for?"""
-        return self.kind in (*PASSING, _network.DOUBLE)
+        return self.kind in (*PASSING, *VARYING)
 
     def fits(self, graph: Graph) -> None:
         """Refuse layers that are too large."""
@@ -108,8 +111,8 @@ class Rule:
                 )
         elif isinstance(chosen, GumbelSoftmax) and not many:
             made = Rule(_network.GUMBEL, K, factor=chosen.temperature)
-        elif isinstance(chosen, DoubleCV):
-            made = _double(K, units, chosen, many)
+        elif isinstance(chosen, (DoubleCV, Rodeo)):
+            made = _varying(K, units, chosen, many)
         else:
             names = ", ".join(COMMON)
             others = "vimco for a BernoulliVAE" if many else "straight_through or gumbel_softmax for a Network"
@@ -142,12 +145,14 @@ def _pairs(K: int, units: list[Layer], name: str) -> int:
     return len(units) + 1
 
 
-def _double(K: int, units: list[Layer], chosen: DoubleCV, many: bool) -> Rule:
-    """Return the rule of double control variates, on the last layer of units."""
+def _varying(K: int, units: list[Layer], chosen: DoubleCV | Rodeo, many: bool) -> Rule:
+    """Return the rule of control variates by the gradient by the last layer of units."""
     _bits(units[-1:], chosen.name)
     if K < 2:
-        raise ValueError(f"`n_samples` must be at least 2 for double_cv, got {K}")
+        raise ValueError(f"`n_samples` must be at least 2 for {chosen.name}, got {K}")
     if many and len(units) > 1:  # an encoder and a decoder take units that are not the last ones
-        raise ValueError(f"`estimator` double_cv is for a BernoulliVAE with one layer of units, got {len(units)}")
+        raise ValueError(f"`estimator` {chosen.name} is for a BernoulliVAE with one layer of units, got {len(units)}")
     decay = -1.0 if chosen.decay is None else chosen.decay
+    if isinstance(chosen, Rodeo):
+        return Rule(_network.RODEO, K, 0.0, decay, factor=chosen.scale, coefficient=chosen.coefficient)
     return Rule(_network.DOUBLE, K, 0.0, decay, factor=chosen.coefficient)

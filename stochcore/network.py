@@ -52,6 +52,8 @@ class Network(Model):
     - ``local_expectation``: for small layers. Each sample is a trunk, with a branch and an evaluation for each other
       outcome of each unit; each unit is summed out given the others (Titsias and Lazaro-Gredilla 2015).
     - ``double_cv``: leave_one_out with a control variate by the gradient of J (`estimators.DoubleCV`). K at least 2.
+    - ``rodeo``: leave_one_out with control variates by a Stein operator and that gradient (`estimators.Rodeo`). As
+      double_cv it is for the last layer, of BernoulliUnits; K at least 2.
     - ``straight_through``: the units' gradient as if they were their means. Biased, for comparison.
     - ``gumbel_softmax``: relaxed units (`estimators.GumbelSoftmax`). Biased, for comparison.
 

@@ -56,9 +56,10 @@ class BernoulliVAE(Generative):
     baseline is the mean cost of the image's other samples. ``disarm`` takes samples in pairs z, z' of opposite noise,
     (J - J')/2 (z - z') max(q, 1 - q), layer by layer. ``score_function`` and ``moving_average`` have baselines that are
     numbers, ``nvil`` nets that foretell the cost from a layer's input (`estimators.Nvil`). ``arm``,
-    ``local_expectation`` (its samples are trunks, with a branch for each unit) and, with one layer, ``double_cv`` are
-    those of `sc.Network`. All are unbiased. (J also depends on the encoders directly, through log q; that derivative
-    has expectation zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many samples,
+    ``local_expectation`` (its samples are trunks, with a branch for each unit) and, with one layer, ``double_cv`` and
+    ``rodeo`` are those of `sc.Network`. All are unbiased. (J also depends on the encoders directly, through log q; that
+    derivative has expectation zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many
+    samples,
 
         -log(1/K sum_k e^(-J(z_k))).
 
@@ -198,10 +199,11 @@ class BernoulliVAE(Generative):
         batch_size : int
             At most n_images.
         n_samples : int
-            Samples of the units for each image; at least 2 with ``leave_one_out``, ``double_cv`` and ``vimco``, a
-            multiple of the layers and one with ``disarm`` and ``arm``.
+            Samples of the units for each image; at least 2 with ``leave_one_out``, ``double_cv``, ``rodeo`` and
+            ``vimco``, a multiple of the layers and one with ``disarm`` and ``arm``.
         estimator : str or Estimator
-            leave_one_out, score_function, moving_average, nvil, disarm, arm, local_expectation, double_cv or vimco.
+            leave_one_out, score_function, moving_average, nvil, disarm, arm, local_expectation, double_cv, rodeo
+            or vimco.
             A baseline of ``estimators.ScoreFunction`` must be a single number.
         seed : int or Stream
             Noise of orders, pixels and units.

@@ -114,7 +114,7 @@ RULES = [
     ("leave_one_out", 2), ("leave_one_out", 3), ("score_function", 1), (sc.estimators.ScoreFunction(2.0), 3),
     (sc.estimators.MovingAverage(initial=2.0), 2), ("disarm", 1), ("disarm", 2),
     ("arm", 1), ("arm", 2), ("local_expectation", 1), ("local_expectation", 2), ("double_cv", 2), ("double_cv", 3),
-    ("nvil", 2),
+    ("rodeo", 2), ("rodeo", 3), ("nvil", 2),
 ]  # fmt: skip
 
 
@@ -122,7 +122,7 @@ CASES = {
     f"{name}-{getattr(rule, 'name', rule)}-{K}": (name, rule, K)
     for name, model in MODELS.items()
     for rule, K in RULES
-    if rule != "double_cv" or len(model._shape.latents) == 1  # it is for one layer of units
+    if rule not in ("double_cv", "rodeo") or len(model._shape.latents) == 1  # they are for one layer of units
 }
 
 
@@ -277,11 +277,14 @@ def test_refusals():
         model.gradient(X, n_samples=1, estimator="vimco")
     for name, kind in (("straight_through", "StraightThrough"), ("gumbel_softmax", "GumbelSoftmax")):
         with pytest.raises(
-            ValueError, match=rf"`estimator` must be .*double_cv or vimco for a BernoulliVAE, got {kind}"
+            ValueError, match=rf"`estimator` must be .*double_cv, rodeo or vimco for a BernoulliVAE, got {kind}"
         ):
             model.gradient(X, estimator=name)
-    with pytest.raises(ValueError, match="`estimator` double_cv is for a BernoulliVAE with one layer of units, got 2"):
-        model.gradient(X, estimator="double_cv")
+    for name in ("double_cv", "rodeo"):
+        with pytest.raises(
+            ValueError, match=f"`estimator` {name} is for a BernoulliVAE with one layer of units, got 2"
+        ):
+            model.gradient(X, estimator=name)
     with pytest.raises(ValueError, match=r"`n_samples` must be a multiple of 3 for arm .*, got 4"):
         model.gradient(X, n_samples=4, estimator="arm")
     with pytest.raises(ValueError, match=r"`parameters` must hold encoder0\.linear0\.weight, "):

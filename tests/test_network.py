@@ -97,6 +97,7 @@ RULES = [
     (sc.estimators.ScoreFunction(1.5), 2), (sc.estimators.MovingAverage(initial=0.5), 2), ("disarm", None),
     ("disarm", 2), ("nvil", 2), ("arm", None), ("arm", 2), ("local_expectation", 1), ("local_expectation", 2),
     ("double_cv", 2), ("double_cv", 3), (sc.estimators.DoubleCV(0.4), 2),
+    ("rodeo", 2), ("rodeo", 3),
 ]  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def samples_for(model, rule, K):
     bits = [isinstance(layer, sc.BernoulliUnits) for layer in units]
     if rule in ("disarm", "arm"):
         return (len(units) + 1) * (K or 1) if bits and all(bits) else None
-    if rule == "double_cv" or isinstance(rule, sc.estimators.DoubleCV):
+    if rule in ("double_cv", "rodeo") or isinstance(rule, sc.estimators.DoubleCV):
         return K if bits and bits[-1] and model.cost is not hard else None
     return K
 
@@ -288,7 +289,7 @@ def test_it_learns_and_is_a_value(tmp_path):
     before = start._flat.tobytes()
     for rule in (
         "leave_one_out", "score_function", "moving_average", "nvil", "disarm", "arm", "local_expectation", "double_cv",
-        "straight_through", "gumbel_softmax",
+        "rodeo", "straight_through", "gumbel_softmax",
     ):  # fmt: skip
         fit = sc.minimize(start, data=(x, [0, 1, 1, 0]), batch_size=4, n_samples=8, n_steps=1500, estimator=rule,
                           optimizer=sc.Adam(0.03))  # fmt: skip
@@ -426,8 +427,8 @@ def test_bad_data_and_options():
     refuses(ValueError, "`estimator` disarm is for networks whose units are BernoulliUnits, got CategoricalUnits(n=2, "
             "n_classes=3)", train, (X, LABELS), classes, estimator="disarm")  # fmt: skip
     refuses(ValueError, "`estimator` must be score_function, moving_average, nvil, leave_one_out, disarm, arm, "
-            "local_expectation, double_cv, straight_through or gumbel_softmax for a Network, got OptimalBaseline()",
-            train, (X, LABELS), estimator="optimal_baseline")  # fmt: skip
+            "local_expectation, double_cv, rodeo, straight_through or gumbel_softmax for a Network, got "
+            "OptimalBaseline()", train, (X, LABELS), estimator="optimal_baseline")  # fmt: skip
     refuses(TypeError, "`cost` must be left out for a Network", train, (X, LABELS), cost=sc.costs.Linear([1.0]))
     refuses(ValueError, "`maximize` must be False for a Network: it brings a cost", train, (X, LABELS), maximize=True)
     refuses(ValueError, "the descent diverged", sc.minimize, deep, data=(X, TARGETS), n_steps=50, n_samples=2,

@@ -138,6 +138,7 @@ def interrupted(tmp_path, model, target, estimator, K):
 
 
 OTHERS = [("arm", 4), ("local_expectation", 2), ("double_cv", 3), (sc.estimators.DoubleCV(0.5, None), 2),
+          ("rodeo", 3), (sc.estimators.Rodeo(0.5, decay=None), 2),
           ("gumbel_softmax", 2)]  # fmt: skip
 
 
@@ -168,7 +169,9 @@ def test_wide_layers_of_bits():
     x, target = rng.normal(size=(70, 8)), rng.random((70, 20))
     model = sc.Network(sc.Linear(8, 80), sc.BernoulliUnits(), sc.Linear(80, 20), cost=sc.costs.BernoulliLikelihood())
     W, b = model.parameters["linear1.weight"], model.parameters["linear1.bias"]
-    for rule, K in [("arm", 4), ("local_expectation", 2), ("double_cv", 3), ("gumbel_softmax", 2), ("nvil", 2)]:
+    for rule, K in [
+        ("arm", 4), ("local_expectation", 2), ("double_cv", 3), ("rodeo", 3), ("gumbel_softmax", 2), ("nvil", 2),
+    ]:  # fmt: skip
         trainer = model.trainer((x, target), batch_size=70, n_samples=K, estimator=rule)
         grad = model._named(trainer.gradient()[1])["linear1.weight"]
         y, every = trainer._work.values(1)[0], trainer._work.every
@@ -392,6 +395,11 @@ def test_refusals():
     refuses(ValueError, "'gumbel_softmax' is for the units of an sc.Network", sc.estimate,
             sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="gumbel_softmax")  # fmt: skip
     refuses(ValueError, "`temperature` must be above 0, got 0.0", sc.estimators.GumbelSoftmax, 0.0)
+    refuses(ValueError, "'rodeo' is for the units of an sc.Network or sc.BernoulliVAE", sc.estimate,
+            sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="rodeo")  # fmt: skip
+    refuses(ValueError, "`scale` must be above 0, got 0.0", sc.estimators.Rodeo, 0.0)
+    refuses(TypeError, "`coefficient` must be", sc.estimators.Rodeo, 1.0, "a")
+    refuses(ValueError, "`decay` must lie in [0, 1) or be None, got 1", sc.estimators.Rodeo, decay=1)
     refuses(TypeError, "`coefficient` must be", sc.estimators.DoubleCV, "a")
     refuses(ValueError, "`decay` must lie in [0, 1) or be None, got 1.5", sc.estimators.DoubleCV, decay=1.5)
 
@@ -409,9 +417,11 @@ def test_networks_that_do_not_fit():
             n_samples=3, estimator="arm")  # fmt: skip
     refuses(ValueError, "`n_samples` must be at least 2 for double_cv, got 1", units.gradient, X, labels, n_samples=1,
             estimator="double_cv")  # fmt: skip
-    for name in ("arm", "double_cv"):
+    refuses(ValueError, "`n_samples` must be at least 2 for rodeo, got 1", units.gradient, X, labels, n_samples=1,
+            estimator="rodeo")  # fmt: skip
+    for name in ("arm", "double_cv", "rodeo"):
         refuses(ValueError, f"`estimator` {name} is for networks whose units are BernoulliUnits, got CategoricalUnits",
                 classes.gradient, X, labels, estimator=name)  # fmt: skip
-    for name in ("double_cv", "gumbel_softmax", "straight_through"):
+    for name in ("double_cv", "rodeo", "gumbel_softmax", "straight_through"):
         refuses(ValueError, "`cost` must have a `grad(output, target)`, got <function hard", bare.gradient, X,
                 WANTED[[0, 0]], estimator=name)  # fmt: skip

@@ -11,7 +11,7 @@
  *   nvil            (J_k - baseline - c) / s BK, c foretold by a net that learns by the squared error, s 1 or a spread
  *                   of past signals (Mnih and Gregor, "Neural variational inference and learning in belief networks",
  *                   ICML 2014, section 2.3 and algorithm 1)
- *   double          as leave one out in layers before the last one; that one's stands in units.h
+ *   double, rodeo   as leave one out in layers before the last one; that one's stands in units.h and stein.h
  * All other gradients are means over the rows of a level that are samples.
  */
 #ifndef SC_KERNELS_ENDS_H
@@ -140,7 +140,7 @@ static void sc_weigh_level(const sc_net *n, ptrdiff_t i, const sc_level *level)
     const ptrdiff_t K = level->rows;
     const double *J = level->cost + i * K;
     double mean = 0.0, centre = level->baseline, scale = 1.0 / ((double)K * (double)n->batch);
-    if (n->rule == SC_NET_LEAVE_ONE_OUT || n->rule == SC_NET_DOUBLE) {
+    if (n->rule == SC_NET_LEAVE_ONE_OUT || n->rule == SC_NET_DOUBLE || n->rule == SC_NET_RODEO) {
         for (ptrdiff_t k = 0; k < K; k++) mean += (J[k] - J[0]) / (double)K;
         centre = J[0] + mean, scale = 1.0 / ((double)(K - 1) * (double)n->batch);
     }

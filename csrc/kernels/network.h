@@ -14,6 +14,7 @@
 #define SC_KERNELS_NETWORK_H
 
 #include "ends.h"
+#include "stein.h"
 #include "units.h"
 
 /* c = alpha a b + beta c, BLAS's way. */
@@ -140,7 +141,11 @@ static void sc_net_backward(const sc_net *n, ptrdiff_t block, sc_cancel *cancel)
         case SC_LAYER_TANH:
             sc_deactivate(l, (to - from) * l->outputs, l->out + at, l->delta_out + at, l->delta_in + at);
             break;
-        default: sc_back_units(n, l, first, stop, n->scratch + block * n->scratch_each);
+        default:
+            if (n->rule != SC_NET_RODEO || l->unit < n->n_levels - 1)
+                sc_back_units(n, l, first, stop, n->scratch + block * n->scratch_each);
+            else
+                for (ptrdiff_t i = first; i < stop; i++) sc_back_rodeo(n, l, i, n->scratch + block * n->scratch_each);
         }
     }
 }

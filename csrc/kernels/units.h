@@ -14,6 +14,7 @@
  *              Lazaro-Gredilla 2015)
  *   double     (J_k - c b_k less the mean of that of others) (y_k - q) + c q (1 - q) g_k, where g_k is the mean of the
  *              others' gradients by y, and b_k = g_k . (y_k - q) (Titsias and Shi 2022)
+ *   rodeo      in stein.h
  *   straight   d times the derivative of the mean by x (Bengio, Leonard and Courville 2013). Biased.
  *   gumbel     d times the derivative of relaxed y by x. Biased.
  * Where a row becomes several samples, their gradients add up in order.
@@ -215,7 +216,7 @@ static void sc_back_local(const sc_net *n, const sc_layer *l, ptrdiff_t first, p
     }
 }
 
-/* The gradient by units that are targets of a cost. Only double asks for it. */
+/* The gradient by units that are targets of a cost. Only double and rodeo ask for it. */
 static void sc_add_by_target(const sc_net *n, const sc_layer *l, ptrdiff_t i)
 {
     const ptrdiff_t units = l->outputs, K = l->after;

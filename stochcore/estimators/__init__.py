@@ -10,7 +10,7 @@ from .enumerated import Exact
 from .folding import Way
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
-from .networks import DoubleCV, GumbelSoftmax, Nvil, StraightThrough, Vimco
+from .networks import DoubleCV, GumbelSoftmax, Nvil, Rodeo, StraightThrough, Vimco
 from .run import estimate, prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
@@ -40,6 +40,7 @@ __all__ = [
     "OptimalBaseline",
     "Pathwise",
     "Price",
+    "Rodeo",
     "ScoreFunction",
     "StraightThrough",
     "Terms",
