@@ -6,7 +6,7 @@ A `BernoulliVAE` of 784 pixels and 200 units learns by DisARM (batch 50, Adam 1e
 at the same 100 binary images with the same parameters, 60 times with noise of its own; what is drawn is the variance of
 an entry of W's gradient, the mean over entries, for two evaluations of the cost an image: that of an estimator which
 takes E evaluations is multiplied by E / 2. Baselines that remember are those of that moment: the moving average is the
-mean cost, and the nets of nvil and the coefficients of double_cv and rodeo learn along a path of their own to the same mark.
+mean cost, and the nets of nvil and the coefficients of double_cv and rodeo learn along a path of their own to the mark.
 """
 
 from __future__ import annotations
