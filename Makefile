@@ -116,7 +116,7 @@ sanitize: .venv/dev.stamp .venv/built.stamp  ## run the tests under AddressSanit
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	$(TEST) -q -p no:cacheprovider --capture=sys $(ANY_BUILD) --ignore=tests/test_battery.py --ignore=tests/test_interop_jax.py --ignore=tests/test_interop_torch.py $(ARGS)
 
-PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md interop.md networks.md simulators.md)
+PAGES := README.md $(addprefix docs/,costs.md estimators.md families.md interop.md networks.md scale.md simulators.md)
 
 doctest: .venv/dev.stamp .venv/built.stamp  ## run the examples in README.md, docs and docstrings
 	$(TEST) -q --doctest-modules --doctest-glob='*.md' $(PAGES) stochcore $(ARGS)
