@@ -56,6 +56,7 @@ NAME is one of
   score_function, moving_average, nvil
                      cost less nothing, a moving average, what a net foretells
   double_cv          leave_one_out, control variates by gradients; one layer
+  rodeo              the same by a discrete Stein operator; one layer
   local_expectation  each unit both ways, a sample stands for all of these; at
                      most 4,096 units
   vimco              of the bound with all of an image's samples, which training

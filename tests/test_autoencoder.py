@@ -296,6 +296,7 @@ def test_refusals():
         net_.gradient(X, estimator="vimco")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [{"n_latents": (200, 100)}, {"n_latents": 200, "hidden": (200, 200)}])
 def test_estimators_agree_on_a_model_as_large_as_mnist(shape):
     """Means along 20 directions of each parameter's gradient, and along what a pilot takes for the gradient."""

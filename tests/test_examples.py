@@ -253,6 +253,7 @@ def told(name):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_network_of_torch_packs_the_best_bags():
     pytest.importorskip("torch")
     out = told("with_torch.py")
@@ -263,6 +264,7 @@ def test_a_network_of_torch_packs_the_best_bags():
     assert all(own == best for _, own, best in bags)
 
 
+@pytest.mark.slow
 def test_a_network_of_jax_colours_the_graph():
     pytest.importorskip("optax")
     out = told("with_jax.py")

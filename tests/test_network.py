@@ -313,6 +313,7 @@ def test_denoising_is_dropout_in_front():
     assert fit.model.loss(x)[0] < 0.6 * model.loss(x)[0]
 
 
+@pytest.mark.slow
 def test_estimators_agree_on_a_network_as_large_as_mnist():
     """Means along 20 directions of each parameter's gradient, and along what a pilot takes for the gradient."""
     x = (np.random.default_rng(0).random((50, 784)) < 0.2).astype(np.float32)

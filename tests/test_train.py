@@ -116,6 +116,7 @@ def test_train_leaves_a_model_that_can_be_used(finished):
     assert done.stdout.splitlines()[-1] == f"test bound: {_train.plus_minus(bound, error)} nats"
 
 
+@pytest.mark.slow
 def test_threads_and_instruction_sets_change_no_bit(tmp_path):
     """On steps that are large enough for a team of threads."""
     data = tmp_path / "data.npz"
@@ -152,6 +153,7 @@ def test_one_step_of_one_image(capsys, small, tmp_path):
     assert png_size(tmp_path / "out" / "report.png") == (1440, 792)
 
 
+@pytest.mark.slow
 def test_held_out_images_choose_the_model(tmp_path):
     """The last sixth of the images to train on; none of the test images."""
     images, out = stochcore.data.load_images("digits"), tmp_path / "out"
@@ -338,7 +340,7 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
         (
             ["--estimator", "best"],
             "--estimator must be one of score_function, moving_average, nvil, leave_one_out, disarm, arm, "
-            "local_expectation, double_cv, vimco, got 'best'",
+            "local_expectation, double_cv, rodeo, vimco, got 'best'",
         ),
         (
             ["--layers", "9,8", "--estimator", "arm", "--samples", "4"],

@@ -79,6 +79,7 @@ def test_killed_and_resumed_is_unbroken(request, what, tmp_path):
     assert ("evaluations" in contents(checkpoint)) == (tmp_path / "held_out.csv").exists() == (what == "evaluated")
 
 
+@pytest.mark.slow
 def test_patience_may_change(evaluated, tmp_path):
     """Stopped early, resumed to no avail, resumed with more patience: the bits of a run that never stopped."""
     short, more = [*LOOKS[:3], 2], ["--learning-rate", 0.05]  # too large: evaluations are soon worse

@@ -65,6 +65,7 @@ def test_whatever_order_they_come_in(serial, name):
     assert digest(estimate(name, executor=Backwards())) == serial[name]
 
 
+@pytest.mark.slow
 def test_loky(serial):
     from loky import get_reusable_executor
 
@@ -92,6 +93,7 @@ def test_a_dask_cluster(serial, tmp_path):
         assert digest(found) == serial["a Python cost"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mpiexec") is None, reason="needs an MPI, such as Debian's openmpi-bin")
 def test_mpi(serial, tmp_path):
     program = (
