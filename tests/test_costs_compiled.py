@@ -418,6 +418,7 @@ def test_values(functions):
 
 def test_they_travel(functions):
     """By source, or by library and symbol, to another process: the worker of a pool."""
+    pytest.importorskip("numba")
     import cluster_numba
     from scipy import LowLevelCallable
 

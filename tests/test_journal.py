@@ -17,6 +17,8 @@ from cluster import MODELS, digest, estimate
 import stochcore as sc
 from stochcore.estimators import journal
 
+pytest.importorskip("cloudpickle", reason="costs within functions travel by it")
+
 HERE = str(Path(cluster.__file__).parent)
 
 

@@ -20,6 +20,8 @@ from cluster import MODELS, digest, estimate, quadratic
 import stochcore as sc
 from stochcore.estimators import workers
 
+pytest.importorskip("cloudpickle", reason="costs within functions travel by it")
+
 HERE = str(Path(cluster.__file__).parent)
 SPAWN = get_context("spawn")  # pytest has threads, and a fork of those is no place to begin
 
