@@ -32,7 +32,12 @@ OURS = "stochcore"
 Run = Callable[[], Any]
 PEERS = ("numpy", "blas", "mkl", "numba", "torch", "jax", "scipy", "alone", "gymnasium")
 PACKAGES = {"mkl": "mkl_random", "blas": "numpy", "alone": "stochcore"}
-INSTALLED = tuple(peer for peer in PEERS if importlib.util.find_spec(PACKAGES.get(peer, peer)))
+SLOW_TO_BEGIN = ("torch", "jax")  # they compile for minutes: a small run does without
+INSTALLED = tuple(
+    peer
+    for peer in PEERS
+    if importlib.util.find_spec(PACKAGES.get(peer, peer)) and not (SMOKE and peer in SLOW_TO_BEGIN)
+)
 
 
 @dataclass(frozen=True)
