@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _check
-from ._descent import History, Trainer, diverged
+from ._descent import FamilyTrainer, History, Trainer, diverged
 from ._files import read_npz, write_npz
 from ._held_out import Evaluations, Watch, checked_patience
 from ._plan import Plan
@@ -169,6 +169,12 @@ class Fit:
         other._stand(getattr(self._trainer, "best", None), getattr(self._trainer, "average", None))
         other._descend(n_steps, progress)
         return other
+
+    def _leave_workers(self) -> None:
+        """Take further steps here: an executor is its owner's, who may close it."""
+        if self._plan.workers is not None:
+            self._plan = replace(self._plan, workers=None)
+            cast(FamilyTrainer, self._trainer).workers = None
 
     def _stand(self, best: Any, average: Array | None) -> None:
         """Let the trainer stand where another one stood, if it keeps more than parameters."""

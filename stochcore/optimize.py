@@ -101,7 +101,7 @@ def minimize(
 
     executor : concurrent.futures.Executor, or a function that makes one, optional
         Families only: whose workers make the shards of each step's estimate, as in `estimate`, to the same bits. It
-        pays where a step takes seconds.
+        pays where a step takes seconds. The Fit does not keep it: `resume` takes its steps here.
 
     Returns
     -------
@@ -149,8 +149,11 @@ def minimize(
             held_out=HeldOut.checked(held_out, evaluate_every, n_draws, patience, bound_samples),
         )
     )
-    with Way(workers=workers):
-        fit._descend(steps, progress)
+    try:
+        with Way(workers=workers):
+            fit._descend(steps, progress)
+    finally:
+        fit._leave_workers()
     return fit
 
 

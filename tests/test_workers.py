@@ -249,6 +249,23 @@ def test_compare_and_minimize(pool):
         sc.minimize(sc.BernoulliVAE(3, 2), data=np.zeros((4, 3)), n_steps=1, n_samples=2, executor=pool, batch_size=2)
 
 
+def test_a_fit_does_not_keep_its_executor():
+    model, options = sc.Bernoulli(logits=np.zeros(8)), {"n_samples": 150_000}
+    with ThreadPoolExecutor(2) as executor:
+        fit = sc.minimize(model, quadratic, n_steps=2, executor=executor, **options)
+    whole = sc.minimize(model, quadratic, n_steps=4, **options)
+    assert fit.resume(2).model.logits.tobytes() == whole.model.logits.tobytes()
+
+
+def test_ctrl_c_while_workers_are_at_it(pool):
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        sc.estimate(MODELS["a Python cost"][0], cluster.Slow(), 10**7, executor=pool)
+    timer.join()
+    assert estimate("Bernoulli", executor=pool).n_samples == cluster.samples("Bernoulli")
+
+
 def test_progress(pool, capsys):
     seen = []
     found = estimate("a Python cost", executor=pool, progress=seen.append)
