@@ -126,6 +126,8 @@ def test_what_is_no_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="`checkpoint` must be a file of shards, or none yet, got"):
         estimate("Bernoulli", checkpoint=path)
     assert path.read_text() == "do not lose me"
+    with pytest.raises(TypeError, match="`checkpoint` must be a path, got 3"):
+        estimate("Bernoulli", checkpoint=3)
     with pytest.raises(IsADirectoryError):
         estimate("Bernoulli", checkpoint=tmp_path)
     with pytest.raises(FileNotFoundError):

@@ -144,6 +144,8 @@ def estimate(
     if n_samples is None or not (target_se is min_samples is max_samples is max_seconds is None):
         stopping = Stopping.of(n_samples, target_se, min_samples, max_samples, max_seconds)
         n_samples = stopping.max_samples
+    if not (checkpoint is None or isinstance(checkpoint, (str, os.PathLike))):
+        raise TypeError(f"`checkpoint` must be a path, got {_check._short(checkpoint)}")
     way = Way(
         stopping=stopping if stopping and stopping.watches else None,
         workers=workers.checked(executor),
