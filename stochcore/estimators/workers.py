@@ -109,6 +109,7 @@ class Workers:
         self._losses = 0
         self._going: dict[Future[Any], Bundle] = {}
         self._asked = 0  # shards in these
+        self._pace, self._merged = math.inf, True  # seconds a shard, as last seen; do workers merge?
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
 
     def nodes(
