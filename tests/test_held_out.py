@@ -238,6 +238,7 @@ CTRL_C = """
     x = sc.Stream(8).uniform((20_000, 16)).astype(np.float32)
     model = MODEL
     options = dict(data=x, held_out=x, n_draws=20_000, n_samples=2, batch_size=20)
+    sc.minimize(model, n_steps=1, data=x[:20], n_samples=2, batch_size=20)  # what a first step imports takes a while
     print("ready", flush=True)
     try:
         sc.minimize(model, n_steps=10**8, **options)

@@ -33,8 +33,9 @@ static float sc_factor(const sc_layer *l) { return l->centre ? 2.0f : 1.0f; }
 static void sc_net_prepare(const sc_net *n)
 {
     for (const sc_layer *l = n->layers; l < n->layers + n->n_layers; l++) {
+        if (!l->centre) continue; /* it may have no weights at all */
         const float *W = n->parameters + l->weight, *b = l->bias < 0 ? NULL : n->parameters + l->bias;
-        for (ptrdiff_t j = 0; l->centre && j < l->outputs; j += 16) {
+        for (ptrdiff_t j = 0; j < l->outputs; j += 16) {
             const ptrdiff_t left = l->outputs - j;
             vf sum = b ? vf_load_part(b + j, left, 0) : vf_set1(0);
             for (ptrdiff_t i = 0; i < l->inputs; i++)
