@@ -96,6 +96,37 @@ def test_a_dask_cluster(serial, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("what", ["the scheduler is killed", "connections drop"])
+def test_a_dask_cluster_that_is_lost(serial, tmp_path, what):
+    """An executor's end is an error that says what to do; a function makes another one, to the same bits."""
+    from dask_processes import DaskProcesses
+
+    model, _, estimator = MODELS["a Python cost"]
+    n, options = cluster.samples("a Python cost"), {"estimator": estimator, "seed": 7}
+    clusters, made = [DaskProcesses(tmp_path)], []
+
+    def make():
+        """An executor that is lost in the middle of a run; the third is not."""
+        if clusters[-1].scheduler.poll() is not None:
+            clusters.append(DaskProcesses(tmp_path))
+        made.append(clusters[-1].executor())
+        if len(made) < 3:
+            lose = clusters[-1].relay.drop if what == "connections drop" else clusters[-1].scheduler.kill
+            threading.Timer(0.4, lose).start()
+        return made[-1]
+
+    try:
+        with pytest.raises(RuntimeError, match="or the connection to it did, and the executor with it"):
+            sc.estimate(model, cluster.Slow(), n, executor=make(), **options)
+        found = sc.estimate(model, cluster.Slow(), n, executor=make, **options)
+        assert len(made) == 3
+        assert digest(found) == serial["a Python cost"]
+    finally:
+        for one in clusters:
+            one.end()
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mpiexec") is None, reason="needs an MPI, such as Debian's openmpi-bin")
 def test_mpi(serial, tmp_path):
     program = (

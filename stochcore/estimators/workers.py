@@ -145,10 +145,14 @@ class Workers:
                     self._take(message, early, arrived)
                 yield _next(order, early)
         finally:
-            for future in self._going:
-                future.cancel()
-            self._going.clear()
-            self._asked = 0
+            self._drop()
+
+    def _drop(self) -> None:
+        """Have no more shards on their way."""
+        for future in self._going:
+            future.cancel()
+        self._going.clear()
+        self._asked = 0
 
     def _most(self, node_size: int, bytes_each: int) -> int:
         """How many shards may be on their way."""
@@ -207,8 +211,7 @@ class Workers:
                 arrived(first, size, node)
         if broken is not None:
             lost += self._going.values()
-            self._going.clear()
-            self._asked = 0
+            self._drop()
             self._lose(broken)
             for bundle in sorted(lost):
                 self._send(message, bundle)
@@ -218,9 +221,9 @@ class Workers:
         self._losses += 1
         if self._make is None:
             raise RuntimeError(
-                "a worker of `executor` died, and its executor with it. Give a function that makes the executor, such "
-                "as lambda: ProcessPoolExecutor(8), and what was lost is made again; or a `checkpoint`, and a second "
-                "call goes on from there"
+                "a worker of `executor` died, or the connection to it did, and the executor with it. Give a function "
+                "that makes the executor, such as lambda: ProcessPoolExecutor(8), and what was lost is made again; or "
+                "a `checkpoint`, and a second call goes on from there"
             ) from error
         if self._losses > MOST_LOSSES:
             raise RuntimeError(f"workers of `executor` died {MOST_LOSSES} times without a shard between") from error
@@ -229,8 +232,8 @@ class Workers:
     def close(self) -> None:
         """End an executor that was made here."""
         if self._make is not None and self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
+            executor, self._executor = self._executor, None
+            executor.shutdown(wait=False)
 
 
 def _next(order: deque[int], early: dict[int, Came]) -> Node:
