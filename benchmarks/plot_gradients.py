@@ -33,7 +33,10 @@ RULES = {  # samples, evaluations for an image
     "rodeo": (2, 2),
     "local_expectation": (1, 1 + UNITS),
     "vimco": (2, 2),
+    "straight_through": (2, 2),
+    "gumbel_softmax": (2, 2),
 }
+STYLES = {"vimco": "--", "straight_through": ":", "gumbel_softmax": ":"}  # of another bound; biased
 REMEMBER = ("nvil", "double_cv", "rodeo")
 
 
@@ -83,6 +86,7 @@ def measured(images: Any) -> dict[str, list[float]]:
 
 
 def draw(found: dict[str, list[float]], out: Path) -> None:
+    from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -92,8 +96,9 @@ def draw(found: dict[str, list[float]], out: Path) -> None:
     at = [max(mark, 30) for mark in MARKS]  # the start stands left of the logarithm
     order = sorted(found, key=lambda rule: -found[rule][-1])
     for i, rule in enumerate(order):
-        style = "--" if rule == "vimco" else "-"
-        axes.plot(at, found[rule], style, color=f"C{i}", marker="o", markersize=3.5, label=rule)
+        color = colormaps["tab20"]((2 * i + i // 10) % 20)  # the dark ones first
+        label = f"{rule} (biased)" if STYLES.get(rule) == ":" else rule
+        axes.plot(at, found[rule], STYLES.get(rule, "-"), color=color, marker="o", markersize=3.5, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(at, ["start" if mark == 0 else f"{mark:,}" for mark in MARKS])

@@ -36,6 +36,8 @@ COMMON = (
     "local_expectation",
     "double_cv",
     "rodeo",
+    "straight_through",
+    "gumbel_softmax",
 )
 OF_BOUNDS = (*COMMON, "vimco")  # for a BernoulliVAE
 
@@ -93,7 +95,8 @@ class Rule:
             if K < 2:
                 raise ValueError(f"`n_samples` must be at least 2 for vimco, got {K}")
             made = Rule(_network.VIMCO, K)
-        elif isinstance(chosen, StraightThrough) and not many:
+        elif isinstance(chosen, StraightThrough):
+            _one_layer(units, chosen.name, many)
             made = Rule(_network.STRAIGHT, K)
         elif isinstance(chosen, Nvil):
             kind = _network.NVIL if units else _network.CONSTANT
@@ -109,14 +112,16 @@ class Rule:
                 raise ValueError(
                     f"`max_outcomes` must be at least the {most} classes of a site, got {chosen.max_outcomes}"
                 )
-        elif isinstance(chosen, GumbelSoftmax) and not many:
+        elif isinstance(chosen, GumbelSoftmax):
+            _one_layer(units, chosen.name, many)
             made = Rule(_network.GUMBEL, K, factor=chosen.temperature)
         elif isinstance(chosen, (DoubleCV, Rodeo)):
             made = _varying(K, units, chosen, many)
         else:
-            names = ", ".join(COMMON)
-            others = "vimco for a BernoulliVAE" if many else "straight_through or gumbel_softmax for a Network"
-            raise ValueError(f"`estimator` must be {names}{' or' if many else ','} {others}, got {chosen!r}")
+            names = [*COMMON, "vimco"] if many else [*COMMON]
+            kind = "BernoulliVAE" if many else "Network"
+            said = f"{', '.join(names[:-1])} or {names[-1]} for a {kind}"
+            raise ValueError(f"`estimator` must be {said}, got {chosen!r}")
         if any(layer.noise for layer in layers):
             return made
         return Rule(_network.CONSTANT, 1)  # all samples of an input are alike
@@ -136,6 +141,12 @@ def _bits(units: list[Layer], name: str) -> None:
         raise ValueError(f"`estimator` {name} is for networks whose units are BernoulliUnits, got {came}")
 
 
+def _one_layer(units: list[Layer], name: str, many: bool) -> None:
+    """For a gradient by units: in a BernoulliVAE an encoder and a decoder take those that are not the last ones."""
+    if many and len(units) > 1:
+        raise ValueError(f"`estimator` {name} is for a BernoulliVAE with one layer of units, got {len(units)}")
+
+
 def _pairs(K: int, units: list[Layer], name: str) -> int:
     """How many samples a trunk and its branches are, for disarm and arm."""
     _bits(units, name)
@@ -150,8 +161,7 @@ def _varying(K: int, units: list[Layer], chosen: DoubleCV | Rodeo, many: bool) -
     _bits(units[-1:], chosen.name)
     if K < 2:
         raise ValueError(f"`n_samples` must be at least 2 for {chosen.name}, got {K}")
-    if many and len(units) > 1:  # an encoder and a decoder take units that are not the last ones
-        raise ValueError(f"`estimator` {chosen.name} is for a BernoulliVAE with one layer of units, got {len(units)}")
+    _one_layer(units, chosen.name, many)
     decay = -1.0 if chosen.decay is None else chosen.decay
     if isinstance(chosen, Rodeo):
         return Rule(_network.RODEO, K, 0.0, decay, factor=chosen.scale, coefficient=chosen.coefficient)

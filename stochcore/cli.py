@@ -59,6 +59,9 @@ NAME is one of
   rodeo              the same by a discrete Stein operator; one layer
   local_expectation  each unit both ways, a sample stands for all of these; at
                      most 4,096 units
+  straight_through, gumbel_softmax
+                     biased, to compare with: units as if they were their means,
+                     relaxed units; one layer
   vimco              of the bound with all of an image's samples, which training
                      shows; at least 2
 

@@ -57,11 +57,13 @@ class BernoulliVAE(Generative):
     (J - J')/2 (z - z') max(q, 1 - q), layer by layer. ``score_function`` and ``moving_average`` have baselines that are
     numbers, ``nvil`` nets that foretell the cost from a layer's input (`estimators.Nvil`). ``arm``,
     ``local_expectation`` (its samples are trunks, with a branch for each unit) and, with one layer, ``double_cv`` and
-    ``rodeo`` are those of `sc.Network`. All are unbiased. (J also depends on the encoders directly, through log q; that
-    derivative has expectation zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound with many
-    samples,
+    ``rodeo`` are those of `sc.Network`. All these are unbiased. (J also depends on the encoders directly, through log
+    q; that derivative has expectation zero and is left out.) ``vimco`` is unbiased for another cost, minus the bound
+    with many samples,
 
         -log(1/K sum_k e^(-J(z_k))).
+
+    For comparison there are, with one layer of units, ``straight_through`` and ``gumbel_softmax``, which are biased.
 
     The start: weights ~ N(0, 1/inputs), biases and prior 0, the decoder's bias of the pixels logit(mean). A model is a
     value: ``stochcore.minimize(model, data=...)`` makes a new one.
@@ -202,8 +204,8 @@ class BernoulliVAE(Generative):
             Samples of the units for each image; at least 2 with ``leave_one_out``, ``double_cv``, ``rodeo`` and
             ``vimco``, a multiple of the layers and one with ``disarm`` and ``arm``.
         estimator : str or Estimator
-            leave_one_out, score_function, moving_average, nvil, disarm, arm, local_expectation, double_cv, rodeo
-            or vimco.
+            leave_one_out, score_function, moving_average, nvil, disarm, arm, local_expectation, double_cv, rodeo,
+            vimco, straight_through or gumbel_softmax.
             A baseline of ``estimators.ScoreFunction`` must be a single number.
         seed : int or Stream
             Noise of orders, pixels and units.

@@ -434,8 +434,8 @@ def test_bad_data_and_options():
     refuses(ValueError, "`maximize` must be False for a Network: it brings a cost", train, (X, LABELS), maximize=True)
     refuses(ValueError, "the descent diverged", sc.minimize, deep, data=(X, TARGETS), n_steps=50, n_samples=2,
             batch_size=2, optimizer=sc.SGD(1e30))  # fmt: skip
-    refuses(ValueError, "'straight_through' is for the units of an sc.Network", sc.estimate, sc.Bernoulli(logits=[0.0]),
-            sc.costs.Linear([1.0]), n_samples=2, estimator="straight_through")  # fmt: skip
+    refuses(ValueError, "'straight_through' is for the units of an sc.Network or sc.BernoulliVAE", sc.estimate,
+            sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="straight_through")  # fmt: skip
 
 
 def test_bad_costs():

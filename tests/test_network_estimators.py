@@ -392,7 +392,7 @@ def test_refusals():
             sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="nvil")  # fmt: skip
     refuses(ValueError, "'double_cv' is for the units of an sc.Network or sc.BernoulliVAE", sc.estimate,
             sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="double_cv")  # fmt: skip
-    refuses(ValueError, "'gumbel_softmax' is for the units of an sc.Network", sc.estimate,
+    refuses(ValueError, "'gumbel_softmax' is for the units of an sc.Network or sc.BernoulliVAE", sc.estimate,
             sc.Bernoulli(logits=[0.0]), sc.costs.Linear([1.0]), n_samples=2, estimator="gumbel_softmax")  # fmt: skip
     refuses(ValueError, "`temperature` must be above 0, got 0.0", sc.estimators.GumbelSoftmax, 0.0)
     refuses(ValueError, "'rodeo' is for the units of an sc.Network or sc.BernoulliVAE", sc.estimate,

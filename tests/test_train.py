@@ -340,7 +340,7 @@ def test_ctrl_c_before_training(monkeypatch, capsys, tmp_path):
         (
             ["--estimator", "best"],
             "--estimator must be one of score_function, moving_average, nvil, leave_one_out, disarm, arm, "
-            "local_expectation, double_cv, rodeo, vimco, got 'best'",
+            "local_expectation, double_cv, rodeo, straight_through, gumbel_softmax, vimco, got 'best'",
         ),
         (
             ["--layers", "9,8", "--estimator", "arm", "--samples", "4"],

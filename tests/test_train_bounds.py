@@ -36,7 +36,7 @@ CASES = [
     pytest.param(estimator, shape, id=f"{estimator}-{shape}")
     for estimator in OF_BOUNDS
     for shape in SHAPES
-    if shape != "deep" or estimator not in ("double_cv", "rodeo")  # refused: test_train.py
+    if shape != "deep" or estimator not in ("double_cv", "rodeo", "straight_through", "gumbel_softmax")  # refused
 ]
 
 

@@ -216,7 +216,7 @@ static void sc_back_local(const sc_net *n, const sc_layer *l, ptrdiff_t first, p
     }
 }
 
-/* The gradient by units that are targets of a cost. Only double and rodeo ask for it. */
+/* The gradient by units that are targets of a cost, added to that by what takes them. */
 static void sc_add_by_target(const sc_net *n, const sc_layer *l, ptrdiff_t i)
 {
     const ptrdiff_t units = l->outputs, K = l->after;
@@ -277,6 +277,22 @@ static void sc_back_double(const sc_net *n, const sc_layer *l, ptrdiff_t i, floa
     n->share[i * K] = vd_sum(gh), n->share[i * K + 1] = vd_sum(hh);
 }
 
+/* Relaxed units that are targets of their own logits' log q: that changes with the logits, too. */
+static void sc_add_by_score(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
+{
+    const ptrdiff_t units = l->outputs, fan = l->after / l->before;
+    for (const sc_net_end *e = n->ends; e < n->ends + n->n_ends; e++)
+        for (ptrdiff_t k = first * fan; e->target == l->out && e->output == l->in && k < stop * fan; k++) {
+            const vf scale = vf_set1((float)(e->sign / ((double)n->batch * (double)l->after)));
+            for (ptrdiff_t j = 0; j < units; j += 16) {
+                float *by = l->delta_in + k / fan * units + j;
+                const vf q = vf_load_part(l->own + k / fan * units + j, units - j, 0);
+                const vf away = vf_sub(q, vf_load_part(l->out + k * units + j, units - j, 0));
+                vf_store_part(by, vf_fma(scale, away, vf_load_part(by, units - j, 0)), units - j);
+            }
+        }
+}
+
 static void sc_back_gumbel(const sc_net *n, const sc_layer *l, ptrdiff_t first, ptrdiff_t stop)
 {
     const ptrdiff_t units = l->outputs, fan = l->after / l->before, C = l->classes;
@@ -330,8 +346,12 @@ static void sc_back_units(const sc_net *n, const sc_layer *l, ptrdiff_t first, p
     switch (n->rule) {
     case SC_NET_DISARM:
     case SC_NET_ARM: sc_back_pairs(n, l, from, to); return;
-    case SC_NET_STRAIGHT: sc_back_straight(l, from, to); return;
-    case SC_NET_GUMBEL: sc_back_gumbel(n, l, from, to); return;
+    case SC_NET_STRAIGHT:
+    case SC_NET_GUMBEL:
+        for (ptrdiff_t i = first; i < stop; i++) sc_add_by_target(n, l, i);
+        if (n->rule == SC_NET_STRAIGHT) sc_back_straight(l, from, to);
+        else sc_back_gumbel(n, l, from, to), sc_add_by_score(n, l, from, to);
+        return;
     case SC_NET_LOCAL: sc_back_local(n, l, from, to); return;
     case SC_NET_DOUBLE:
         if (l->unit < n->n_levels - 1) break; /* layers before the last one: leave one out */

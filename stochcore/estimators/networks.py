@@ -29,7 +29,7 @@ class StraightThrough(Estimator):
 
     Bengio, Leonard and Courville, "Estimating or propagating gradients through stochastic neurons for conditional
     computation", 2013. Biased, unless J is linear in y: for comparison. One evaluation of J a sample; ``sc.Network``,
-    with a cost that has a gradient.
+    with a cost that has a gradient, and ``sc.BernoulliVAE`` with one layer of units.
     """
 
     name = "straight_through"
@@ -37,7 +37,7 @@ class StraightThrough(Estimator):
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what is missing."""
-        return "is for the units of an sc.Network"
+        return "is for the units of an sc.Network or sc.BernoulliVAE"
 
 
 @named
@@ -212,7 +212,8 @@ class GumbelSoftmax(Estimator):
     reparameterization with Gumbel-softmax", ICLR 2017, eq. 2. Exact for the relaxed network, whose costs the history
     holds; biased for the network itself. As t falls, the bias does, and the variance grows. `predict` and `loss` have
     units that are 0 or 1. One evaluation of J and of its gradient a sample; ``sc.Network``, with a cost that has a
-    gradient.
+    gradient, and ``sc.BernoulliVAE`` with one layer of units, where log q and the prior are those of Bernoulli units at
+    relaxed y, not densities of y.
 
     Parameters
     ----------
@@ -232,7 +233,7 @@ class GumbelSoftmax(Estimator):
 
     def lacks(self, model: Family, cost: BuiltIn | Cost) -> str | None:
         """Say what is missing."""
-        return "is for the units of an sc.Network"
+        return "is for the units of an sc.Network or sc.BernoulliVAE"
 
 
 @named
