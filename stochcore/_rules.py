@@ -119,8 +119,8 @@ class Rule:
             made = _varying(K, units, chosen, many)
         else:
             names = [*COMMON, "vimco"] if many else [*COMMON]
-            kind = "BernoulliVAE" if many else "Network"
-            said = f"{', '.join(names[:-1])} or {names[-1]} for a {kind}"
+            whose = "BernoulliVAE" if many else "Network"
+            said = f"{', '.join(names[:-1])} or {names[-1]} for a {whose}"
             raise ValueError(f"`estimator` must be {said}, got {chosen!r}")
         if any(layer.noise for layer in layers):
             return made

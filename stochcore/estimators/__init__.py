@@ -7,11 +7,12 @@ from .classes import Coupled
 from .control import ControlVariate
 from .differences import FiniteDifference
 from .enumerated import Exact
+from .estimating import estimate
 from .folding import Way
 from .gaussian import Pathwise, Price
 from .local import LocalExpectation, MeasureValued
 from .networks import DoubleCV, GumbelSoftmax, Nvil, Rodeo, StraightThrough, Vimco
-from .run import estimate, prepared, sample_estimate
+from .run import prepared, sample_estimate
 from .terms import Block, Terms
 from .unordered import UnorderedSet
 from .values import ValueBaseline
