@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -107,7 +109,8 @@ def test_a_dask_cluster_that_is_lost(serial, tmp_path, what):
 
     def make():
         """An executor that is lost in the middle of a run; the third is not."""
-        if clusters[-1].scheduler.poll() is not None:
+        if made and what == "the scheduler is killed":
+            clusters[-1].scheduler.wait()
             clusters.append(DaskProcesses(tmp_path))
         made.append(clusters[-1].executor())
         if len(made) < 3:
@@ -169,14 +172,41 @@ def test_a_killed_worker(serial, tmp_path):
         pytest.raises(RuntimeError, match="a worker of `executor` died"),
     ):
         sc.estimate(model, cluster.Deadly(tmp_path / "two"), n, executor=executor, **options)
-    # from outside, at some moment
-    killer = threading.Timer(0.3, lambda: [os.kill(p, signal.SIGKILL) for p in list(made[-1]._processes or ())[:1]])
     made.clear()
-    killer.start()
-    found = sc.estimate(model, cluster.Slow(), n, executor=make, **options)
-    killer.join()
+    killed = []
+
+    def kill(_):
+        """From outside, in the middle of a run."""
+        if not killed:
+            killed.extend(list(made[0]._processes)[:1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    found = sc.estimate(model, cluster.Slow(), n, executor=make, progress=kill, **options)
     assert digest(found) == serial["a Python cost"]
-    assert len(made) >= 1
+    assert len(made) == 2
+
+
+def test_a_process_that_its_pool_forgot(serial):
+    """Pools that break while they start a process leave it alive, and the end of Python would wait for it."""
+    left = SPAWN.Process(target=time.sleep, args=(600,))
+    left.start()
+
+    class Forgetful(ProcessPoolExecutor):
+        def submit(self, fn, /, *args):
+            if len(made) > 1:
+                return super().submit(fn, *args)
+            self._processes[left.pid] = left
+            raise BrokenProcessPool("a process died")
+
+    made = []
+
+    def make():
+        made.append(Forgetful(1, mp_context=SPAWN))
+        return made[-1]
+
+    assert digest(estimate("Bernoulli", executor=make)) == serial["Bernoulli"]
+    left.join(timeout=10)
+    assert left.exitcode == -signal.SIGKILL
 
 
 def test_workers_that_always_die(monkeypatch):

@@ -227,7 +227,12 @@ class Workers:
             ) from error
         if self._losses > MOST_LOSSES:
             raise RuntimeError(f"workers of `executor` died {MOST_LOSSES} times without a shard between") from error
+        # a process pool that breaks while it starts a process forgets that one, and Python's end would wait for it
+        forgotten = getattr(self._executor, "_processes", None)
+        forgotten = list(forgotten.values()) if isinstance(forgotten, dict) else []
         self.close()
+        for process in forgotten:
+            process.kill()
 
     def close(self) -> None:
         """End an executor that was made here."""
