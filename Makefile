@@ -105,7 +105,7 @@ test-neon: .venv/dev.stamp  ## run the C core's tests on AArch64 (elsewhere need
 	@case $$(uname -m) in aarch64 | arm64) ;; *) \
 	    command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64 || { \
 	    echo "please install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user" >&2; exit 1; } ;; esac
-	$(TEST) -q $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py special.py orders.py) -k 'neon or aarch64' $(ARGS)
+	$(TEST) -q -m '' $(addprefix tests/test_,core_hashes.py lanes.py engines.py functions.py quantiles.py special.py orders.py) -k 'neon or aarch64' $(ARGS)
 
 # No C of ours runs in test_battery.py; torch and JAX bring much that the sanitizers would look at instead of ours.
 # libstdc++ comes along because AddressSanitizer must see it when it starts, or C++ exceptions of others would end it.

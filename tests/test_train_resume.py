@@ -52,7 +52,7 @@ def evaluated(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("what", ["unbroken", "evaluated"])
+@pytest.mark.parametrize("what", [pytest.param("unbroken", marks=pytest.mark.slow), "evaluated"])
 def test_killed_and_resumed_is_unbroken(request, what, tmp_path):
     """Killed by SIGKILL twice; each time some steps were done and some were not."""
     unbroken = request.getfixturevalue(what)
