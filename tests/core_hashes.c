@@ -410,7 +410,7 @@ enum { SITES = 12 }; /* of each; outcomes of 21 rows */
 /* Samples, steps, scores, their weighted sum, and an estimate with all that it takes. */
 static void family(const char *name, const double *noise)
 {
-    static double out[21 * SITES], scores[MOST], theta[MOST], costs[21], memory[128 * MOST], node[4 * MOST];
+    static double out[21 * SITES], scores[MOST], theta[MOST], costs[2 * 21], memory[128 * MOST], node[4 * MOST];
     static uint64_t k[21 * 64];
     const ptrdiff_t n = 21 * f.n_elements, each = f.n_scores * f.n_problems;
     const double baseline[4] = {0.5, 0.25};
@@ -428,7 +428,8 @@ static void family(const char *name, const double *noise)
     t->sample(&f, &samples, 0, 21, scratch, out);
     TAKE(out);
     print("sample_%s", name);
-    fill64(costs, COUNT(costs), 1.0), fill64(weights, 4 * MOST, 1.0);
+    fill64(costs, 21, 1.0), fill64(weights, 4 * MOST, 1.0);
+    for (ptrdiff_t i = 0; i < 21; i++) costs[21 + i] = 1.0 - costs[i]; /* for a second problem */
     t->score_row(&f, 0, out, scratch, scores);
     take(scores, (size_t)f.n_scores * sizeof *scores);
     t->weigh_scores(&f, 0, out, 21, weights, scratch, scores);
