@@ -22,7 +22,7 @@ import numpy as np
 import stochcore as sc
 from stochcore.estimators import workers
 
-PAIRS, SITES, ROUNDS = 10**9, 1000, 3
+PAIRS, SITES, ROUNDS, TURNS = 10**9, 1000, 5, 5
 
 
 @contextlib.contextmanager
@@ -68,12 +68,15 @@ def compare_workers() -> None:
     alone = min(sc.estimate(q, cost, n, n_threads=1).seconds for _ in range(ROUNDS))
     print(f"{PAIRS:.0e} pairs of {SITES} sites; this process, one thread: {alone:.3f} s")
     for name, pool in POOLS.items():
-        spent = []
-        for workers_ in (1, 2):
-            with pool(workers_) as executor:
-                spent.append(seconds(executor, n))
-        one, two = spent
-        print(f"{name:>13}: one worker {one:.3f} s, two {two:.3f} s: {one / two:.2f} times as fast", flush=True)
+        spent: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(TURNS):  # the machine is not as fast at all times
+            for workers_, found in spent.items():
+                with pool(workers_) as executor:
+                    found.append(seconds(executor, n))
+        one, two = (float(np.median(found)) for found in spent.values())
+        ratios = sorted(a / b for a, b in zip(*spent.values(), strict=True))
+        told = f"one worker {one:.3f} s, two {two:.3f} s, {ratios[TURNS // 2]:.2f} times as fast"
+        print(f"{name:>13}: {told} ({ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
 
 
 def compare_mpi() -> None:
@@ -149,7 +152,7 @@ def merge_of_thousands() -> None:
         message = workers.Message({"nothing": None})
         began = time.perf_counter()
         todo = ((number, (64 * number, 64, 0)) for number in range(shards))
-        for first, size, made in crew.nodes(message, run.layout.node_size, todo, lambda *_: None, False):
+        for first, size, made in crew.nodes(message, run.layout.node_size, todo, shards, lambda *_: None, False):
             tree.push(first, size, made)
             most = max(most, len(crew._going))
         spent = time.perf_counter() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Show = bool | Callable[[Estimate], object]
 
+KERNEL_SECONDS = 5e-10  # an outcome takes where costs are ours, about
 BAR = "{percentage:3.0f}%|{bar}| shard {n_fmt}/{total_fmt}{postfix}, {remaining} left"
 
 
@@ -158,8 +160,11 @@ def folded(
     if way.workers is None:
         nodes = here()
     else:
+        left = shards.count - sum(size for size, _ in shards.known.values())
         message = Message(parts | {"n_threads": n_threads or 1, "baseline": run.moving_baseline})
-        nodes = way.workers.nodes(message, layout.node_size, shards.unknown(), arrived, way.stopping is not None)
+        pace = layout.shard_rows * model.n_elements * KERNEL_SECONDS if run.inside else math.inf
+        stops = way.stopping is not None
+        nodes = way.workers.nodes(message, layout.node_size, shards.unknown(), left, arrived, stops, pace)
     tree = Tree(layout)
     try:
         with closing(nodes):

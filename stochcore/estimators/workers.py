@@ -28,10 +28,14 @@ Came = tuple[int, Array] | Exception
 
 MOST_AHEAD = 1 << 14  # shards on their way where nobody knows how many workers there are,
 LEAST_AHEAD = 16
-FIRST = 4  # shards that go one by one, to see how long they take
 MOST_BYTES = 1 << 31  # if what they take along and bring back is no more than that
-BUNDLE_SECONDS = 0.05  # of work in a message, where shards are short,
-MOST_BUNDLED = 1 << 12  # of them
+EACH_AHEAD = 4  # messages on their way for each worker, where their number is known
+FIRST, MOST_FIRST = 4, 1 << 10  # shards that go one by one, to see how long they take;
+PATIENCE = 0.5  # seconds without an answer after which these may be twice as many
+BUNDLE_SECONDS = 0.05  # of work in a message, at least, where shards are short;
+SUBMITS = 200  # times as much as it takes to hand over a message, which is some 1 ms with Dask,
+MOST_SECONDS = 1.0
+MOST_BUNDLED = 1 << 12  # shards in a message
 MOST_LOSSES = 5  # of workers, without a shard between
 KEPT = 4  # estimates that a worker remembers
 
@@ -110,31 +114,37 @@ class Workers:
         self._going: dict[Future[Any], Bundle] = {}
         self._asked = 0  # shards in these
         self._pace, self._merged = math.inf, True  # seconds a shard, as last seen; do workers merge?
+        self._first, self._submit = FIRST, 0.0  # seconds that it takes to hand over a message
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._count_workers()
 
     def nodes(
         self,
         message: Message,
         node_size: int,
         shards: Iterator[tuple[int, Shard]],
+        count: int,
         arrived: Callable[[int, int, Array], None],
         may_stop: bool,
+        pace: float = math.inf,
     ) -> Generator[Node, None, None]:
-        """Yield first shard, shards and node in the order of shards; `arrived` is told of each as soon as it is there.
+        """Yield first shard, shards and node in the order of shards, of which there are `count` or more.
 
-        A run that may stop looks at each shard, and goes ahead by at most a quarter of what it has done.
+        `arrived` is told of each as soon as it is there. A run that may stop looks at each shard, and goes ahead by at
+        most a quarter of what it has done. `pace` is how many seconds a shard should take, if anybody knows.
         """
         early: dict[int, Came] = {}  # an error waits for its turn: the first sample's is told
-        most, given, self._pace, self._merged = self._most(node_size, len(message.data)), 0, math.inf, not may_stop
+        most, given = max(LEAST_AHEAD, min(MOST_AHEAD, MOST_BYTES // (8 * node_size + len(message.data)))), 0
+        self._pace, self._merged, self._first = pace, not may_stop, FIRST
         order: deque[int] = deque()
         todo = Runs(shards)
         try:
-            while bundle := todo.take(self._size()):
+            while bundle := todo.take(self._size(count)):
                 order.extend(number for number, _ in bundle)
+                count -= len(bundle)
                 self._send(message, bundle)
-                ahead = FIRST if self._pace == math.inf else most
-                ahead = min(ahead, max(LEAST_AHEAD, given // 4)) if may_stop else ahead
-                while order and (order[0] in early or self._asked >= ahead):
+                ahead = min(most, max(LEAST_AHEAD, given // 4)) if may_stop else most
+                while order and (order[0] in early or self._enough(ahead)):
                     if order[0] in early:
                         given += 1
                         yield _next(order, early)
@@ -154,25 +164,36 @@ class Workers:
         self._going.clear()
         self._asked = 0
 
-    def _most(self, node_size: int, bytes_each: int) -> int:
-        """How many shards may be on their way."""
-        known = getattr(self._executor, "_max_workers", None)
-        ahead = max(LEAST_AHEAD, 4 * known) if isinstance(known, int) else MOST_AHEAD
-        return max(LEAST_AHEAD, min(ahead, MOST_BYTES // (8 * node_size + bytes_each)))
+    def _count_workers(self) -> None:
+        """Some executors say how many they have; 0: nobody knows."""
+        known = getattr(self._executor, "_max_workers", 0)
+        self._known = known if isinstance(known, int) else 0
 
-    def _size(self) -> int:
-        """How many shards go in a bundle, by the last one's pace."""
-        return max(1, min(MOST_BUNDLED, int(BUNDLE_SECONDS / max(self._pace, 1e-9))))
+    def _enough(self, ahead: int) -> bool:
+        """Are as many shards on their way as may be?"""
+        if self._pace == math.inf:
+            return self._asked >= min(ahead, max(self._first, self._known))
+        return self._asked >= ahead or 0 < EACH_AHEAD * self._known <= len(self._going)
+
+    def _size(self, left: int) -> int:
+        """How many shards go in a bundle: by the last one's pace, towards the end by what is left for each worker."""
+        pace, seconds = max(self._pace, 1e-9), min(MOST_SECONDS, max(BUNDLE_SECONDS, SUBMITS * self._submit))
+        share = max(left // (EACH_AHEAD * self._known or 2), int(seconds / 4 / pace))
+        return max(1, min(MOST_BUNDLED, int(seconds / pace), share))
 
     def _send(self, message: Message, bundle: Bundle) -> None:
         while True:
             if self._executor is None:
                 self._executor = self._make()
+                self._count_workers()
+            began = time.perf_counter()
             try:
                 future = self._executor.submit(work, message.data, message.token, bundle, self._merged)
             except BrokenExecutor as error:
                 self._lose(error)
                 continue
+            took = time.perf_counter() - began
+            self._submit = min(self._submit or took, took)
             self._going[future] = bundle
             self._asked += len(bundle)
             future.add_done_callback(self._done.put)
@@ -180,7 +201,11 @@ class Workers:
 
     def _take(self, message: Message, early: dict[int, Came], arrived: Callable[[int, int, Array], None]) -> None:
         """Wait for a bundle at least; what was lost with its worker is sent again."""
-        done = [self._done.get()]
+        try:
+            done = [self._done.get(timeout=PATIENCE if self._pace == math.inf else None)]
+        except Empty:  # shards take long, or workers are slow to begin
+            self._first = min(MOST_FIRST, 2 * self._first)
+            return
         with contextlib.suppress(Empty):
             while True:
                 done.append(self._done.get_nowait())
