@@ -11,7 +11,7 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 
-from stochcore.interop._expected import Steps  # noqa: E402
+from stochcore.interop._expected import Steps, stream_of_step  # noqa: E402
 from stochcore.interop.jax import ExpectedCost, expected_cost  # noqa: E402
 
 RNG = np.random.default_rng(8)
@@ -186,6 +186,22 @@ def test_large_arrays_pass(x64):
         found, grad = run(jnp.zeros(n), i)
         assert abs(found - n / 2) < 6 * np.sqrt(n / 4 / 32)
         assert grad.shape == (n,)
+
+
+def test_numbers_of_eight_bytes_come_through_where_x64_does_not_hold():
+    """As on the threads on which JAX runs callbacks now and then: logits, results and a step beyond 32 bits."""
+    step = (1 << 40) + 3
+    with jax.enable_x64(True):
+        logits, number = jnp.asarray(THETA, jnp.float64) / 3, jnp.asarray(step)
+        run = jax.jit(jax.value_and_grad(lambda w, i: expected_cost(w, RING, 50, seed=5, step=i).cost))
+        compiled = run.lower(logits, number).compile()
+        found, grad = map(np.asarray, run(logits, number))
+    with jax.enable_x64(False):
+        again, slope = map(np.asarray, compiled(logits, number))
+    assert again.dtype == slope.dtype == np.float64
+    assert (again.tobytes(), slope.tobytes()) == (found.tobytes(), grad.tobytes())
+    own = sc.estimate(sc.Bernoulli(logits=np.asarray(logits)), RING, 50, seed=stream_of_step(sc.Stream(5), step))
+    assert (float(found), grad.tobytes()) == (own.cost, own.grad.tobytes())
 
 
 def test_jax_arrays_are_kept_where_they_stand(double):

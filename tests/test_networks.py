@@ -483,7 +483,7 @@ PARTS = {name: np.array(a) for name, a in MODEL.parameters.items()}
         (
             lambda: MODEL.trainer(GOOD, batch_size=3, n_samples=4, estimator="price"),
             ValueError,
-            r"`estimator` must be .*, nvil, leave_one_out, .*, double_cv, rodeo or vimco for a BernoulliVAE, got Price",
+            r"`estimator` must be .*, nvil, leave_one_out, .*, double_cv, .* or vimco for a BernoulliVAE, got Price",
         ),
         (
             lambda: MODEL.trainer(GOOD, batch_size=3, n_samples=3, estimator="disarm"),

@@ -340,6 +340,28 @@ def test_progress(pool, capsys):
         estimate("Bernoulli", progress=3)
 
 
+def test_workers_are_told_what_an_estimate_is_when_they_ask(serial, monkeypatch):
+    """Later messages bring a token alone; whoever does not know it asks."""
+    monkeypatch.setattr(workers, "MOST_TOLD", 2)
+    sizes, unknown = [], []
+
+    class Watched(ThreadPoolExecutor):
+        def submit(self, fn, /, data, *args):
+            def run():
+                came = fn(data, *args)
+                unknown.append(came is None)
+                return came
+
+            sizes.append(0 if data is None else len(data))
+            return super().submit(run)
+
+    monkeypatch.setattr(workers, "BUNDLE_SECONDS", 1e-9)
+    with Watched(3) as executor:
+        assert digest(estimate("Bernoulli", executor=executor)) == serial["Bernoulli"]
+    assert min(sizes) == 0
+    assert sum(size > 0 for size in sizes) == 2 + sum(unknown) < len(sizes)
+
+
 def test_memory_in_flight_is_bounded():
     """However many shards there are, only so many are asked for at a time."""
     most = []

@@ -31,6 +31,7 @@ LEAST_AHEAD = 16
 MOST_BYTES = 1 << 31  # if what they take along and bring back is no more than that
 EACH_AHEAD = 4  # messages on their way for each worker, where their number is known
 FIRST, MOST_FIRST = 4, 1 << 10  # shards that go one by one, to see how long they take;
+MOST_TOLD = 64  # messages that bring along what an estimate is; later ones do where it is asked for
 PATIENCE = 0.5  # seconds without an answer after which these may be twice as many
 BUNDLE_SECONDS = 0.05  # of work in a message, at least, where shards are short;
 SUBMITS = 200  # times as much as it takes to hand over a message, which is some 1 ms with Dask,
@@ -55,7 +56,7 @@ def checked(executor: Any) -> Workers | None:
 
 
 class Message:
-    """What a worker must know of an estimate: one string of bytes, which each shard brings along."""
+    """What a worker must know of an estimate: one string of bytes, and a token that stands for it later on."""
 
     def __init__(self, parts: dict[str, Any]) -> None:
         self.data = pickle.dumps({name: packed(name, part) for name, part in parts.items()})
@@ -78,15 +79,20 @@ def packed(name: str, part: Any) -> bytes:
     return data
 
 
-def work(data: bytes, token: bytes, bundle: Bundle, merged: bool) -> tuple[float, list[tuple[int, int, bytes]]]:
+def work(
+    data: bytes | None, token: bytes, bundle: Bundle, merged: bool
+) -> tuple[float, list[tuple[int, int, bytes]]] | None:
     """Make the nodes of shards: what a worker does. What all shards need is made ready once in each thread of it.
 
-    Returns seconds, and first shard, shards and bytes of each node: `merged` as the tree would merge them.
+    Returns seconds, and first shard, shards and bytes of each node: `merged` as the tree would merge them. None: this
+    thread was never told what the token stands for.
     """
     from .run import shard_maker
 
     known: OrderedDict[bytes, Any] = made.__dict__.setdefault("known", OrderedDict())
     if token not in known:
+        if data is None:
+            return None
         parts = {name: pickle.loads(part) for name, part in pickle.loads(data).items()}
         known[token] = shard_maker(**parts)
         while len(known) > KEPT:
@@ -114,6 +120,7 @@ class Workers:
         self._going: dict[Future[Any], Bundle] = {}
         self._asked = 0  # shards in these
         self._pace, self._merged = math.inf, True  # seconds a shard, as last seen; do workers merge?
+        self._told = 0  # messages that brought along what the estimate is
         self._first, self._submit = FIRST, 0.0  # seconds that it takes to hand over a message
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._count_workers()
@@ -135,7 +142,7 @@ class Workers:
         """
         early: dict[int, Came] = {}  # an error waits for its turn: the first sample's is told
         most, given = max(LEAST_AHEAD, min(MOST_AHEAD, MOST_BYTES // (8 * node_size + len(message.data)))), 0
-        self._pace, self._merged, self._first = pace, not may_stop, FIRST
+        self._pace, self._merged, self._first, self._told = pace, not may_stop, FIRST, 0
         order: deque[int] = deque()
         todo = Runs(shards)
         try:
@@ -181,14 +188,17 @@ class Workers:
         share = max(left // (EACH_AHEAD * self._known or 2), int(seconds / 4 / pace))
         return max(1, min(MOST_BUNDLED, int(seconds / pace), share))
 
-    def _send(self, message: Message, bundle: Bundle) -> None:
+    def _send(self, message: Message, bundle: Bundle, asked: bool = False) -> None:
         while True:
             if self._executor is None:
-                self._executor = self._make()
+                self._executor, self._told = self._make(), 0
                 self._count_workers()
+            tells = asked or self._told < MOST_TOLD
+            self._told += tells
             began = time.perf_counter()
             try:
-                future = self._executor.submit(work, message.data, message.token, bundle, self._merged)
+                data = message.data if tells else None
+                future = self._executor.submit(work, data, message.token, bundle, self._merged)
             except BrokenExecutor as error:
                 self._lose(error)
                 continue
@@ -217,7 +227,7 @@ class Workers:
             bundle = self._going.pop(future)
             self._asked -= len(bundle)
             try:
-                spent, nodes = future.result()
+                came = future.result()
             except (BrokenExecutor, CancelledError) as error:
                 lost.append(bundle)
                 broken = error
@@ -229,7 +239,12 @@ class Workers:
                     for one in bundle:
                         self._send(message, [one])
                 continue
-            self._losses, self._pace = 0, spent / len(bundle)
+            self._losses = 0
+            if came is None:
+                self._send(message, bundle, asked=True)
+                continue
+            spent, nodes = came
+            self._pace = spent / len(bundle)
             for first, size, data in nodes:
                 node = np.frombuffer(data).copy()
                 early[first] = size, node

@@ -6,7 +6,7 @@ cost, cost_se = expected_cost(logits, sc.costs.MaxCut(edges), 256, step=i)
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -148,20 +148,26 @@ def _function(question: Question, stream: Stream, shape: tuple[int, ...], dtype:
     model = question.model(np.zeros(shape))
     question.estimator.check(model, fitting(model, question.cost), question.n_samples)
     batch = model.batch_shape
-    results = tuple(jax.ShapeDtypeStruct(of, dtype) for of in (batch, batch, shape))
+    shapes, wide = (batch, batch, shape), np.dtype(dtype).itemsize == 8
+    results = tuple(
+        jax.ShapeDtypeStruct((*of, 2), jnp.uint32) if wide else jax.ShapeDtypeStruct(of, dtype) for of in shapes
+    )
 
-    def answer(logits: Any, step: Any) -> tuple[Array, ...]:
-        steps = np.asarray(step)
-        rows = np.asarray(logits).astype(np.float64, copy=False).reshape(-1, *shape)
+    def answer(kind: Any, logits: Any, step: Any) -> tuple[Array, ...]:
+        steps = _read(step, kind)
+        rows = _read(logits, dtype).astype(np.float64, copy=False).reshape(-1, *shape)
         own = [stream_of_step(stream, int(i)) for i in steps.reshape(-1)]
         if steps.ndim:  # mapped: children, in order
             own = [stream_of_step(it, b) for b, it in enumerate(own)]
         found = [question.answer(row, it) for row, it in zip(rows, own, strict=True)]
         parts = ([e.cost for e in found], [e.cost_se for e in found], [e.grad for e in found])
-        return tuple(_joined(part, steps.shape + of.shape, dtype) for part, of in zip(parts, results, strict=True))
+        told = (_joined(part, steps.shape + of, dtype) for part, of in zip(parts, shapes, strict=True))
+        return tuple(part[..., None].view(np.uint32) if wide else part for part in told)
 
     def ask(logits: jax.Array, step: jax.Array) -> Any:
-        return jax.pure_callback(answer, results, logits, step, vmap_method="broadcast_all")
+        host = partial(answer, step.dtype)
+        found = jax.pure_callback(host, results, _words(logits), _words(step), vmap_method="broadcast_all")
+        return tuple(jax.lax.bitcast_convert_type(part, dtype) if wide else part for part in found)
 
     def no_more(*_: Any) -> Any:
         raise TypeError("expected_cost can be differentiated once: its gradient is an estimate without a derivative")
@@ -184,6 +190,21 @@ def _function(question: Question, stream: Stream, shape: tuple[int, ...], dtype:
     made: Asked = jax.custom_vjp(price)
     made.defvjp(forward, backward)  # type: ignore[attr-defined]
     return made
+
+
+def _words(x: jax.Array) -> jax.Array:
+    """Return numbers of eight bytes as pairs of words.
+
+    JAX may run a callback on a thread of its own, where ``jax.enable_x64()`` of the caller does not hold: numbers would
+    be cut to four bytes on their way in and out.
+    """
+    return jax.lax.bitcast_convert_type(x, jnp.uint32) if x.dtype.itemsize == 8 else x
+
+
+def _read(words: Any, dtype: Any) -> Array:
+    """Return the numbers behind what `_words` made of them, here and now."""
+    found = np.asarray(words)
+    return found.view(dtype)[..., 0] if np.dtype(dtype).itemsize == 8 else found
 
 
 def _joined(parts: list[Any], shape: tuple[int, ...], dtype: Any) -> Array:
