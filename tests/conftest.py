@@ -5,6 +5,7 @@ And the wheel.
 
 import contextlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -41,6 +42,16 @@ def held(folder: Path, how: str) -> Iterator[None]:
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)  # also for a child that a test has forked
         os.close(file)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """C programs for a processor that must be emulated here are slow tests."""
+    here = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    for item in items:
+        isa = item.callspec.params.get("isa") if hasattr(item, "callspec") else None
+        if isa == "emulated" or (isa == "neon" and here != "aarch64"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -73,6 +73,7 @@ def diabetes():
     return features, data.target
 
 
+@pytest.mark.slow
 def test_best_subsets(tmp_path, diabetes):
     out = run(tmp_path, "best_subset.py", "--steps", "300")
     features, target = diabetes
@@ -165,6 +166,7 @@ def demand(k):
     return np.array([np.exp(-3.0) * 3.0**d / math.factorial(d) for d in range(k)])
 
 
+@pytest.mark.slow
 def test_shops(tmp_path):
     pytest.importorskip("numba")
     out = run(tmp_path, "inventory.py", "--steps", "250", "--samples", "128")
@@ -196,6 +198,7 @@ def test_shops(tmp_path):
     assert first > last + 50
 
 
+@pytest.mark.slow
 def test_epidemic(tmp_path):
     pytest.importorskip("numba")
     out = run(tmp_path, "epidemic.py", "--runs", "400")
@@ -209,6 +212,7 @@ def test_epidemic(tmp_path):
     assert by_score[1, 0, 4] / by_score[1, 1, 4] > 5  # the steepest of them is seen
 
 
+@pytest.mark.slow
 def test_cartpole_is_solved(tmp_path):
     pytest.importorskip("numba")
     out = run(tmp_path, "cartpole.py", "--seeds", "3", "--steps", "50", panels=2)

@@ -44,6 +44,7 @@ def test_the_bits_of_scalar(probe: Probe, isa: str) -> None:
     assert differing(probe(isa), probe("scalar")) == []
 
 
+@pytest.mark.slow
 def test_scalar_on_aarch64_has_the_bits_of_scalar(probe: Probe) -> None:
     if machine() == "aarch64":
         pytest.skip("this is the scalar of the other tests")
