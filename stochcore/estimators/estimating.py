@@ -95,9 +95,8 @@ def estimate(
     ------
     TypeError, ValueError
         Arguments that break a rule; a cost of the wrong shape or not finite (the message names the sample).
-
     RuntimeError
-        A worker died, and nobody makes another executor.
+        A worker died, or the connection to it did, and nobody makes another executor.
 
     Warns
     -----
