@@ -69,8 +69,8 @@ ANY_BUILD := $(addprefix --ignore=tests/test_,functions.py quantiles.py special.
 # And what looks at words, pictures, or numbers that other tests have shown to have the same bits on every build.
 ONE_BUILD := $(ANY_BUILD) $(addprefix --ignore=tests/test_,battery.py check.py cli.py compare.py costs_graphs.py data.py \
 	entropy.py estimators_forms.py estimators_terms.py examples.py family_anything.py family_input.py family_numbers.py \
-	held_out.py interop_jax.py interop_torch.py journal.py network_estimators.py plotting.py stopping.py train.py truth.py views.py weights.py \
-	workers.py)
+	gymnasium.py held_out.py interop_jax.py interop_torch.py journal.py network_estimators.py plotting.py rodeo.py \
+	stopping.py train.py train_bounds.py train_resume.py truth.py views.py weights.py workers.py)
 
 # The best one is what `make test` runs on, where test_contract.py tries them all whatever STOCHCORE_ISA says; one that
 # this CPU lacks is left out, and says so.

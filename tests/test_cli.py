@@ -303,6 +303,7 @@ def test_verify_with_bad_options(capsys):
     assert refused(capsys, "verify", "--seed", "x") == "--seed must be a whole number from 0 to 2^64 - 1, got 'x'"
 
 
+@pytest.mark.slow
 def test_verify_for_people():
     """The whole way, once, as a process in a terminal."""
     with Terminal("verify", "--quick") as terminal:

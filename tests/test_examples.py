@@ -108,6 +108,7 @@ def test_hard_decisions(tmp_path):
     assert max(wrong.values()) < 15
 
 
+@pytest.mark.slow
 def test_denoising(tmp_path):
     out = run(tmp_path, "denoising.py", "--steps", "300", "--every", "100", panels=2)
     costs = {
@@ -143,6 +144,7 @@ def lines_without_seconds(out):
     return [line for line in lines if not re.search(r"\d s\b", line)]
 
 
+@pytest.mark.slow
 def test_the_queue_against_its_closed_form(tmp_path):
     out = run(tmp_path, "mm1_queue.py", "--plain", "--cycles", "10000")
     rows = [[float(word) for word in re.findall(r"-?\d+\.\d+", line)] for line in out.splitlines() if "+-" in line]
@@ -233,6 +235,7 @@ def test_a_frozen_lake(tmp_path):
     assert abs(seen - worth) < 4 * error + 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "panels"),
     [

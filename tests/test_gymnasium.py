@@ -331,6 +331,7 @@ def test_native_ones_merge_too():
 
 
 # ---- descent -------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "rate"), [("linear", 0.3), ("tanh", 0.1)])
 def test_cartpole_is_learned(policy, rate):
     task = Environment("CartPole-v1", policy=policy, max_steps=200)

@@ -58,6 +58,7 @@ def test_every_word_is_probed(probe: Probe) -> None:
     assert set(words) == probe("scalar").keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", REAL)
 @pytest.mark.parametrize("compiler", ["gcc", "clang", CROSS[0]])
 def test_compiles_without_warnings(compiler: str, isa: str, directory: Path) -> None:
