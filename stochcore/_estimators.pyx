@@ -23,8 +23,8 @@ from ._noise cimport Address
 
 cnp.import_array()
 
-# Numbers of scratch that are kept from call to call, at most: 8 MB. Where malloc gives memory back at once, as Dask asks
-# it to in its workers, new memory would cost half as much as what is done in it.
+# Numbers of scratch that are kept from call to call, at most: 8 MB. Where malloc gives memory back at once, as Dask
+# asks it to in its workers, new memory would cost half as much as what is done in it.
 cdef Py_ssize_t KEPT = 1 << 20
 cdef cnp.ndarray spare = None  # these; whoever uses them takes them away
 cdef Py_ssize_t WAVE = 64  # blocks in flight, at most
