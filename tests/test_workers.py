@@ -79,6 +79,7 @@ def test_loky(serial):
 
 def test_a_dask_cluster(serial, tmp_path):
     """Two worker processes; one of them is killed in the middle of a run, and its shard is made again."""
+    pytest.importorskip("distributed", reason="a cluster of Dask")
     from dask.distributed import Client, LocalCluster
 
     with (
