@@ -189,7 +189,7 @@ def test_a_killed_worker(serial, tmp_path):
 
 def test_a_process_that_its_pool_forgot(serial):
     """Pools that break while they start a process leave it alive, and the end of Python would wait for it."""
-    left = SPAWN.Process(target=time.sleep, args=(600,))
+    left = SPAWN.Process(target=time.sleep, args=(600,), daemon=True)
     left.start()
 
     class Forgetful(ProcessPoolExecutor):
@@ -219,6 +219,69 @@ def test_workers_that_always_die(monkeypatch):
 
     with pytest.raises(RuntimeError, match="died 5 times without a shard between"):
         estimate("Bernoulli", executor=lambda: Broken())
+
+
+def test_workers_that_know_nothing_and_die_when_told(monkeypatch):
+    """Asking what an estimate is is no shard: it does not count as one between deaths."""
+    monkeypatch.setattr(workers, "MOST_TOLD", 1)
+    made = []
+
+    class Dying(Executor):
+        def submit(self, fn, /, data, *args):
+            future = Future()
+            if data is None:
+                future.set_result(fn(data, b"unknown", *args[1:]))
+            else:
+                future.set_exception(BrokenProcessPool("gone"))
+            return future
+
+    def make():
+        made.append(Dying())
+        assert len(made) < 20
+        return made[-1]
+
+    with pytest.raises(RuntimeError, match="died 5 times without a shard between"):
+        estimate("a Python cost", executor=make)
+
+
+def test_long_shards_go_to_all_workers_before_one_is_done(serial, monkeypatch):
+    """Nobody knows how many workers there are, nor how long a shard takes: after a while more of them go out."""
+    monkeypatch.setattr(workers, "PATIENCE", 0.02)
+    ahead, done = [], []
+
+    class Late(Executor):
+        def submit(self, fn, /, *args):
+            def finish():
+                done.append(args)
+                future.set_result(fn(*args))
+
+            future = Future()
+            if not done:
+                ahead.append(len(args[2]))
+            threading.Timer(0.5, finish).start()
+            return future
+
+    assert digest(estimate("a Python cost", executor=Late())) == serial["a Python cost"]
+    assert set(ahead) == {1}
+    assert len(ahead) > workers.FIRST
+
+
+def test_a_run_that_may_stop_does_not_go_far_ahead():
+    """By a quarter of what it has done, or 16 shards, however short these are."""
+    bundles = []
+
+    class Recording(ThreadPoolExecutor):
+        def submit(self, fn, /, data, token, bundle, merged):
+            bundles.append((bundle[-1][0] + 1, len(bundle)))
+            return super().submit(fn, data, token, bundle, merged)
+
+    model, cost = sc.Bernoulli(logits=[0.3]), sc.costs.Linear([1.0])
+    with Recording(2) as executor:
+        found = sc.estimate(model, cost, target_se=2e-4, max_samples=10**9, executor=executor)
+    assert bundles[0][1] <= workers.LEAST_AHEAD
+    shards = found.n_samples / 65536
+    assert shards > 2 * workers.LEAST_AHEAD
+    assert bundles[-1][0] <= 1.25 * shards + workers.LEAST_AHEAD
 
 
 def test_a_connection_that_drops(serial, pool):

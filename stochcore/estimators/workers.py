@@ -31,8 +31,8 @@ LEAST_AHEAD = 16
 MOST_BYTES = 1 << 31  # if what they take along and bring back is no more than that
 EACH_AHEAD = 4  # messages on their way for each worker, where their number is known
 FIRST, MOST_FIRST = 4, 1 << 10  # shards that go one by one, to see how long they take;
-MOST_TOLD = 64  # messages that bring along what an estimate is; later ones do where it is asked for
 PATIENCE = 0.5  # seconds without an answer after which these may be twice as many
+MOST_TOLD = 64  # messages that bring along what an estimate is; later ones do where it is asked for
 BUNDLE_SECONDS = 0.05  # of work in a message, at least, where shards are short;
 SUBMITS = 200  # times as much as it takes to hand over a message, which is some 1 ms with Dask,
 MOST_SECONDS = 1.0
@@ -108,8 +108,8 @@ def work(
 class Workers:
     """An executor, or a function that makes one whenever there is none that works, with shards on their way.
 
-    Shards that are over in no time go several in a bundle, some 50 ms of work: an aligned run of them, which the worker
-    merges as the tree would, so that it comes back as one node and the bits know nothing of it.
+    Shards that are over in no time go several in a bundle, 50 ms of work or more: an aligned run of them, which the
+    worker merges as the tree would, so that it comes back as one node and the bits know nothing of it.
     """
 
     def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
@@ -144,9 +144,9 @@ class Workers:
         most, given = max(LEAST_AHEAD, min(MOST_AHEAD, MOST_BYTES // (8 * node_size + len(message.data)))), 0
         self._pace, self._merged, self._first, self._told = pace, not may_stop, FIRST, 0
         order: deque[int] = deque()
-        todo = Runs(shards)
+        todo, ahead = Runs(shards), LEAST_AHEAD if may_stop else most
         try:
-            while bundle := todo.take(self._size(count)):
+            while bundle := todo.take(min(self._size(count), max(1, ahead - self._asked))):
                 order.extend(number for number, _ in bundle)
                 count -= len(bundle)
                 self._send(message, bundle)
@@ -239,12 +239,11 @@ class Workers:
                     for one in bundle:
                         self._send(message, [one])
                 continue
-            self._losses = 0
             if came is None:
                 self._send(message, bundle, asked=True)
                 continue
             spent, nodes = came
-            self._pace = spent / len(bundle)
+            self._losses, self._pace = 0, spent / len(bundle)
             for first, size, data in nodes:
                 node = np.frombuffer(data).copy()
                 early[first] = size, node
